@@ -1,0 +1,1 @@
+"""The domain: saliency, its diagnostics and the verdict. Imports torch, numpy and scipy only."""

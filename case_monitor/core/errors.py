@@ -1,0 +1,33 @@
+"""The errors a user can cause or meet. Each message names the thing, what was expected and what came."""
+
+
+class CaseMonitorError(Exception):
+    """Base of every error this package raises on purpose; the CLI prints it as one line and exits 2."""
+
+
+class ConfigError(CaseMonitorError):
+    """The configuration file, an environment variable or a command-line argument is wrong."""
+
+
+class DataError(CaseMonitorError):
+    """The validation split cannot be read, or contradicts the model."""
+
+
+class ModelError(CaseMonitorError):
+    """The registered model is missing, does not load, or does not behave like an image classifier."""
+
+
+class TargetLayerError(ModelError):
+    """The target layer does not exist, is not reached, or has no spatial output."""
+
+
+class RegistryError(CaseMonitorError):
+    """The MLflow server or database refused or could not be reached."""
+
+
+class StoreError(CaseMonitorError):
+    """The results database is missing, outdated or refused a write."""
+
+
+class StaleEvidenceError(CaseMonitorError):
+    """The registry changed between the evaluation and the promotion that it should justify."""
