@@ -25,6 +25,10 @@ class RegistryError(CaseMonitorError):
     """The MLflow server or database refused or could not be reached."""
 
 
+class NotFoundError(RegistryError):
+    """The registry answered that there is no such thing: trying again will not help."""
+
+
 class StoreError(CaseMonitorError):
     """The results database is missing, outdated or refused a write."""
 

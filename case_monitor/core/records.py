@@ -1,7 +1,7 @@
 """What flows through the system: frozen records that every stage reads and none changes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+EvaluationKey = tuple[str, int, str, str, str, str, str]
+"""Model name, version, and digests of model, split, protocol, policy and baseline ("" for none)."""
 
 UNDEFINED = float("nan")
 
@@ -49,18 +51,16 @@ class Predictions:
         sample_ids: (N,) stable names of the images.
         logits: (N, C) float32, before softmax.
         target: (N,) true class indices.
-        active_channels: (N,) channels of the target layer whose pooled activation exceeds tau (paper, eq. 10).
     """
 
     sample_ids: tuple[str, ...]
     logits: npt.NDArray[np.float32]
     target: IntArray
-    active_channels: IntArray
 
     @property
     def preds(self) -> IntArray:
         """(N,) predicted class indices."""
-        return self.logits.argmax(axis=1).astype(np.int64)
+        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,14 +109,23 @@ class ContrastMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContrastSets:
-    """V(u) of every class u, in rank order. An empty tuple: no validation image, fall back per image."""
+    """V(u) of every class u, in rank order.
+
+    `unseen` lists the classes without a validation image: their contrast is chosen per image, by the highest
+    other logits. A class that is not unseen and has no member was never confused: its CASE is Grad-CAM.
+    """
 
     contrast_k: int
     members: tuple[tuple[ContrastMember, ...], ...]
+    unseen: tuple[int, ...] = ()
 
-    def of(self, class_idx: int) -> tuple[int, ...]:
-        """The class indices in V(`class_idx`)."""
-        return tuple(member.class_idx for member in self.members[class_idx])
+    def weights(self) -> dict[int, dict[int, float]]:
+        """V(u) as {u: {v: M[u, v] + P[u, v]}}, without the unseen classes: what `saliency_maps` takes."""
+        return {
+            u: {m.class_idx: m.count + m.weight for m in members}
+            for u, members in enumerate(self.members)
+            if u not in self.unseen
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -174,7 +183,7 @@ class Severity(StrEnum):
 class Status(StrEnum):
     """Outcome of a threshold and of a whole verdict."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - an outcome, not a password
     FAIL = "fail"
     INSUFFICIENT = "insufficient"
 
@@ -199,6 +208,16 @@ class Threshold:
     """`block` withholds promotion, `warn` only raises an alert."""
 
 
+DEFAULT_THRESHOLDS = (
+    Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False),
+    Threshold(metric="agreement_degenerate_rate", method="gate", limit=0.2, greater_is_better=False),
+    Threshold(metric="confidence_drop_5_vs_random", method="gate", limit=0.0, greater_is_better=True),
+    Threshold(metric="accuracy_vs_baseline", limit=-0.03, greater_is_better=True),
+    Threshold(metric="recall", per_class=True, limit=0.5, greater_is_better=True, severity=Severity.WARN),
+)
+"""Evidence must differ by class, exist, matter to the model, and not cost accuracy."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """When a version may be promoted."""
@@ -211,18 +230,14 @@ class Policy:
     """Fewer images with a defined score than this are insufficient, whatever they say."""
     confidence_level: float = 0.95
     """Of every confidence interval."""
-    thresholds: tuple[Threshold, ...] = field(default_factory=lambda: DEFAULT_THRESHOLDS)
+    thresholds: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
     """The rules; every `block` rule must pass."""
 
 
-DEFAULT_THRESHOLDS = (
-    Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False),
-    Threshold(metric="agreement_degenerate_rate", method="gate", limit=0.2, greater_is_better=False),
-    Threshold(metric="confidence_drop_50_vs_random", method="gate", limit=0.0, greater_is_better=True),
-    Threshold(metric="accuracy_vs_baseline", limit=-0.03, greater_is_better=True),
-    Threshold(metric="recall", per_class=True, limit=0.5, greater_is_better=True, severity=Severity.WARN),
-)
-"""Evidence must differ by class, exist, matter to the model, and not cost accuracy."""
+def drop_suffix(area: float, fill: str) -> str:
+    """How a fidelity metric names its area and fill: (0.5, "mean") -> "50", (0.05, "blur") -> "5_blur"."""
+    percent = f"{100 * area:g}"
+    return percent if fill == "mean" else f"{percent}_{fill}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +266,11 @@ class Protocol:
     """Images per forward pass; changes speed and memory, and numbers only within float tolerance."""
     seed: int = 0
     """Of sampling, random maps and bootstrap."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """How metrics name each area and fill of the fidelity test."""
+        return tuple(drop_suffix(area, fill) for area in self.areas for fill in self.fills)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,7 +345,7 @@ class Evaluation:
     duration_s: float
 
     @property
-    def key(self) -> tuple[str, int, str, str, str, str, str]:
+    def key(self) -> EvaluationKey:
         """The natural key: the same key is the same evaluation, run again."""
         return (
             self.model.name,

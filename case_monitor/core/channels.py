@@ -1,0 +1,44 @@
+"""Channel activity (paper, eq. 10): how many channels of the target layer a class switches on."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from case_monitor.core.records import FloatArray, IntArray, Predictions
+
+
+class ChannelActivity:
+    """Counts active channels as it is passed the target layer's output, batch by batch; changes nothing.
+
+    A channel is active when the spatial mean of its activation exceeds `threshold` (the paper's tau).
+
+    Example:
+        >>> activity = ChannelActivity(0.001)
+        >>> _ = activity(torch.tensor([[[[0.0, 0.1]], [[0.0, 0.0]], [[1.0, -1.0]]]]))
+        >>> activity.counts.tolist()
+        [1]
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._counts: list[Tensor] = []
+
+    def __call__(self, output: Tensor) -> Tensor:
+        """(B, K, h, w) in, the same out."""
+        self._counts.append((output.float().mean((-2, -1)) > self._threshold).sum(1).cpu())
+        return output
+
+    @property
+    def counts(self) -> IntArray:
+        """(N,) active channels of every image seen so far."""
+        return torch.cat(self._counts).numpy().astype(np.int64)
+
+
+def mean_active_channels(counts: IntArray, preds: Predictions, num_classes: int) -> FloatArray:
+    """(C,) mean number of active channels per class over correctly classified images; NaN where there are none."""
+    correct = preds.preds == preds.target
+    images = np.bincount(preds.target[correct], minlength=num_classes)
+    total = np.bincount(preds.target[correct], weights=counts[correct], minlength=num_classes)
+    mean = np.full(num_classes, np.nan)
+    np.divide(total, images, out=mean, where=images > 0)
+    return mean

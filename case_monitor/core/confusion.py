@@ -1,0 +1,62 @@
+"""Confusion matrix, soft confusion and per-class quality."""
+
+import numpy as np
+from scipy.special import softmax
+
+from case_monitor.core.records import ClassMetrics, ConfusionMatrix, FloatArray, IntArray, Predictions
+from case_monitor.core.statistics import wilson_interval
+
+
+def confusion_matrix(preds: Predictions, num_classes: int) -> ConfusionMatrix:
+    """Counts M[u, v] (rows true, columns predicted) and mean softmax probability P[u, v] per true class.
+
+    Example:
+        >>> p = Predictions(sample_ids=("a", "b"), logits=np.float32([[2, 0], [1, 0]]),
+        ...                 target=np.array([0, 1]))
+        >>> confusion_matrix(p, 2).counts.tolist()
+        [[1, 0], [1, 0]]
+    """
+    counts = np.zeros((num_classes, num_classes), dtype=np.int64)
+    np.add.at(counts, (preds.target, preds.preds), 1)
+    soft = np.zeros((num_classes, num_classes))
+    np.add.at(soft, preds.target, softmax(preds.logits.astype(np.float64), axis=1))
+    support = counts.sum(axis=1, keepdims=True)
+    soft = np.divide(soft, support, out=np.full_like(soft, np.nan), where=support > 0)
+    return ConfusionMatrix(counts=counts, soft=soft)
+
+
+def _ratio(numerator: IntArray, denominator: IntArray) -> FloatArray:
+    ratio = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=ratio, where=denominator > 0)
+    return ratio
+
+
+def class_metrics(
+    confmat: ConfusionMatrix, active_channels: FloatArray, confidence_level: float
+) -> tuple[ClassMetrics, ...]:
+    """Precision, recall (with Wilson's interval) and F1 of every class; NaN where undefined.
+
+    Args:
+        confmat: of the split.
+        active_channels: (C,) mean number of active channels per class.
+        confidence_level: of the recall's interval.
+    """
+    counts = confmat.counts
+    hits, support, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    precision, recall = _ratio(hits, predicted), _ratio(hits, support)
+    f1 = _ratio(2 * hits, support + predicted)
+    metrics = []
+    for u in range(len(counts)):
+        low, high = wilson_interval(int(hits[u]), int(support[u]), confidence_level)
+        row = ClassMetrics(
+            class_idx=u,
+            support=int(support[u]),
+            precision=float(precision[u]),
+            recall=float(recall[u]),
+            f1=float(f1[u]),
+            recall_ci_low=low,
+            recall_ci_high=high,
+            active_channels=float(active_channels[u]),
+        )
+        metrics.append(row)
+    return tuple(metrics)

@@ -1,0 +1,178 @@
+"""The whole measurement of one model version, pure: model and images in, `Evaluation` and a gallery out."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import case_monitor
+from case_monitor.core.channels import ChannelActivity, mean_active_channels
+from case_monitor.core.comparison import accuracy_vs_baseline
+from case_monitor.core.confusion import class_metrics, confusion_matrix
+from case_monitor.core.contrast import contrast_sets
+from case_monitor.core.explanation import Explainer
+from case_monitor.core.predictions import ImageSource, Progress, no_progress, predict
+from case_monitor.core.records import (
+    Evaluation,
+    EvaluationKey,
+    FloatArray,
+    Gallery,
+    ModelVersion,
+    Policy,
+    Predictions,
+    Protocol,
+    Provenance,
+    Split,
+)
+from case_monitor.core.saliency import find_target_layer, inspecting, tap_layer
+from case_monitor.core.summary import explanation_summaries, model_summaries
+from case_monitor.core.verdict import check_policy, judge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A loaded model with its identity."""
+
+    version: ModelVersion
+    model: nn.Module
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """The evaluation, the pictures to show with it, and the baseline's predictions on the same images."""
+
+    evaluation: Evaluation
+    gallery: Gallery
+    baseline_preds: Predictions | None
+
+
+def evaluate(
+    candidate: Candidate,
+    baseline: Candidate | None,
+    split: Split,
+    source: ImageSource,
+    *,
+    policy: Policy,
+    protocol: Protocol,
+    device: str = "cpu",
+    progress: Progress = no_progress,
+) -> Findings:
+    """Predict, explain, test and judge.
+
+    Args:
+        candidate: the version to judge.
+        baseline: the version in production, or None.
+        split: identity of the images.
+        source: the images.
+        policy: when to pass.
+        protocol: how to measure.
+        device: torch device.
+        progress: called as work goes on.
+    """
+    check_policy(policy, protocol)
+    started = time.perf_counter()
+    run = _Run(split, source, protocol, device, progress)
+    layer = run.target_layer(candidate.model)
+    preds, active = run.predictions(candidate.model, layer)
+    baseline_preds = run.baseline_predictions(baseline.model) if baseline else None
+    confmat = confusion_matrix(preds, split.num_classes)
+    contrasts = contrast_sets(confmat, protocol.contrast_k, observed_only=protocol.observed_only)
+    classes = class_metrics(confmat, active, policy.confidence_level)
+    explainer = Explainer(candidate.model, layer, source, protocol, contrasts.weights(), device)
+    scores, gallery = explainer.run(preds, progress)
+    summaries = model_summaries(confmat, classes, policy) + explanation_summaries(scores, protocol, policy)
+    if baseline_preds is not None:
+        summaries += (accuracy_vs_baseline(preds, baseline_preds, policy.confidence_level),)
+    verdict, alerts = judge(
+        candidate.version, summaries, policy, has_baseline=baseline is not None, class_names=split.class_names
+    )
+    evaluation = Evaluation(
+        model=candidate.version,
+        split=split,
+        baseline=baseline.version if baseline else None,
+        policy=policy,
+        provenance=_provenance(policy, protocol, layer, device),
+        preds=preds,
+        confmat=confmat,
+        class_metrics=classes,
+        contrast_sets=contrasts,
+        scores=scores,
+        summaries=summaries,
+        verdict=verdict,
+        alerts=alerts,
+        duration_s=time.perf_counter() - started,
+    )
+    return Findings(evaluation=evaluation, gallery=gallery, baseline_preds=baseline_preds)
+
+
+def digest(record: Any) -> str:
+    """SHA-256 of a record's fields, in a canonical form."""
+    data = asdict(record) if is_dataclass(record) and not isinstance(record, type) else record
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def evaluation_key(
+    model: ModelVersion, split: Split, baseline: ModelVersion | None, policy: Policy, protocol: Protocol
+) -> EvaluationKey:
+    """The natural key that an evaluation of these would have: the same key is the same evaluation, run again."""
+    return (
+        model.name,
+        model.version,
+        model.digest,
+        split.digest,
+        digest(protocol),
+        digest(policy),
+        baseline.digest if baseline else "",
+    )
+
+
+class _Run:
+    """The passes over the whole split."""
+
+    def __init__(self, split: Split, source: ImageSource, protocol: Protocol, device: str, progress: Progress) -> None:
+        self._split, self._source, self._protocol = split, source, protocol
+        self._device, self._progress = device, progress
+
+    def target_layer(self, model: nn.Module) -> str:
+        if self._protocol.target_layer != "auto":
+            return self._protocol.target_layer
+        images = next(self._source.batches(range(min(2, self._split.size)), 2))
+        return find_target_layer(model, images.to(self._device))
+
+    def predictions(self, model: nn.Module, layer: str) -> tuple[Predictions, FloatArray]:
+        """The predictions and, from the same pass, the mean number of active channels per class."""
+        tap, activity = tap_layer(model, layer), ChannelActivity(self._protocol.activity_threshold)
+        preds = self._predict(model, lambda images: tap(images, activity), "predict")
+        return preds, mean_active_channels(activity.counts, preds, self._split.num_classes)
+
+    def baseline_predictions(self, model: nn.Module) -> Predictions:
+        return self._predict(model, model, "predict baseline")
+
+    def _predict(self, model: nn.Module, logits: Callable[[Tensor], Tensor], stage: str) -> Predictions:
+        with inspecting(model):
+            return predict(
+                logits,
+                self._source,
+                num_classes=self._split.num_classes,
+                batch_size=self._protocol.batch_size,
+                device=self._device,
+                progress=self._progress,
+                stage=stage,
+            )
+
+
+def _provenance(policy: Policy, protocol: Protocol, layer: str, device: str) -> Provenance:
+    return Provenance(
+        protocol=protocol,
+        protocol_digest=digest(protocol),
+        policy_digest=digest(policy),
+        target_layer=layer,
+        device=device,
+        torch_version=torch.__version__,
+        package_version=case_monitor.__version__,
+    )

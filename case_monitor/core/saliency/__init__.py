@@ -1,0 +1,16 @@
+"""Saliency maps of image classifiers: CASE and its peers, from one shared forward pass.
+
+>>> import torch
+>>> from torch import nn
+>>> _ = torch.manual_seed(0)
+>>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+>>> images, targets = torch.rand(2, 3, 16, 16), torch.tensor([[0, 1], [3, 2]])
+>>> maps = saliency_maps(model, images, targets, target_layer="1", methods=("case", "gradcam"))
+>>> maps["case"].shape
+torch.Size([2, 2, 16, 16])
+"""
+
+from case_monitor.core.saliency.maps import METHODS, resize_maps, saliency_maps
+from case_monitor.core.saliency.taps import Tap, find_target_layer, inspecting, tap_layer
+
+__all__ = ["METHODS", "Tap", "find_target_layer", "inspecting", "resize_maps", "saliency_maps", "tap_layer"]

@@ -1,0 +1,107 @@
+"""Methods that weight the target layer's channels by gradients.
+
+Symbols as in the method: A (B, K, h, w) activations, g_u (B, T, K) spatial mean of the gradient of the logit of class
+u, and maps (B, T, h, w). Activations and gradients come from `Trace`; nothing here runs the model.
+"""
+
+import torch
+from torch import Tensor
+
+from case_monitor.core.saliency.trace import Trace
+
+_EPS = 1e-8
+# Below this share of |g_u|, a residual in float32 is rounding noise: u and its contrast are then collinear.
+_NOISE = 1e-6
+
+
+def gradcam(trace: Trace) -> Tensor:
+    """Grad-CAM (Selvaraju et al. 2017): relu(sum_k g_u[k] A_k). Equals pytorch-grad-cam's `GradCAM`."""
+    return _weighted_sum(_pooled(trace.target_gradients), trace.activations)
+
+
+def gradcam_plus_plus(trace: Trace) -> Tensor:
+    """Grad-CAM++ (Chattopadhyay et al. 2018), with the raw logit as score, as in pytorch-grad-cam.
+
+    alpha = gamma^2 / (2 gamma^2 + sum_ij(A) gamma^3 + 1e-6), 0 where gamma = 0;
+    w_k = sum_ij alpha relu(gamma); map = relu(sum_k w_k A_k). The paper takes exp(logit) as the score.
+    """
+    gamma = trace.target_gradients
+    total = trace.activations.sum((-2, -1), keepdim=True).unsqueeze(1)  # (B, 1, K, 1, 1)
+    alpha = gamma**2 / (2 * gamma**2 + total * gamma**3 + 1e-6)
+    alpha = torch.where(gamma != 0, alpha, torch.zeros_like(alpha))
+    return _weighted_sum((alpha * gamma.relu()).sum((-2, -1)), trace.activations)
+
+
+def layercam(trace: Trace) -> Tensor:
+    """LayerCAM (Jiang et al. 2021): relu(sum_k relu(gamma_k) A_k), position by position."""
+    return torch.einsum("btkhw,bkhw->bthw", trace.target_gradients.relu(), trace.activations).relu()
+
+
+def hirescam(trace: Trace) -> Tensor:
+    """HiResCAM (Draelos and Carin 2020): relu(sum_k gamma_k A_k), without pooling the gradient."""
+    return torch.einsum("btkhw,bkhw->bthw", trace.target_gradients, trace.activations).relu()
+
+
+def case(trace: Trace) -> Tensor:
+    """CASE (Williamson et al. 2025, Algorithm 1): Grad-CAM on what the contrast set does not share.
+
+    w = g_u - ((g_u . g_bar) / (|g_bar|^2 + eps)) g_bar, with g_bar the gradient of the mean logit over V(u) and eps
+    = 1e-8 |g_u|^2; map = relu(sum_k w_k A_k). With V(u) empty this is Grad-CAM. Where g_u is a multiple of g_bar
+    nothing is specific to u: w is exactly 0, not rounding noise, and the map is degenerate.
+    """
+    w = _reject(_pooled(trace.target_gradients), _pooled(trace.contrast_gradients))
+    return _weighted_sum(w, trace.activations)
+
+
+def case_soft(trace: Trace) -> Tensor:
+    """CASE with g_bar weighted by M + P over V(u) instead of a plain mean (method, option `soft`)."""
+    w = _reject(_pooled(trace.target_gradients), _pooled(trace.soft_contrast_gradients))
+    return _weighted_sum(w, trace.activations)
+
+
+def case_full(trace: Trace) -> Tensor:
+    """CASE with the full gradient tensors projected before pooling, another reading of the paper's Fig. 2.
+
+    Agrees with `case` where gradients are spatially constant, as with a pooled linear head.
+    """
+    gamma, contrast = trace.target_gradients, trace.contrast_gradients
+    residual = _reject(gamma.flatten(2), contrast.flatten(2)).view_as(gamma)
+    return _weighted_sum(_pooled(residual), trace.activations)
+
+
+def case_subspace(trace: Trace) -> Tensor:
+    """CASE with the whole span of {g_v : v in V(u)} projected out, by QR (method, option `subspace`)."""
+    g = _pooled(trace.target_gradients)  # (B, T, K)
+    span = _pooled(trace.member_gradients())  # (B, T, k, K)
+    q, r = torch.linalg.qr(span.double().transpose(-2, -1))  # (B, T, K, k), (B, T, k, k)
+    # A member that adds no direction of its own (or an empty place) must not project anything out.
+    pivots = r.diagonal(dim1=-2, dim2=-1).abs()
+    scale = span.double().norm(dim=-1).amax(-1, keepdim=True)
+    q = q * (pivots > _NOISE * scale).unsqueeze(-2)
+    g64 = g.double()
+    w = g64 - (q @ (q.transpose(-2, -1) @ g64.unsqueeze(-1))).squeeze(-1)
+    return _weighted_sum(_zero_noise(w, g64).to(g.dtype), trace.activations)
+
+
+def _pooled(gradients: Tensor) -> Tensor:
+    """(..., K, h, w) -> (..., K) spatial mean."""
+    return gradients.mean((-2, -1))
+
+
+def _weighted_sum(weights: Tensor, activations: Tensor) -> Tensor:
+    """relu(sum_k w_k A_k): (B, T, K), (B, K, h, w) -> (B, T, h, w)."""
+    return torch.einsum("btk,bkhw->bthw", weights, activations).relu()
+
+
+def _reject(g: Tensor, g_bar: Tensor) -> Tensor:
+    """The part of g (B, T, D) orthogonal to g_bar (B, T, D), in float64 inside."""
+    g64, bar = g.double(), g_bar.double()
+    norm = (bar * bar).sum(-1, keepdim=True)
+    eps = _EPS * (g64 * g64).sum(-1, keepdim=True)
+    scale = (g64 * bar).sum(-1, keepdim=True) / (norm + eps).clamp(min=torch.finfo(torch.float64).tiny)
+    return _zero_noise(g64 - scale * bar, g64).to(g.dtype)
+
+
+def _zero_noise(w: Tensor, g: Tensor) -> Tensor:
+    noise = w.norm(dim=-1, keepdim=True) <= _NOISE * g.norm(dim=-1, keepdim=True)
+    return torch.where(noise, torch.zeros_like(w), w)
