@@ -1,0 +1,66 @@
+"""Bring a model, its configuration and its data together; where two of them contradict, say both sides."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from case_monitor.core.errors import DataError
+from case_monitor.core.records import Protocol, Split
+from case_monitor.dataset import PreparedImages, RawSplit, prepare
+from case_monitor.registry import RegisteredModel
+from case_monitor.settings import ModelSettings, Preprocessing
+
+
+def reconcile(
+    registered: RegisteredModel, settings: ModelSettings, raw: RawSplit, num_workers: int = 0
+) -> tuple[Split, PreparedImages]:
+    """The split as this model reads it. The model's own metadata goes before the configuration.
+
+    Raises:
+        DataError: class names, their number, preprocessing, channels or image size contradict each other.
+    """
+    class_names = _class_names(registered, settings)
+    preprocessing = _preprocessing(registered, settings)
+    split, source = prepare(raw, class_names, preprocessing, num_workers)
+    _check_shape(registered, source)
+    return split, source
+
+
+def with_target_layer(protocol: Protocol, registered: RegisteredModel) -> Protocol:
+    """`auto` gives way to the layer that was logged with the model."""
+    if protocol.target_layer == "auto" and registered.target_layer:
+        return replace(protocol, target_layer=registered.target_layer)
+    return protocol
+
+
+def _class_names(registered: RegisteredModel, settings: ModelSettings) -> Sequence[str] | None:
+    logged, configured = registered.class_names, settings.class_names
+    if logged and configured and logged != configured:
+        msg = (
+            f"class names: model {registered.version} was logged with {len(logged)} ({', '.join(logged[:3])}, ...), "
+            f"the configuration has {len(configured)} ({', '.join(configured[:3])}, ...)"
+        )
+        raise DataError(msg)
+    return logged or configured
+
+
+def _preprocessing(registered: RegisteredModel, settings: ModelSettings) -> Preprocessing | None:
+    logged, configured = registered.preprocessing, settings.preprocessing
+    if logged and configured and logged != configured:
+        differing = [f for f in Preprocessing.model_fields if getattr(logged, f) != getattr(configured, f)]
+        sides = "; ".join(f"{f}: {getattr(logged, f)} and {getattr(configured, f)}" for f in differing)
+        msg = f"preprocessing: model {registered.version} was logged with, and the configuration has, {sides}"
+        raise DataError(msg)
+    return logged or configured
+
+
+def _check_shape(registered: RegisteredModel, source: PreparedImages) -> None:
+    expected = registered.input_shape
+    came = tuple(next(source.batches([0], 1)).shape[1:])
+    if expected is None or len(came) != len(expected):
+        return
+    if any(want not in {-1, have} for want, have in zip(expected, came, strict=True)):
+        msg = (
+            f"image size (channels, height, width): model {registered.version} expects {expected}, the prepared data "
+            f"set {came}; -1 stands for any"
+        )
+        raise DataError(msg)
