@@ -1,0 +1,55 @@
+"""Figures of an evaluation: matplotlib, object by object, without pyplot's global state."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from case_monitor.core.records import Evaluation, Gallery
+from case_monitor.core.wording import METHOD_TITLES
+from case_monitor.figures.agreement import agreement_histograms
+from case_monitor.figures.channels import channel_activity
+from case_monitor.figures.confusion import confusion_matrix
+from case_monitor.figures.drop_bars import fidelity
+from case_monitor.figures.image_rows import gallery, saliency_maps
+from case_monitor.figures.style import METHOD_COLOURS, method_title
+
+__all__ = [
+    "METHOD_COLOURS",
+    "METHOD_TITLES",
+    "agreement_histograms",
+    "channel_activity",
+    "confusion_matrix",
+    "fidelity",
+    "gallery",
+    "method_title",
+    "saliency_maps",
+    "save_figures",
+]
+
+DPI = 150
+
+
+def save_figures(evaluation: Evaluation, gallery: Gallery, directory: Path) -> list[Path]:
+    """Draw every figure of `evaluation` and write it as PNG into `directory`, which is made if need be.
+
+    Returns:
+        The files written, always the same six: what could not be measured is a figure that says so.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    return [_save(fig, directory / f"{name}.png") for name, fig in _figures(evaluation, gallery)]
+
+
+def _figures(evaluation: Evaluation, images: Gallery) -> list[tuple[str, Figure]]:
+    return [
+        ("confusion_matrix", confusion_matrix(evaluation)),
+        ("agreement_histograms", agreement_histograms(evaluation)),
+        ("fidelity", fidelity(evaluation)),
+        ("gallery", gallery(evaluation, images)),
+        ("saliency_maps", saliency_maps(evaluation, images)),
+        ("channel_activity", channel_activity(evaluation)),
+    ]
+
+
+def _save(fig: Figure, path: Path) -> Path:
+    fig.savefig(path, dpi=DPI, facecolor="white")
+    return path

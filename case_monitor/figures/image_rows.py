@@ -1,0 +1,200 @@
+"""Explained images for people to look at (paper, Figs. 1 and 3)."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from case_monitor.core.masks import is_degenerate, top_fraction_mask
+from case_monitor.core.records import Evaluation, FloatArray, Gallery
+from case_monitor.figures import style
+
+FRACTION = 0.05
+CRISP_SIDE = 96  # images up to this size are shown pixel by pixel
+HEAT = "inferno"
+_CLASSES = "1st: the predicted class, 2nd: the runner-up"
+
+Image = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+Draw = Callable[[Axes, Image, FloatArray], None]
+
+# Inches.
+_CELL, _GAP, _GROUP_GAP, _NAMES, _MARGIN, _HEADS, _FOOT = 0.98, 0.05, 0.16, 1.75, 0.12, 0.5, 0.5
+
+
+def gallery(evaluation: Evaluation, gallery: Gallery) -> Figure:
+    """Each row an image, and for every method only its top 5% pixels, for the first and the second class."""
+    detail = f"{_CLASSES} · in colour: the top {style.percent(FRACTION)} of the strictly positive pixels"
+    return _rows(evaluation, gallery, "What each method marks as evidence", detail, _draw_masked)
+
+
+def saliency_maps(evaluation: Evaluation, gallery: Gallery) -> Figure:
+    """The rows of `gallery` with the whole heat maps laid over the images."""
+    detail = f"{_CLASSES} · each map on its own scale, from 0 to its highest value"
+    fig = _rows(evaluation, gallery, "Where each method sees evidence", detail, _draw_heat, _FOOT)
+    if len(gallery.sample_ids):
+        _scale(fig)
+    return style.literal(fig)
+
+
+def top_mask(saliency_map: FloatArray) -> Mask:
+    """(H, W) map -> its top 5% among strictly positive pixels, as the agreement uses them."""
+    mask: Mask = top_fraction_mask(torch.from_numpy(np.ascontiguousarray(saliency_map)), FRACTION).numpy()
+    return mask
+
+
+def masked(image: Image, mask: Mask) -> Image:
+    """`image` in colour inside the mask, as a pale grey ghost outside."""
+    pale = 255 - (255 - _grey(image)) * 0.38
+    shown: Image = np.where(mask[..., None], image, pale[..., None]).astype(np.uint8)
+    return shown
+
+
+def heated(image: Image, saliency_map: FloatArray) -> Image:
+    """The heat map over a grey image; the map covers more where it is higher."""
+    level = np.clip(saliency_map, 0, None) / saliency_map.max()
+    heat = colormaps[HEAT](level)[..., :3] * 255
+    cover = 0.35 + 0.4 * level[..., None]
+    blended: Image = (cover * heat + (1 - cover) * _grey(image)[..., None]).astype(np.uint8)
+    return blended
+
+
+def _grey(image: Image) -> FloatArray:
+    grey: FloatArray = image.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    return grey
+
+
+def _rows(evaluation: Evaluation, gallery: Gallery, what: str, detail: str, draw: Draw, foot: float = 0.1) -> Figure:
+    methods = tuple(m for m in style.saliency_methods(evaluation) if m in gallery.maps)
+    methods += tuple(m for m in gallery.maps if m not in methods)
+    if not len(gallery.sample_ids) or not methods:
+        return style.notice(evaluation, "No gallery", "No image was explained.")
+    rows = len(gallery.sample_ids)
+    height, width = gallery.images.shape[1:3]
+    cell_height = _CELL * min(max(height / width, 0.5), 2.0)
+    total_width = _MARGIN * 2 + _NAMES + _CELL + len(methods) * (2 * _CELL + _GAP + _GROUP_GAP)
+    # A narrow figure would break its header into many lines.
+    total_width = max(total_width, 7.5)
+    total_height = 0.75 + _HEADS + rows * (cell_height + _GAP) + foot
+    fig = style.new_figure(total_width, total_height, constrained=False)
+    top = style.header(fig, f"{what}, for the first and the second class", _detail(evaluation, rows, detail))
+    place = _Grid(fig, top * total_height - _HEADS, cell_height)
+    _heads(fig, place, methods, evaluation.policy.gate_method)
+    labels = style.class_labels(evaluation.split.class_names, 20)
+    for row in range(rows):
+        _row(place, gallery, methods, row, draw)
+        _names(fig, place, row, gallery, labels)
+    return style.literal(fig)
+
+
+def _detail(evaluation: Evaluation, rows: int, detail: str) -> str:
+    return f"{style.subject(evaluation)} · {rows} images · {detail}"
+
+
+class _Grid:
+    """Where panels go, in inches from the left and from the top row's upper edge."""
+
+    def __init__(self, fig: Figure, top: float, cell_height: float) -> None:
+        self.fig, self.top, self.cell_height = fig, top, cell_height
+        self.width, self.height = fig.get_size_inches()
+
+    def left(self, method: int, rank: int) -> float:
+        """Left edge of a method's panel; method -1 is the original image."""
+        start = _MARGIN + _NAMES
+        if method < 0:
+            return start
+        return start + _CELL + _GROUP_GAP + method * (2 * _CELL + _GAP + _GROUP_GAP) + rank * (_CELL + _GAP)
+
+    def upper(self, row: int) -> float:
+        """Upper edge of a row, in inches from the bottom."""
+        return self.top - row * (self.cell_height + _GAP)
+
+    def axes(self, row: int, method: int, rank: int = 0) -> Axes:
+        """A panel without ticks."""
+        bottom = (self.upper(row) - self.cell_height) / self.height
+        left = self.left(method, rank) / self.width
+        ax = self.fig.add_axes((left, bottom, _CELL / self.width, self.cell_height / self.height))
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set_color("#BBBBBB")
+        ax.spines[:].set_linewidth(0.5)
+        return ax
+
+
+def _heads(fig: Figure, place: _Grid, methods: tuple[str, ...], gate: str) -> None:
+    def write(x: float, above: float, text: str, size: float, weight: str = "normal") -> None:
+        where = (x / place.width, (place.top + above) / place.height)
+        fig.text(*where, text, ha="center", va="bottom", fontsize=size, weight=weight, color=style.INK)
+
+    write(place.left(-1, 0) + _CELL / 2, 0.05, "image", 8)
+    for i, method in enumerate(methods):
+        centre = place.left(i, 1) - _GAP / 2
+        title = style.method_title(method) + (" (gate)" if method == gate else "")
+        weight = "bold" if method == gate else "normal"
+        write(centre, 0.23, title, 10, weight)
+        for rank, name in enumerate(("1st class", "2nd class")):
+            write(place.left(i, rank) + _CELL / 2, 0.05, name, 7)
+
+
+def _row(place: _Grid, gallery: Gallery, methods: tuple[str, ...], row: int, draw: Draw) -> None:
+    image = gallery.images[row]
+    _show(place.axes(row, -1), image)
+    for i, method in enumerate(methods):
+        for rank in (0, 1):
+            ax = place.axes(row, i, rank)
+            saliency_map = gallery.maps[method][row, rank].astype(np.float64)
+            if is_degenerate(torch.from_numpy(saliency_map)):
+                ax.set_facecolor("#F4F4F4")
+                style.note(ax, "no map")
+            else:
+                draw(ax, image, saliency_map)
+
+
+def _names(fig: Figure, place: _Grid, row: int, gallery: Gallery, labels: tuple[str, ...]) -> None:
+    y = place.upper(row) - place.cell_height / 2
+    names = f"1st: {labels[gallery.target[row]]}\n2nd: {labels[gallery.top2[row]]}"
+    sample = style.shorten(gallery.sample_ids[row], 26)
+    x = _MARGIN / place.width
+    fig.text(x, y / place.height, names, fontsize=8, color=style.INK, va="bottom")
+    fig.text(x, (y - 0.06) / place.height, sample, fontsize=6.5, color=style.MUTED, va="top")
+
+
+def _show(ax: Axes, image: Image) -> None:
+    crisp = max(image.shape[:2]) <= CRISP_SIDE
+    ax.imshow(image, interpolation="nearest" if crisp else "antialiased", aspect="auto")
+
+
+def _draw_masked(ax: Axes, image: Image, saliency_map: FloatArray) -> None:
+    mask = top_mask(saliency_map)
+    _show(ax, masked(image, mask))
+    _outline(ax, mask)
+
+
+def _outline(ax: Axes, mask: Mask) -> None:
+    """A line around the mask along the pixels' edges, so that pale pixels inside are seen too."""
+    if not mask.any():
+        return
+    scale = 8 if max(mask.shape) <= CRISP_SIDE else 1
+    fine = np.pad(np.kron(mask, np.ones((scale, scale))), 1)
+    y, x = ((np.arange(n) - 1 + 0.5) / scale - 0.5 for n in fine.shape)
+    ax.contour(x, y, fine, levels=[0.5], colors=[style.RED], linewidths=0.6)
+    ax.set_xlim(-0.5, mask.shape[1] - 0.5)
+    ax.set_ylim(mask.shape[0] - 0.5, -0.5)
+
+
+def _draw_heat(ax: Axes, image: Image, saliency_map: FloatArray) -> None:
+    _show(ax, heated(image, saliency_map))
+
+
+def _scale(fig: Figure) -> None:
+    width, height = fig.get_size_inches()
+    ax = fig.add_axes(((_MARGIN + _NAMES) / width, 0.25 / height, 2.4 / width, 0.09 / height))
+    bar = fig.colorbar(ScalarMappable(Normalize(0, 1), HEAT), cax=ax, orientation="horizontal")
+    bar.set_ticks([0, 1], labels=["no evidence", "most evidence"], parse_math=False)
+    bar.ax.tick_params(labelsize=7, length=0, colors=style.MUTED)
