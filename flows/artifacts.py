@@ -1,0 +1,76 @@
+"""What a person sees in Prefect's UI: the verdict in words and the methods in a table."""
+
+import math
+import re
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from case_monitor.core.records import Alert, Evaluation, MetricSummary
+from case_monitor.core.wording import method_title
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+.!|~>-])")
+
+
+def show_in_prefect(evaluation: Evaluation) -> None:
+    """Create the artifacts of one evaluation."""
+    name = str(evaluation.model)
+    create_table_artifact(table=methods_table(evaluation), key="saliency-methods", description=literal(name))
+    create_markdown_artifact(markdown=verdict_markdown(evaluation), key="verdict", description=literal(name))
+
+
+def methods_table(evaluation: Evaluation) -> list[dict[str, str]]:
+    """One row per method: class sensitivity and fidelity with intervals."""
+    drops = [f"confidence_drop_{suffix}" for suffix in evaluation.provenance.protocol.suffixes]
+    return [
+        {
+            "method": method_title(method),
+            "agreement (median)": _with_interval(evaluation.summary("agreement_median", method)),
+            "p (Wilcoxon)": _number(evaluation.summary("agreement_median", method), "p_value"),
+            "degenerate maps": _number(evaluation.summary("agreement_degenerate_rate", method), "value"),
+            **{
+                f"{drop} against random": _with_interval(evaluation.summary(f"{drop}_vs_random", method))
+                for drop in drops
+            },
+        }
+        for method in evaluation.provenance.protocol.methods
+    ]
+
+
+def verdict_markdown(evaluation: Evaluation) -> str:
+    """The verdict, its rules and its alerts."""
+    verdict = evaluation.verdict
+    lines = [
+        f"# {verdict.status.upper()}",
+        "",
+        literal(verdict.sentence),
+        "",
+        "| rule | method | outcome | why |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {literal(r.threshold.metric)} | {literal(r.method or '')} | {r.status} | {literal(r.reason)} |"
+        for r in verdict.results
+        if r.class_idx is None
+    ]
+    return "\n".join([*lines, *(line for alert in evaluation.alerts for line in _alert_lines(alert))])
+
+
+def _alert_lines(alert: Alert) -> list[str]:
+    return ["", f"**{alert.severity}**: {literal(alert.message)} {literal(alert.advice)}"]
+
+
+def literal(text: str) -> str:
+    """Untrusted text so that Markdown shows it as it is: no markup, no HTML, no line break."""
+    escaped = _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _with_interval(row: MetricSummary | None) -> str:
+    if row is None or math.isnan(row.value):
+        return "undefined"
+    return f"{row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]"
+
+
+def _number(row: MetricSummary | None, field: str) -> str:
+    value = float("nan") if row is None else float(getattr(row, field))
+    return "undefined" if math.isnan(value) else f"{value:.3g}"

@@ -1,0 +1,110 @@
+"""Tasks that touch the outside world. Each is retried, but only where trying again can help."""
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from sqlalchemy import Engine
+
+from case_monitor.core.errors import NotFoundError, RegistryError, StoreError
+from case_monitor.core.evaluation import Findings
+from case_monitor.core.records import Evaluation, Promotion
+from case_monitor.dataset import RawSplit, load_split
+from case_monitor.registry import ModelRef, RegisteredModel, Registry
+from case_monitor.settings import Settings, SplitSpec
+from case_monitor.store import write
+from case_monitor.tracking import EvidenceRun, log_evidence, version_tags
+
+
+def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
+    """Whether to retry: a server may come back; a model that does not exist will not."""
+    try:
+        state.result()
+    except NotFoundError:
+        return False
+    except (RegistryError, StoreError, ConnectionError, TimeoutError):
+        return True
+    except Exception:
+        return False
+    return False
+
+
+def _edge(name: str) -> Callable[[Callable[..., Any]], Any]:
+    """A retried task. Nothing is cached: results are models and images, and the database knows what is done."""
+    return task(
+        name=name,
+        retries=3,
+        retry_delay_seconds=[1, 4, 15],
+        retry_condition_fn=_may_pass,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+def open_registry(settings: Settings) -> Registry:
+    """The registry that the configuration names."""
+    return Registry(settings.tracking_uri, settings.registry_uri)
+
+
+@_edge("fetch-model")
+def fetch_model(settings: Settings, ref: ModelRef) -> RegisteredModel:
+    """Resolve a reference, download and load the version."""
+    registry = open_registry(settings)
+    return registry.fetch(ref.name, registry.resolve(ref))
+
+
+@_edge("fetch-baseline")
+def fetch_baseline(settings: Settings, name: str, candidate_version: int) -> RegisteredModel | None:
+    """The version in production, unless there is none or it is the candidate itself."""
+    registry = open_registry(settings)
+    holder = registry.alias_holder(name, settings.alias)
+    return None if holder in {None, candidate_version} else registry.fetch(name, int(holder or 0))
+
+
+@_edge("fetch-split")
+def fetch_split(settings: Settings, spec: SplitSpec) -> RawSplit:
+    """Read the validation split."""
+    open_registry(settings)  # an MLflow artifact is downloaded from the configured server
+    return load_split(spec)
+
+
+@_edge("store-evaluation")
+def store_evaluation(engine: Engine, evaluation: Evaluation) -> int:
+    """Save the evaluation in one transaction."""
+    return write.save_evaluation(engine, evaluation)
+
+
+@_edge("log-evidence")
+def publish_evidence(settings: Settings, engine: Engine, findings: Findings, evaluation_id: int) -> EvidenceRun:
+    """Write the evidence to MLflow and point the model version and the stored evaluation at it."""
+    run = log_evidence(findings, evaluation_id, tracking_uri=settings.tracking_uri, experiment=settings.experiment)
+    version = findings.evaluation.model
+    tags = version_tags(findings.evaluation, evaluation_id, run.run_id)
+    open_registry(settings).set_tags(version.name, version.version, tags)
+    write.set_mlflow_run(engine, evaluation_id, run.run_id)
+    return run
+
+
+@_edge("read-alias")
+def read_alias(settings: Settings, name: str) -> int | None:
+    """The version in production now."""
+    return open_registry(settings).alias_holder(name, settings.alias)
+
+
+@_edge("record-decision")
+def record_decision(engine: Engine, promotion: Promotion) -> int:
+    """Write the decision to the audit log, before anything is moved."""
+    return write.record_promotion(engine, promotion)
+
+
+@_edge("move-alias")
+def move_alias(settings: Settings, promotion: Promotion) -> None:
+    """Point the alias at the promoted version."""
+    open_registry(settings).set_alias(promotion.model_name, promotion.alias, promotion.version)
+
+
+@_edge("confirm-decision")
+def confirm_decision(engine: Engine, promotion_id: int) -> None:
+    """Note in the audit log that the registry is as decided."""
+    write.mark_promotion_applied(engine, promotion_id)

@@ -1,0 +1,79 @@
+"""`promote`: evaluate if needed, then move the alias or withhold it, and write either to the audit log."""
+
+from dataclasses import dataclass
+
+from prefect import flow
+from prefect.utilities.annotations import quote
+
+from case_monitor.core.errors import StaleEvidenceError
+from case_monitor.core.records import Decision, Promotion, Status
+from case_monitor.settings import Settings, load_settings
+from case_monitor.store.connection import open_store
+from flows.edges import confirm_decision, move_alias, read_alias, record_decision
+from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gated:
+    """The evidence and what was decided on it."""
+
+    outcome: Outcome
+    promotion: Promotion
+
+
+@flow(name="promote", flow_run_name="promote {request.model}", persist_result=False)
+def promote(request: EvaluationRequest) -> Gated:
+    """Gate a version. The decision is logged first, so that a crash in between is seen and mended by the next run."""
+    settings = load_settings(request.config)
+    outcome = evaluate_version(request)
+    promotion = decide(outcome, settings.alias, read_alias(quote(settings), outcome.model.name))
+    engine = open_store(settings.database_url.get_secret_value())
+    try:
+        promotion_id = record_decision(quote(engine), quote(promotion))
+        if promotion.decision is Decision.PROMOTED:
+            _require_unchanged(settings, promotion)
+            move_alias(quote(settings), quote(promotion))
+        confirm_decision(quote(engine), promotion_id)
+    finally:
+        engine.dispose()
+    return Gated(outcome=outcome, promotion=promotion)
+
+
+def decide(outcome: Outcome, alias: str, holder: int | None) -> Promotion:
+    """Promote on pass only, and only while production is what the candidate was compared with.
+
+    Raises:
+        StaleEvidenceError: another version took the alias since.
+    """
+    version = outcome.model.version
+    expected = outcome.baseline.version if outcome.baseline else None
+    if outcome.verdict.status is not Status.PASS:
+        decision = Decision.WITHHELD
+    elif holder == version:
+        decision = Decision.KEPT
+    elif holder == expected:
+        decision = Decision.PROMOTED
+    else:
+        raise StaleEvidenceError(_changed(outcome.model.name, alias, expected, holder))
+    return Promotion(
+        model_name=outcome.model.name,
+        alias=alias,
+        version=version,
+        previous_version=holder,
+        decision=decision,
+        evaluation_id=outcome.evaluation_id,
+        reason=outcome.verdict.sentence,
+    )
+
+
+def _require_unchanged(settings: Settings, promotion: Promotion) -> None:
+    holder = read_alias(quote(settings), promotion.model_name)
+    if holder not in {promotion.previous_version, promotion.version}:
+        raise StaleEvidenceError(_changed(promotion.model_name, promotion.alias, promotion.previous_version, holder))
+
+
+def _changed(name: str, alias: str, expected: int | None, holder: int | None) -> str:
+    return (
+        f"alias {alias} of {name}: version {expected or 'none'} was expected to hold it, as in the comparison, version "
+        f"{holder or 'none'} does now; check again"
+    )
