@@ -19,7 +19,7 @@ def reconcile(
         DataError: class names, their number, preprocessing, channels or image size contradict each other.
     """
     class_names = _class_names(registered, settings)
-    preprocessing = _preprocessing(registered, settings)
+    preprocessing = choose_preprocessing(registered, settings)
     split, source = prepare(raw, class_names, preprocessing, num_workers)
     _check_shape(registered, source)
     return split, source
@@ -43,7 +43,12 @@ def _class_names(registered: RegisteredModel, settings: ModelSettings) -> Sequen
     return logged or configured
 
 
-def _preprocessing(registered: RegisteredModel, settings: ModelSettings) -> Preprocessing | None:
+def choose_preprocessing(registered: RegisteredModel, settings: ModelSettings) -> Preprocessing | None:
+    """The preprocessing logged with the model, else the configured one.
+
+    Raises:
+        DataError: both are there and differ.
+    """
     logged, configured = registered.preprocessing, settings.preprocessing
     if logged and configured and logged != configured:
         differing = [f for f in Preprocessing.model_fields if getattr(logged, f) != getattr(configured, f)]

@@ -122,6 +122,14 @@ class Registry:
                 return int(self._client.get_model_version(ref.name, str(ref.version)).version)
             return int(self._client.get_model_version_by_alias(ref.name, str(ref.alias)).version)
 
+    def has_version(self, ref: ModelRef) -> bool:
+        """Whether there is such a version."""
+        try:
+            self.resolve(ref)
+        except NotFoundError:
+            return False
+        return True
+
     def alias_holder(self, name: str, alias: str) -> int | None:
         """The version that holds `alias`, or None."""
         with one_line(f"model {name}"):
@@ -156,7 +164,7 @@ class Registry:
 
 @contextmanager
 def one_line(thing: str) -> Iterator[None]:
-    """Turn MLflow's errors into a RegistryError of one line; what cannot be mended by trying again, into NotFoundError."""
+    """Turn MLflow's errors into a RegistryError of one line, NotFoundError where trying again cannot help."""
     try:
         yield
     except (MlflowException, OSError) as error:

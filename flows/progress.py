@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import cast
+from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
@@ -27,7 +29,7 @@ class ProgressReport:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._artifact = create_progress_artifact(0.0, description=title)
+        self._artifact = cast("UUID", create_progress_artifact(0.0, description=title))  # sync here, typed as either
         self._updated = time.monotonic()
 
     def __call__(self, stage: str, done: int, total: int) -> None:

@@ -194,10 +194,7 @@ def a_gallery(evaluation: Evaluation, *, side: int = 32, rows: int = 4) -> Galle
         if method == "random":
             continue
         centre = rng.uniform(6, side - 6, (rows, 2, 2))
-        stack = [
-            [np.exp(-((yy - cy) ** 2 + (xx - cx) ** 2) / 30.0) for cy, cx in pair]
-            for pair in centre
-        ]
+        stack = [[np.exp(-((yy - cy) ** 2 + (xx - cx) ** 2) / 30.0) for cy, cx in pair] for pair in centre]
         maps[method] = np.asarray(stack, dtype=np.float32)
     maps["layercam"][-1, 1] = 0
     return Gallery(

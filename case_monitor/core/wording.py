@@ -65,8 +65,8 @@ def alert_text(result: ThresholdResult, class_name: str | None, sensitive: Seque
 
 def _insensitive(result: ThresholdResult, subject: str, others: Sequence[str]) -> tuple[str, str]:
     message = (
-        f"{subject} maps look the same whatever class is asked about: the maps for the first and the second class share "
-        f"{result.observed:.0%} of their top pixels (median; limit {result.threshold.limit:.0%}). "
+        f"{subject} maps look the same whatever class is asked about: the maps for the first and the second class "
+        f"share {result.observed:.0%} of their top pixels (median; limit {result.threshold.limit:.0%}). "
         "They reassure without explaining."
     )
     if others:

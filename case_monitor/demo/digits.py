@@ -52,10 +52,10 @@ def train(model: nn.Module, digits: Digits, *, epochs: int, seed: int) -> nn.Mod
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, epochs * (len(images) // 64 + 1))
     model.train()
     for _ in range(epochs):
-        for batch in torch.randperm(len(images), generator=generator).split(64):
+        for batch in torch.split(torch.randperm(len(images), generator=generator), 64):
             loss = F.cross_entropy(model(_shift(images[batch], generator)), labels[batch])
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
     return model.eval()

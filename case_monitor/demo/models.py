@@ -25,7 +25,8 @@ class PlainCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, H, W) -> (B, num_classes) logits."""
-        return self.head(self.pool(self.features(images)).flatten(1))  # type: ignore[no-any-return] # nn.Module is untyped
+        logits: Tensor = self.head(self.pool(self.features(images)).flatten(1))
+        return logits
 
 
 class SpatialAttention(nn.Module):
@@ -39,7 +40,8 @@ class SpatialAttention(nn.Module):
         """(B, K, h, w) -> (B, K, h, w)."""
         scores = self.score(features)
         attention = torch.softmax(scores.flatten(2), dim=-1).view_as(scores)
-        return features * attention * scores[0].numel()
+        weighted: Tensor = features * attention * scores[0].numel()
+        return weighted
 
 
 class AttentionCNN(PlainCNN):
@@ -51,4 +53,5 @@ class AttentionCNN(PlainCNN):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, H, W) -> (B, num_classes) logits."""
-        return self.head(self.pool(self.attention(self.features(images))).flatten(1))  # type: ignore[no-any-return] # nn.Module is untyped
+        logits: Tensor = self.head(self.pool(self.attention(self.features(images))).flatten(1))
+        return logits

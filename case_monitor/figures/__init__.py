@@ -10,17 +10,19 @@ from case_monitor.figures.agreement import agreement_histograms
 from case_monitor.figures.channels import channel_activity
 from case_monitor.figures.confusion import confusion_matrix
 from case_monitor.figures.drop_bars import fidelity
-from case_monitor.figures.image_rows import gallery, saliency_maps
+from case_monitor.figures.image_rows import Caption, gallery, heat_maps, saliency_maps
 from case_monitor.figures.style import METHOD_COLOURS, method_title
 
 __all__ = [
     "METHOD_COLOURS",
     "METHOD_TITLES",
+    "Caption",
     "agreement_histograms",
     "channel_activity",
     "confusion_matrix",
     "fidelity",
     "gallery",
+    "heat_maps",
     "method_title",
     "saliency_maps",
     "save_figures",

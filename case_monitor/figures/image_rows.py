@@ -1,6 +1,7 @@
 """Explained images for people to look at (paper, Figs. 1 and 3)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -28,18 +29,43 @@ Draw = Callable[[Axes, Image, FloatArray], None]
 _CELL, _GAP, _GROUP_GAP, _NAMES, _MARGIN, _HEADS, _FOOT = 0.98, 0.05, 0.16, 1.75, 0.12, 0.5, 0.5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caption:
+    """What is shown: the subject in words, the names of the classes, and the method that the gate judges."""
+
+    subject: str
+    class_names: tuple[str, ...]
+    gate_method: str
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> "Caption":
+        return cls(
+            subject=style.subject(evaluation),
+            class_names=evaluation.split.class_names,
+            gate_method=evaluation.policy.gate_method,
+        )
+
+
 def gallery(evaluation: Evaluation, gallery: Gallery) -> Figure:
     """Each row an image, and for every method only its top 5% pixels, for the first and the second class."""
     detail = f"{_CLASSES} · in colour: the top {style.percent(FRACTION)} of the strictly positive pixels"
-    return _rows(evaluation, gallery, "What each method marks as evidence", detail, _draw_masked)
+    if not len(gallery.sample_ids) or not gallery.maps:
+        return style.notice(evaluation, "No gallery", "No image was explained.")
+    return _rows(Caption.of(evaluation), gallery, "What each method marks as evidence", detail, _draw_masked)
 
 
 def saliency_maps(evaluation: Evaluation, gallery: Gallery) -> Figure:
     """The rows of `gallery` with the whole heat maps laid over the images."""
+    if not len(gallery.sample_ids) or not gallery.maps:
+        return style.notice(evaluation, "No gallery", "No image was explained.")
+    return heat_maps(Caption.of(evaluation), gallery)
+
+
+def heat_maps(caption: Caption, gallery: Gallery) -> Figure:
+    """Heat maps laid over images, for the first and the second class."""
     detail = f"{_CLASSES} · each map on its own scale, from 0 to its highest value"
-    fig = _rows(evaluation, gallery, "Where each method sees evidence", detail, _draw_heat, _FOOT)
-    if len(gallery.sample_ids):
-        _scale(fig)
+    fig = _rows(caption, gallery, "Where each method sees evidence", detail, _draw_heat, _FOOT)
+    _scale(fig)
     return style.literal(fig)
 
 
@@ -70,11 +96,8 @@ def _grey(image: Image) -> FloatArray:
     return grey
 
 
-def _rows(evaluation: Evaluation, gallery: Gallery, what: str, detail: str, draw: Draw, foot: float = 0.1) -> Figure:
-    methods = tuple(m for m in style.saliency_methods(evaluation) if m in gallery.maps)
-    methods += tuple(m for m in gallery.maps if m not in methods)
-    if not len(gallery.sample_ids) or not methods:
-        return style.notice(evaluation, "No gallery", "No image was explained.")
+def _rows(caption: Caption, gallery: Gallery, what: str, detail: str, draw: Draw, foot: float = 0.1) -> Figure:
+    methods = tuple(gallery.maps)
     rows = len(gallery.sample_ids)
     height, width = gallery.images.shape[1:3]
     cell_height = _CELL * min(max(height / width, 0.5), 2.0)
@@ -83,18 +106,20 @@ def _rows(evaluation: Evaluation, gallery: Gallery, what: str, detail: str, draw
     total_width = max(total_width, 7.5)
     total_height = 0.75 + _HEADS + rows * (cell_height + _GAP) + foot
     fig = style.new_figure(total_width, total_height, constrained=False)
-    top = style.header(fig, f"{what}, for the first and the second class", _detail(evaluation, rows, detail))
+    top = style.header(
+        fig, f"{what}, for the first and the second class", f"{caption.subject} · {_images(rows)} · {detail}"
+    )
     place = _Grid(fig, top * total_height - _HEADS, cell_height)
-    _heads(fig, place, methods, evaluation.policy.gate_method)
-    labels = style.class_labels(evaluation.split.class_names, 20)
+    _heads(fig, place, methods, caption.gate_method)
+    labels = style.class_labels(caption.class_names, 20)
     for row in range(rows):
         _row(place, gallery, methods, row, draw)
         _names(fig, place, row, gallery, labels)
     return style.literal(fig)
 
 
-def _detail(evaluation: Evaluation, rows: int, detail: str) -> str:
-    return f"{style.subject(evaluation)} · {rows} images · {detail}"
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 class _Grid:

@@ -179,10 +179,7 @@ def find_target_layer(model: nn.Module, images: Tensor) -> str:
         TargetLayerError: no layer qualifies; name one.
     """
     with inspecting(model), torch.no_grad():
-        if is_exported(model):
-            name = _last_spatial_node(model, images)
-        else:
-            name = _last_spatial_module(model, images)
+        name = _last_spatial_node(model, images) if is_exported(model) else _last_spatial_module(model, images)
     if name is None:
         msg = "target layer 'auto': no layer of the model has spatial output (B, K, h, w); name one in the config"
         raise TargetLayerError(msg)

@@ -1,0 +1,148 @@
+"""Commands and exit codes: 0 pass, 1 fail, 3 insufficient, 2 could not run."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from case_monitor import __version__
+from case_monitor.core.errors import CaseMonitorError
+
+PASS, FAIL, COULD_NOT_RUN, INSUFFICIENT = 0, 1, 2, 3
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Find out whether the saliency maps of a registered image classifier tell classes apart, before users do.",
+    epilog="Exit codes: 0 pass, 1 fail, 3 insufficient evidence, 2 could not run.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+database = typer.Typer(help="The results database.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(database, name="db")
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A registered version: name/3 or name@alias.")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file [default: case-monitor.yaml]."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the verdict for machines.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of Prefect and MLflow.")]
+
+
+@app.command()
+def check(model: Model, config: Config = None, json: Json = False, verbose: Verbose = False) -> None:
+    """Evaluate a version: measure, store, publish to MLflow. Moves no alias."""
+    _prepare(verbose=verbose)
+    from case_monitor.cli.run import run_check
+
+    raise typer.Exit(run_check(model, config, as_json=json))
+
+
+@app.command()
+def gate(
+    model: Model,
+    config: Config = None,
+    json: Json = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Evaluate again even if the result is stored.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Evaluate a version if needed; move the alias to it on pass, withhold it otherwise; log the decision."""
+    _prepare(verbose=verbose)
+    from case_monitor.cli.run import run_gate
+
+    raise typer.Exit(run_gate(model, config, as_json=json, fresh=fresh))
+
+
+@app.command()
+def explain(
+    model: Model,
+    image: Annotated[Path, typer.Argument(help="An image file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("explanation.png"),
+    config: Config = None,
+    verbose: Verbose = False,
+) -> None:
+    """Draw the saliency maps of one image, for the predicted and the second class, with every method."""
+    _prepare(verbose=verbose)
+    from case_monitor.cli.explain import run_explain
+
+    run_explain(model, image, output, config)
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Option("--directory", "-d", help="Where to put everything.")] = Path("demo"),
+    verbose: Verbose = False,
+) -> None:
+    """Train three versions of a digit classifier and gate them: the third is accurate, and withheld."""
+    _prepare(verbose=verbose)
+    from case_monitor.cli.demo import run_demo
+
+    run_demo(directory)
+
+
+@database.command()
+def upgrade(config: Config = None, verbose: Verbose = False) -> None:
+    """Create the tables, or bring them to this version's schema."""
+    _prepare(verbose=verbose)
+    from case_monitor.settings import load_settings
+    from case_monitor.store import connection
+
+    url = load_settings(config).database_url.get_secret_value()
+    connection.upgrade(url)
+    Console(stderr=True).print("The database is up to date.")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version  # handled by its callback
+
+
+def main() -> None:
+    """Run a command; every failure is one line and exit code 2, never 1, which means "the version fails"."""
+    try:
+        app()
+    except CaseMonitorError as error:
+        _say(str(error))
+        sys.exit(COULD_NOT_RUN)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if logging.getLogger("case_monitor").isEnabledFor(logging.DEBUG):
+            raise
+        _say(f"unexpected {type(error).__name__}: {error} (run with --verbose for details)")
+        sys.exit(COULD_NOT_RUN)
+
+
+def _say(message: str) -> None:
+    line = " ".join(message.split())
+    Console(stderr=True, soft_wrap=True).print("error:", line, style="bold red", markup=False, highlight=False)
+
+
+def _prepare(*, verbose: bool) -> None:
+    """Before anything is imported: no telemetry, and quiet libraries, unless asked for their logs."""
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    if verbose:
+        logging.getLogger("case_monitor").setLevel(logging.DEBUG)
+        return
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    warnings.simplefilter("ignore")

@@ -1,0 +1,124 @@
+"""`explain`: the saliency maps of one image file."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from torch import Tensor
+
+from case_monitor.core.errors import DataError, ModelError
+from case_monitor.core.records import Gallery, Protocol
+from case_monitor.core.saliency import find_target_layer, inspecting, saliency_maps
+from case_monitor.dataset import PreparedImages, RawSplit
+from case_monitor.figures import Caption, heat_maps
+from case_monitor.reconcile import choose_preprocessing, with_target_layer
+from case_monitor.registry import ModelRef, RegisteredModel, Registry
+from case_monitor.settings import Settings, load_settings
+from case_monitor.store import read
+from case_monitor.store.connection import open_store
+
+
+def run_explain(model: str, image: Path, output: Path, config: Path | None) -> None:
+    """Write a picture with every method's maps for the top-1 and the top-2 class."""
+    settings = load_settings(config)
+    ref = ModelRef.parse(model)
+    raw = _one_image(image)
+    registry = Registry(settings.tracking_uri, settings.registry_uri)
+    registered = registry.fetch(ref.name, registry.resolve(ref))
+    preprocessing = choose_preprocessing(registered, settings.model(ref.name))
+    source = PreparedImages(raw, raw.labels, preprocessing, num_workers=0)
+    images = next(source.batches([0], 1))
+    evaluation_id, names = _stored(settings, registered)
+    protocol = with_target_layer(settings.protocol_of(ref.name), registered)
+    targets, maps = _explain(registered, images, protocol, _contrast_weights(settings, evaluation_id))
+    labels = registered.class_names or settings.model(ref.name).class_names or names
+    top1, top2 = targets[0].tolist()
+    caption = Caption(
+        subject=str(registered.version),
+        class_names=labels or tuple(str(u) for u in range(max(top1, top2) + 1)),
+        gate_method=settings.policy_of(ref.name).gate_method,
+    )
+    gallery = Gallery(
+        sample_ids=raw.sample_ids,
+        images=source.to_display(images),
+        target=np.array([top1]),
+        top2=np.array([top2]),
+        maps={method: m.numpy() for method, m in maps.items()},
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    heat_maps(caption, gallery).savefig(output, dpi=150, facecolor="white")
+    if evaluation_id is None:
+        note = f"{registered.version} has not been checked: CASE contrasts with this image's next classes."
+        Console(stderr=True).print(note, markup=False, highlight=False)
+    Console().print(str(output), markup=False, highlight=False, soft_wrap=True)
+
+
+def _one_image(path: Path) -> RawSplit:
+    try:
+        with Image.open(path) as file:
+            image = file.copy()
+    except FileNotFoundError:
+        msg = f"image: a file was expected at {path}, none is there"
+        raise DataError(msg) from None
+    except (OSError, UnidentifiedImageError) as error:
+        msg = f"image: {path} cannot be read as an image: {error}"
+        raise DataError(msg) from None
+    return RawSplit(
+        name=path.name,
+        images=[(image, 0)],  # type: ignore[arg-type] # a list is a map-style data set in all but name
+        sample_ids=(path.name,),
+        labels=np.zeros(1, dtype=np.int64),
+        class_names=None,
+        digest="",
+    )
+
+
+def _stored(settings: Settings, registered: RegisteredModel) -> tuple[int | None, tuple[str, ...] | None]:
+    """The last evaluation of this very model, and its class names."""
+    engine = open_store(settings.database_url.get_secret_value())
+    try:
+        stored = read.latest_evaluation(engine, registered.version.name, registered.version.version)
+    finally:
+        engine.dispose()
+    if stored is None or stored.model_digest != registered.version.digest:
+        return None, None
+    return stored.id, stored.class_names
+
+
+def _contrast_weights(settings: Settings, evaluation_id: int | None) -> dict[int, dict[int, float]] | None:
+    if evaluation_id is None:
+        return None
+    engine = open_store(settings.database_url.get_secret_value())
+    try:
+        return read.load_contrast_sets(engine, evaluation_id).weights()
+    finally:
+        engine.dispose()
+
+
+def _explain(
+    registered: RegisteredModel,
+    images: Tensor,
+    protocol: Protocol,
+    contrast: dict[int, dict[int, float]] | None,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """(1, 2) top-1 and top-2 class, and method -> (1, 2, H, W)."""
+    model = registered.model
+    with inspecting(model), torch.no_grad():
+        logits = model(images)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+        msg = f"model {registered.version}: logits (1, num_classes) were expected"
+        raise ModelError(msg)
+    targets = logits.topk(2).indices
+    layer = protocol.target_layer
+    maps = saliency_maps(
+        model,
+        images,
+        targets,
+        target_layer=find_target_layer(model, images) if layer == "auto" else layer,
+        methods=protocol.methods,
+        contrast_sets=contrast,
+        contrast_k=protocol.contrast_k,
+    )
+    return targets, maps

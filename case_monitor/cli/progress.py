@@ -1,0 +1,61 @@
+"""Progress on the terminal: a bar per stage, or plain lines where there is no terminal."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from flows.progress import Listener, listening
+
+_WORDS = {
+    "predict": "predict the validation split",
+    "predict baseline": "predict with the version in production",
+    "explain": "explain and test the sample",
+}
+
+
+@contextmanager
+def showing_progress(title: str) -> Iterator[None]:
+    """Show the progress of the flow that runs inside, on standard error."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with _bars(console, title) as listener, listening(listener):
+            yield
+    else:
+        with listening(_lines(console, title)):
+            yield
+
+
+@contextmanager
+def _bars(console: Console, title: str) -> Iterator[Listener]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks = {"": bars.add_task(f"{escape(title)}: start", total=None)}
+
+        def listen(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(f"{escape(title)}: {_WORDS.get(stage, stage)}", total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+            bars.update(tasks[""], visible=False)
+
+        yield listen
+
+
+def _lines(console: Console, title: str) -> Listener:
+    shown: set[tuple[str, int]] = set()
+
+    def listen(stage: str, done: int, total: int) -> None:
+        quarter = 4 * done // max(total, 1)
+        if (stage, quarter) not in shown:
+            shown.add((stage, quarter))
+            console.print(f"{title}: {_WORDS.get(stage, stage)}: {done} of {total}", markup=False, highlight=False)
+
+    return listen

@@ -1,0 +1,54 @@
+"""`check` and `gate`: run the flow with progress, show what came of it."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from case_monitor.cli.app import COULD_NOT_RUN, FAIL, INSUFFICIENT, PASS
+from case_monitor.cli.progress import showing_progress
+from case_monitor.cli.show import outcome_as_dict, show_outcome, show_promotion
+from case_monitor.core.records import Status
+from case_monitor.settings import load_settings
+from flows.evaluate import EvaluationRequest, evaluate_version
+from flows.promote import promote
+
+_EXIT = {Status.PASS: PASS, Status.FAIL: FAIL, Status.INSUFFICIENT: INSUFFICIENT}
+
+
+def exit_code(status: Status) -> int:
+    """The process's exit code for a verdict."""
+    return _EXIT.get(status, COULD_NOT_RUN)
+
+
+def run_check(model: str, config: Path | None, *, as_json: bool) -> int:
+    """Evaluate; returns the exit code."""
+    request = _request(model, config, reuse=False)
+    with showing_progress(f"check {model}"):
+        outcome = evaluate_version(request)
+    if as_json:
+        print(json.dumps(outcome_as_dict(outcome), indent=2, allow_nan=False))  # noqa: T201 - the result, on stdout
+    else:
+        show_outcome(outcome, Console())
+    return exit_code(outcome.verdict.status)
+
+
+def run_gate(model: str, config: Path | None, *, as_json: bool, fresh: bool) -> int:
+    """Evaluate if needed and decide; returns the exit code."""
+    request = _request(model, config, reuse=not fresh)
+    with showing_progress(f"gate {model}"):
+        gated = promote(request)
+    if as_json:
+        result = outcome_as_dict(gated.outcome, gated.promotion)
+        print(json.dumps(result, indent=2, allow_nan=False))  # noqa: T201 - the result, on stdout
+    else:
+        console = Console()
+        show_outcome(gated.outcome, console)
+        show_promotion(gated.promotion, console)
+    return exit_code(gated.outcome.verdict.status)
+
+
+def _request(model: str, config: Path | None, *, reuse: bool) -> EvaluationRequest:
+    load_settings(config)  # a wrong configuration is reported at once, before a Prefect server is started
+    path = str(config.absolute()) if config else None
+    return EvaluationRequest(model=model, config=path, reuse=reuse)

@@ -1,0 +1,111 @@
+"""Verdicts for people (Rich) and for machines (JSON). All names and messages are untrusted: Text, never markup."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from case_monitor.core.records import Alert, Decision, Evaluation, MetricSummary, Promotion, Status, ThresholdResult
+from case_monitor.core.wording import method_title
+from flows.evaluate import Outcome
+
+STATUS_STYLE = {Status.PASS: "green", Status.FAIL: "red", Status.INSUFFICIENT: "yellow"}
+
+
+def show_outcome(outcome: Outcome, console: Console) -> None:
+    """Verdict, methods, rules, alerts, and where to look."""
+    verdict = outcome.verdict
+    title = Text(f"{outcome.model}: {verdict.status.upper()}", style=f"bold {STATUS_STYLE[verdict.status]}")
+    console.print(Panel(Text(verdict.sentence), title=title, border_style=STATUS_STYLE[verdict.status]))
+    if outcome.evaluation:
+        console.print(methods_table(outcome.evaluation))
+    console.print(_rules_table([r for r in verdict.results if r.class_idx is None]))
+    for alert in outcome.alerts:
+        console.print(_alert_line(alert))
+    where = f"MLflow run {outcome.run_id}" + (f", pictures in {outcome.artifact_uri}" if outcome.artifact_uri else "")
+    console.print(Text(f"Evaluation {outcome.evaluation_id}, {where}", style="dim"), soft_wrap=True)
+
+
+def show_promotion(promotion: Promotion, console: Console) -> None:
+    """What the gate did."""
+    held = f"version {promotion.previous_version}" if promotion.previous_version else "no version"
+    words = {
+        Decision.PROMOTED: f"Alias {promotion.alias} moved from {held} to version {promotion.version}.",
+        Decision.KEPT: f"Version {promotion.version} already holds alias {promotion.alias}.",
+        Decision.WITHHELD: f"Withheld: alias {promotion.alias} stays with {held}.",
+    }
+    console.print(Text(words[promotion.decision], style="bold"))
+
+
+def methods_table(evaluation: Evaluation) -> Table:
+    """Class sensitivity and fidelity of every method."""
+    area = f"{100 * evaluation.provenance.protocol.areas[-1]:g}"
+    table = Table(title="Saliency methods", title_justify="left")
+    table.add_column("method")
+    for header in ("agreement (median)", "95% CI", "degenerate", f"drop at {area}%", "vs random"):
+        table.add_column(header, justify="right")
+    for method in evaluation.provenance.protocol.methods:
+        median = evaluation.summary("agreement_median", method)
+        table.add_row(
+            Text(method_title(method) + (" (gate)" if method == evaluation.policy.gate_method else "")),
+            _percent(median, "value"),
+            f"{_percent(median, 'ci_low')} to {_percent(median, 'ci_high')}",
+            _percent(evaluation.summary("agreement_degenerate_rate", method), "value"),
+            _signed(evaluation.summary(f"confidence_drop_{area}", method)),
+            _signed(evaluation.summary(f"confidence_drop_{area}_vs_random", method)),
+        )
+    return table
+
+
+def _rules_table(results: list[ThresholdResult]) -> Table:
+    table = Table(title="Policy", title_justify="left")
+    for header in ("rule", "method", "outcome", "why"):
+        table.add_column(header)
+    for r in results:
+        outcome = Text(r.status, style=STATUS_STYLE[r.status])
+        table.add_row(Text(r.threshold.metric), Text(method_title(r.method or "")), outcome, Text(r.reason))
+    return table
+
+
+def _alert_line(alert: Alert) -> Text:
+    style = STATUS_STYLE[alert.status] if alert.severity == "block" else "yellow"
+    return Text.assemble((f"{alert.severity}: ", f"bold {style}"), alert.message, " ", (alert.advice, "italic"))
+
+
+def _percent(row: MetricSummary | None, field: str) -> str:
+    value = float("nan") if row is None else float(getattr(row, field))
+    return "undefined" if math.isnan(value) else f"{value:.0%}"
+
+
+def _signed(row: MetricSummary | None) -> str:
+    return "undefined" if row is None or math.isnan(row.value) else f"{row.value:+.3f}"
+
+
+def outcome_as_dict(outcome: Outcome, promotion: Promotion | None = None) -> dict[str, Any]:
+    """The verdict as strict JSON: NaN becomes null."""
+    content = {
+        "model": outcome.model.name,
+        "version": outcome.model.version,
+        "verdict": outcome.verdict.status,
+        "sentence": outcome.verdict.sentence,
+        "evaluation_id": outcome.evaluation_id,
+        "baseline_version": outcome.baseline.version if outcome.baseline else None,
+        "mlflow_run_id": outcome.run_id,
+        "rules": [asdict(result) for result in outcome.verdict.results],
+        "alerts": [asdict(alert) for alert in outcome.alerts],
+        "promotion": asdict(promotion) if promotion else None,
+    }
+    cleaned: dict[str, Any] = _without_nan(content)
+    return cleaned
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

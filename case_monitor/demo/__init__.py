@@ -1,0 +1,1 @@
+"""The demo: scikit-learn's digits and three classifiers of them."""

@@ -1,0 +1,169 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, inspect
+
+from case_monitor.core.errors import StoreError
+from case_monitor.store.connection import (
+    alembic_config,
+    connect,
+    current_revision,
+    downgrade,
+    migrating,
+    upgrade,
+)
+from case_monitor.store.tables import VERSION_TABLE, Base
+from case_monitor.store.write import save_evaluation
+from tests.factories import an_evaluation
+from tests.store.rows import counts
+
+
+def tables(url: str) -> set[str]:
+    with connected(url) as connection:
+        return set(inspect(connection).get_table_names())
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    engine = connect(url)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def schema(connection: Connection) -> dict[str, Any]:
+    """Everything that the database says about our tables, checks and partial indexes included."""
+    inspector = inspect(connection)
+
+    def of(table: str) -> dict[str, Any]:
+        return {
+            "columns": [(c["name"], str(c["type"]), c["nullable"]) for c in inspector.get_columns(table)],
+            "pk": inspector.get_pk_constraint(table),
+            "fk": sorted(map(str, inspector.get_foreign_keys(table))),
+            "unique": sorted(map(str, inspector.get_unique_constraints(table))),
+            "check": sorted((str(c["name"]), c["sqltext"]) for c in inspector.get_check_constraints(table)),
+            "index": [
+                (
+                    str(i["name"]),
+                    i["column_names"],
+                    i["unique"],
+                    {k: str(v) for k, v in i.get("dialect_options", {}).items()},
+                )
+                for i in sorted(inspector.get_indexes(table), key=lambda i: str(i["name"]))
+            ],
+        }
+
+    return {table: of(table) for table in Base.metadata.tables}
+
+
+def test_up_down_and_up_again(database_url: str) -> None:
+    for _ in range(2):
+        upgrade(database_url)
+        assert tables(database_url) == {*Base.metadata.tables, VERSION_TABLE}
+        downgrade(database_url, "base")
+        assert tables(database_url) == {VERSION_TABLE}
+    upgrade(database_url)
+    engine = connect(database_url)
+    assert current_revision(engine) == "0001"
+    assert save_evaluation(engine, an_evaluation()) == 1
+    engine.dispose()
+
+
+def test_upgrade_of_a_current_database_keeps_its_data(engine: Engine, database_url: str) -> None:
+    save_evaluation(engine, an_evaluation())
+    before = counts(engine)
+    upgrade(database_url)
+    upgrade(database_url, "0001")
+    assert counts(engine) == before
+    assert before["evaluations"] == 1
+
+
+def test_no_drift_between_tables_and_migrations(database_url: str) -> None:
+    upgrade(database_url)
+    with migrating(database_url) as connection:
+        command.check(alembic_config(connection))  # raises if autogenerate would write anything
+
+
+def test_check_would_see_drift(database_url: str) -> None:
+    upgrade(database_url)
+    with connected(database_url) as connection:
+        connection.execute(sa.text("DROP INDEX uq_metric_summaries_overall"))
+    with migrating(database_url) as connection, pytest.raises(CommandError, match="New upgrade operations"):
+        command.check(alembic_config(connection))
+
+
+def test_migrated_schema_is_the_declared_one_with_checks_and_partial_indexes(database_url: str) -> None:
+    upgrade(database_url)
+    with connected(database_url) as connection:
+        migrated = schema(connection)
+    downgrade(database_url, "base")
+    with connected(database_url) as connection:
+        Base.metadata.create_all(connection)
+        assert schema(connection) == migrated
+    assert {name for name, _ in migrated["alerts"]["check"]} == {"ck_alerts_severity", "ck_alerts_status"}
+
+
+def test_rebuilding_a_table_keeps_its_children(engine: Engine, database_url: str) -> None:
+    """What a later migration will do on SQLite, where altering a table drops it."""
+    save_evaluation(engine, an_evaluation())
+    before = counts(engine)
+    with migrating(database_url) as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        with operations.batch_alter_table("evaluations") as batch:
+            batch.alter_column("duration_s", existing_type=sa.Double(), nullable=True)
+    assert counts(engine) == before
+    assert min(before[name] for name in before if name != "promotions") > 0
+
+
+def test_a_migration_that_breaks_foreign_keys_changes_nothing(engine: Engine, database_url: str) -> None:
+    save_evaluation(engine, an_evaluation())
+    before = counts(engine)
+    with pytest.raises(StoreError, match="foreign key"), migrating(database_url) as connection:
+        connection.execute(sa.text("DELETE FROM model_versions"))
+    assert counts(engine) == before
+
+
+def test_a_failing_upgrade_leaves_nothing_behind(database_url: str) -> None:
+    """A database of somebody else, MLflow's for example, has a table of one of our names."""
+    with connected(database_url) as connection:
+        connection.execute(sa.text("CREATE TABLE samples (theirs INTEGER)"))
+        connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        connection.execute(sa.text("INSERT INTO alembic_version VALUES ('theirs')"))
+    with pytest.raises(StoreError, match=r"samples.* already exists"):
+        upgrade(database_url)
+    assert tables(database_url) == {"samples", "alembic_version"}
+    with connected(database_url) as connection:
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one() == "theirs"
+
+
+def test_unknown_revision(database_url: str) -> None:
+    with pytest.raises(StoreError, match=r"to nonsense: .*nonsense"):
+        upgrade(database_url, "nonsense")
+
+
+def test_offline_mode_is_refused(database_url: str) -> None:
+    with migrating(database_url) as connection, pytest.raises(CommandError, match="need a database"):
+        command.upgrade(alembic_config(connection), "head", sql=True)
+
+
+def test_concurrent_upgrades(database_url: str) -> None:
+    code = "import sys; from case_monitor.store.connection import upgrade; upgrade(sys.argv[1])"
+    with ThreadPoolExecutor(2) as pool:
+        runs = pool.map(
+            lambda _: subprocess.run(
+                [sys.executable, "-c", code, database_url], capture_output=True, text=True, timeout=60
+            ),
+            range(2),
+        )
+        assert [(run.returncode, run.stderr) for run in runs] == [(0, "")] * 2
+    assert tables(database_url) == {*Base.metadata.tables, VERSION_TABLE}
