@@ -35,9 +35,11 @@ def with_target_layer(protocol: Protocol, registered: RegisteredModel) -> Protoc
 def _class_names(registered: RegisteredModel, settings: ModelSettings) -> Sequence[str] | None:
     logged, configured = registered.class_names, settings.class_names
     if logged and configured and logged != configured:
+        pairs = enumerate(zip(logged, configured, strict=False))
+        first = next((f"; the first that differ: {i}, {a!r} and {b!r}" for i, (a, b) in pairs if a != b), "")
         msg = (
-            f"class names: model {registered.version} was logged with {len(logged)} ({', '.join(logged[:3])}, ...), "
-            f"the configuration has {len(configured)} ({', '.join(configured[:3])}, ...)"
+            f"class names: model {registered.version} was logged with {len(logged)}, "
+            f"the configuration has {len(configured)}{first}"
         )
         raise DataError(msg)
     return logged or configured
@@ -59,13 +61,11 @@ def choose_preprocessing(registered: RegisteredModel, settings: ModelSettings) -
 
 
 def _check_shape(registered: RegisteredModel, source: PreparedImages) -> None:
-    expected = registered.input_shape
     came = tuple(next(source.batches([0], 1)).shape[1:])
-    if expected is None or len(came) != len(expected):
-        return
-    if any(want not in {-1, have} for want, have in zip(expected, came, strict=True)):
+    expected = registered.input_shape or (-1, -1, -1)
+    if len(came) != len(expected) or any(w not in {-1, have} for w, have in zip(expected, came, strict=True)):
         msg = (
             f"image size (channels, height, width): model {registered.version} expects {expected}, the prepared data "
-            f"set {came}; -1 stands for any"
+            f"set has {came}; -1 stands for any"
         )
         raise DataError(msg)

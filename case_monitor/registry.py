@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,45 +15,20 @@ import mlflow
 import torch
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from torch import nn
 
 from case_monitor.core.errors import ConfigError, ModelError, NotFoundError, RegistryError
 from case_monitor.core.records import ModelVersion
-from case_monitor.settings import Preprocessing
+from case_monitor.model_ref import ModelRef
+from case_monitor.settings import Preprocessing, short_message
 
 METADATA_KEY = "case_monitor"
 _PERMANENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
+_LOADING = threading.Lock()  # a model's code is imported under names that belong to the whole process
 # MLflow writes this file beside what it downloads; it is not part of the model.
 _NOT_PART_OF_MODEL = {"registered_model_meta"}
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRef:
-    """`name/3` or `name@champion`, as a person types it."""
-
-    name: str
-    version: int | None = None
-    alias: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> "ModelRef":
-        """Read a reference.
-
-        Raises:
-            ConfigError: it is neither `name/<version>` nor `name@<alias>`.
-        """
-        name, slash, version = text.removeprefix("models:/").rpartition("/")
-        if slash and name and version.isdecimal():
-            return cls(name, version=int(version))
-        name, at, alias = text.removeprefix("models:/").rpartition("@")
-        if at and name and alias:
-            return cls(name, alias=alias)
-        msg = f"model: name/<version> or name@<alias> was expected, {text!r} came"
-        raise ConfigError(msg)
-
-    def __str__(self) -> str:
-        return f"{self.name}/{self.version}" if self.version is not None else f"{self.name}@{self.alias}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,9 +82,11 @@ class Registry:
         # A dead server should be reported in seconds; the flow retries on top.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-        mlflow.set_tracking_uri(tracking_uri)
-        mlflow.set_registry_uri(registry_uri or tracking_uri)
-        self._client = MlflowClient(tracking_uri, registry_uri)
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        with one_line(f"registry {registry_uri or tracking_uri}"):
+            mlflow.set_tracking_uri(tracking_uri)
+            mlflow.set_registry_uri(registry_uri or tracking_uri)
+            self._client = MlflowClient(tracking_uri, registry_uri or tracking_uri)
 
     def resolve(self, ref: ModelRef) -> int:
         """The version number behind a reference.
@@ -167,14 +144,11 @@ def one_line(thing: str) -> Iterator[None]:
     """Turn MLflow's errors into a RegistryError of one line, NotFoundError where trying again cannot help."""
     try:
         yield
-    except (MlflowException, OSError) as error:
-        message = _without_credentials(" ".join(str(error).split()))
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         permanent = getattr(error, "error_code", "") in _PERMANENT
-        raise (NotFoundError if permanent else RegistryError)(f"{thing}: {message[:300]}") from None
-
-
-def _without_credentials(text: str) -> str:
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
+        raise (NotFoundError if permanent else RegistryError)(
+            f"{short_message(thing)}: {short_message(error)}"
+        ) from None
 
 
 def digest_directory(path: Path) -> str:
@@ -189,60 +163,80 @@ def digest_directory(path: Path) -> str:
     return total.hexdigest()
 
 
+class _Metadata(BaseModel):
+    """What `model_metadata` wrote."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    class_names: tuple[str, ...] | None = None
+    preprocessing: Preprocessing | None = None
+    target_layer: str | None = None
+
+
 def _load(path: Path, version: ModelVersion) -> RegisteredModel:
-    info = mlflow.models.Model.load(str(path))
+    try:
+        info = mlflow.models.Model.load(str(path))
+    except Exception as error:
+        raise ModelError(f"model {version}: its MLmodel file cannot be read: {short_message(error)}") from error
     if "pytorch" not in info.flavors:
         msg = f"model {version}: a PyTorch model was expected, {', '.join(info.flavors)} came"
         raise ModelError(msg)
-    with _own_code(path):
+    metadata = _metadata(info, version)
+    with _own_code(path / (info.flavors["pytorch"].get("code") or "code")):
         try:
             model = mlflow.pytorch.load_model(str(path), map_location="cpu")
         except Exception as error:  # loading runs the model's own code: anything can be raised
-            message = " ".join(str(error).split())[:300]
-            msg = f"model {version} does not load: {type(error).__name__}: {message}"
+            msg = f"model {version} does not load: {type(error).__name__}: {short_message(error)}"
             raise ModelError(msg) from error
     if not isinstance(model, nn.Module):
         msg = f"model {version}: a torch.nn.Module was expected, {type(model).__name__} came"
         raise ModelError(msg)
-    metadata = (info.metadata or {}).get(METADATA_KEY, {})
-    names, layer = metadata.get("class_names"), metadata.get("target_layer")
     return RegisteredModel(
         version=version,
         model=model,
-        class_names=None if names is None else tuple(map(str, names)),
-        preprocessing=_preprocessing(metadata, version),
+        class_names=metadata.class_names,
+        preprocessing=metadata.preprocessing,
         input_shape=_input_shape(info),
-        target_layer=None if layer is None else str(layer),
+        target_layer=metadata.target_layer,
     )
 
 
 @contextmanager
-def _own_code(path: Path) -> Iterator[None]:
+def _own_code(directory: Path) -> Iterator[None]:
     """Let a model import the code logged with it (`code_paths`), and forget that code afterwards.
 
-    Two versions often ship different code under one module name. Python would silently give the second version the
-    first one's code.
+    Two versions often ship different code under one module name, and the same name may be imported here already.
+    Python would silently give the version that other code.
     """
-    paths = list(sys.path)
-    try:
-        yield
-    finally:
-        sys.path[:] = paths
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None)
-            if file and Path(file).is_relative_to(path):
+    own = {entry.name.partition(".")[0] for entry in directory.glob("*") if _is_importable(entry)}
+    with _LOADING:
+        path, entries = sys.path, list(sys.path)
+        hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in own}
+        try:
+            yield
+        finally:
+            path[:] = entries
+            sys.path = path  # MLflow puts another list in its place
+            for name in [name for name in sys.modules if name.partition(".")[0] in own]:
                 del sys.modules[name]
+            sys.modules.update(hidden)
 
 
-def _preprocessing(metadata: Mapping[str, Any], version: ModelVersion) -> Preprocessing | None:
-    if "preprocessing" not in metadata:
-        return None
+def _is_importable(entry: Path) -> bool:
+    if not entry.is_dir():
+        return entry.suffix in {".py", ".so", ".pyd"}
+    # A folder without __init__.py does not stand before a package of that name, wherever that one is.
+    package = getattr(sys.modules.get(entry.name), "__file__", None)
+    return (entry / "__init__.py").exists() or (package is None and any(entry.rglob("*.py")))
+
+
+def _metadata(info: Any, version: ModelVersion) -> _Metadata:
     try:
-        return Preprocessing.model_validate(metadata["preprocessing"])
+        return _Metadata.model_validate((info.metadata or {}).get(METADATA_KEY, {}))
     except ValidationError as error:
         item = error.errors()[0]
-        msg = f"model {version}: its metadata case_monitor.preprocessing.{'.'.join(map(str, item['loc']))}"
-        raise ModelError(f"{msg}: {item['msg']}") from None
+        field = ".".join([METADATA_KEY, *map(str, item["loc"])])
+        raise ModelError(f"model {version}: its metadata {field}: {item['msg']}") from None
 
 
 def _input_shape(info: Any) -> tuple[int, ...] | None:

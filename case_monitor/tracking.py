@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
-from mlflow.entities import Experiment, LoggedModelInput, Metric, RunTag
+from mlflow.entities import Experiment, LoggedModelInput, Metric, Run, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from case_monitor.core.errors import NotFoundError
 from case_monitor.core.evaluation import Findings, digest
 from case_monitor.core.records import Evaluation
 from case_monitor.figures import save_figures
@@ -29,21 +30,30 @@ class EvidenceRun:
     artifact_uri: str
 
 
-def log_evidence(findings: Findings, evaluation_id: int, *, tracking_uri: str, experiment: str) -> EvidenceRun:
+def log_evidence(
+    findings: Findings, evaluation_id: int, *, tracking_uri: str, experiment: str, registry_uri: str | None = None
+) -> EvidenceRun:
     """Write figures, reports, tables and metrics to the evaluation's run; a second call finds the same run.
 
     Raises:
         RegistryError: MLflow refused or could not be reached.
+        NotFoundError: the model version is gone, or the experiment is deleted.
     """
     evaluation = findings.evaluation
+    what = f"monitoring run of {evaluation.model}"
+    with one_line(what):  # before the drawing, which takes seconds
+        client = MlflowClient(tracking_uri, registry_uri or tracking_uri)
+        model_id = _logged_model(client, evaluation)
+        experiment_id = _experiment_id(client, experiment, tracking_uri)
     with tempfile.TemporaryDirectory(prefix="case-monitor-") as directory:
         write_evidence(findings, Path(directory))
-        with one_line(f"monitoring run of {evaluation.model}"):
-            client = MlflowClient(tracking_uri)
-            run_id = _find_or_create_run(client, _experiment_id(client, experiment, tracking_uri), evaluation)
+        with one_line(what):
+            run = _find_or_create_run(client, experiment_id, evaluation)
+            run_id = str(run.info.run_id)
+            _link(client, run, model_id)
             client.log_batch(
                 run_id,
-                metrics=_metrics(evaluation, _logged_model(client, evaluation)),
+                metrics=_metrics(evaluation, model_id),
                 tags=[RunTag(key, value) for key, value in run_tags(evaluation, evaluation_id).items()],
             )
             client.log_artifacts(run_id, directory)
@@ -112,23 +122,33 @@ def _figures(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
             yield metric_name(s.metric, s.method), s.value
 
 
-def _find_or_create_run(client: MlflowClient, experiment_id: str, evaluation: Evaluation) -> str:
+def _find_or_create_run(client: MlflowClient, experiment_id: str, evaluation: Evaluation) -> Run:
     key = digest(evaluation.key)
     found = client.search_runs([experiment_id], f"tags.`{_KEY_TAG}` = '{key}'", max_results=1)
-    if found:
-        return str(found[0].info.run_id)
-    run_id = str(client.create_run(experiment_id, tags={_KEY_TAG: key}).info.run_id)
-    model_id = _logged_model(client, evaluation)
-    if model_id:
-        client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
-    return run_id
+    return found[0] if found else client.create_run(experiment_id, tags={_KEY_TAG: key})
+
+
+def _link(client: MlflowClient, run: Run, model_id: str | None) -> None:
+    linked = {model.model_id for model in run.inputs.model_inputs} if run.inputs else set()
+    if model_id and model_id not in linked:
+        client.log_inputs(run.info.run_id, models=[LoggedModelInput(model_id)])
 
 
 def _logged_model(client: MlflowClient, evaluation: Evaluation) -> str | None:
-    """The id of the logged model behind a version: `mv.model_id` is None, `mv.source` has it."""
+    """The id of the logged model behind a version: `mv.model_id` is None, `mv.source` has it.
+
+    None where there is no such model in the tracking server, as when the registry is another server.
+    """
     source = client.get_model_version(evaluation.model.name, str(evaluation.model.version)).source or ""
     model_id = source.removeprefix("models:/")
-    return model_id if model_id.startswith("m-") and "/" not in model_id else None
+    if not model_id.startswith("m-") or "/" in model_id:
+        return None
+    try:
+        return str(client.get_logged_model(model_id).model_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def _experiment_id(client: MlflowClient, name: str, tracking_uri: str) -> str:
@@ -142,7 +162,7 @@ def _experiment_id(client: MlflowClient, name: str, tracking_uri: str) -> str:
 def _active(experiment: Experiment) -> str:
     if experiment.lifecycle_stage != "active":
         msg = f"experiment {experiment.name!r} is deleted in MLflow; restore it, or name another in the configuration"
-        raise mlflow.exceptions.MlflowException(msg)
+        raise NotFoundError(msg)
     return str(experiment.experiment_id)
 
 

@@ -11,7 +11,8 @@ from case_monitor.core.errors import NotFoundError, RegistryError, StoreError
 from case_monitor.core.evaluation import Findings
 from case_monitor.core.records import Evaluation, Promotion
 from case_monitor.dataset import RawSplit, load_split
-from case_monitor.registry import ModelRef, RegisteredModel, Registry
+from case_monitor.model_ref import ModelRef
+from case_monitor.registry import RegisteredModel, Registry
 from case_monitor.settings import Settings, SplitSpec
 from case_monitor.store import write
 from case_monitor.tracking import EvidenceRun, log_evidence, version_tags
@@ -78,7 +79,13 @@ def store_evaluation(engine: Engine, evaluation: Evaluation) -> int:
 @_edge("log-evidence")
 def publish_evidence(settings: Settings, engine: Engine, findings: Findings, evaluation_id: int) -> EvidenceRun:
     """Write the evidence to MLflow and point the model version and the stored evaluation at it."""
-    run = log_evidence(findings, evaluation_id, tracking_uri=settings.tracking_uri, experiment=settings.experiment)
+    run = log_evidence(
+        findings,
+        evaluation_id,
+        tracking_uri=settings.tracking_uri,
+        registry_uri=settings.registry_uri,
+        experiment=settings.experiment,
+    )
     version = findings.evaluation.model
     tags = version_tags(findings.evaluation, evaluation_id, run.run_id)
     open_registry(settings).set_tags(version.name, version.version, tags)

@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 from case_monitor.core.evaluation import Candidate, Findings, evaluate, evaluation_key
 from case_monitor.core.records import Alert, Evaluation, EvaluationKey, ModelVersion, Policy, Protocol, Split, Verdict
 from case_monitor.dataset import PreparedImages
+from case_monitor.model_ref import ModelRef
 from case_monitor.reconcile import reconcile, with_target_layer
-from case_monitor.registry import ModelRef, RegisteredModel, pick_device
+from case_monitor.registry import RegisteredModel, pick_device
 from case_monitor.settings import Settings, load_settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store

@@ -39,6 +39,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of
 def check(model: Model, config: Config = None, json: Json = False, verbose: Verbose = False) -> None:
     """Evaluate a version: measure, store, publish to MLflow. Moves no alias."""
     _prepare(verbose=verbose)
+    _check_arguments(model, config)
     from case_monitor.cli.run import run_check
 
     raise typer.Exit(run_check(model, config, as_json=json))
@@ -54,6 +55,7 @@ def gate(
 ) -> None:
     """Evaluate a version if needed; move the alias to it on pass, withhold it otherwise; log the decision."""
     _prepare(verbose=verbose)
+    _check_arguments(model, config)
     from case_monitor.cli.run import run_gate
 
     raise typer.Exit(run_gate(model, config, as_json=json, fresh=fresh))
@@ -69,6 +71,7 @@ def explain(
 ) -> None:
     """Draw the saliency maps of one image, for the predicted and the second class, with every method."""
     _prepare(verbose=verbose)
+    _check_arguments(model, config)
     from case_monitor.cli.explain import run_explain
 
     run_explain(model, image, output, config)
@@ -132,6 +135,14 @@ def main() -> None:
 def _say(message: str) -> None:
     line = " ".join(message.split())
     Console(stderr=True, soft_wrap=True).print("error:", line, style="bold red", markup=False, highlight=False)
+
+
+def _check_arguments(model: str, config: Path | None) -> None:
+    """A mistyped model or configuration is answered before torch, MLflow and Prefect are imported."""
+    from case_monitor.model_ref import ModelRef
+    from case_monitor.settings import load_settings
+
+    load_settings(config).model(ModelRef.parse(model).name)
 
 
 def _prepare(*, verbose: bool) -> None:

@@ -25,7 +25,8 @@ from case_monitor.cli.show import STATUS_STYLE
 from case_monitor.core.records import MetricSummary, Verdict
 from case_monitor.demo.digits import CLASS_NAMES, MEAN, SIDE, STD, Digits, load_digits, train
 from case_monitor.demo.models import AttentionCNN, PlainCNN
-from case_monitor.registry import ModelRef, Registry, model_metadata
+from case_monitor.model_ref import ModelRef
+from case_monitor.registry import Registry, model_metadata
 from case_monitor.settings import Settings, load_settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store

@@ -13,8 +13,9 @@ from case_monitor.core.records import Gallery, Protocol
 from case_monitor.core.saliency import find_target_layer, inspecting, saliency_maps
 from case_monitor.dataset import PreparedImages, RawSplit
 from case_monitor.figures import Caption, heat_maps
+from case_monitor.model_ref import ModelRef
 from case_monitor.reconcile import choose_preprocessing, with_target_layer
-from case_monitor.registry import ModelRef, RegisteredModel, Registry
+from case_monitor.registry import RegisteredModel, Registry
 from case_monitor.settings import Settings, load_settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store

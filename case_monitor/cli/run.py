@@ -9,7 +9,6 @@ from case_monitor.cli.app import COULD_NOT_RUN, FAIL, INSUFFICIENT, PASS
 from case_monitor.cli.progress import showing_progress
 from case_monitor.cli.show import outcome_as_dict, show_outcome, show_promotion
 from case_monitor.core.records import Status
-from case_monitor.settings import load_settings
 from flows.evaluate import EvaluationRequest, evaluate_version
 from flows.promote import promote
 
@@ -49,6 +48,5 @@ def run_gate(model: str, config: Path | None, *, as_json: bool, fresh: bool) -> 
 
 
 def _request(model: str, config: Path | None, *, reuse: bool) -> EvaluationRequest:
-    load_settings(config)  # a wrong configuration is reported at once, before a Prefect server is started
     path = str(config.absolute()) if config else None
     return EvaluationRequest(model=model, config=path, reuse=reuse)

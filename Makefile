@@ -1,0 +1,37 @@
+# `make demo` and `make test` do all their own set-up: they need Python 3.11 or newer, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+
+.PHONY: demo test lint serve clean
+
+demo: $(VENV)/.demo
+	$(BIN)/case-monitor demo --directory $(DEMO)
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# MLflow's pages over the demo's registry: versions, verdicts, runs, pictures.
+serve: $(VENV)/.demo
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \
+		--backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db
+
+clean:
+	rm -rf $(VENV) $(DEMO)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(sys.version_info < (3, 11) and \
+		"Python 3.11 or newer is needed, %s came: make PYTHON=python3.11 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp for each set of packages, renewed when what is asked for changes.
+$(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@

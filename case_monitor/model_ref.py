@@ -1,0 +1,33 @@
+"""How a person names a model version. Imports nothing heavy: a typing error is answered at once."""
+
+from dataclasses import dataclass
+
+from case_monitor.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """`name/3` or `name@champion`, as a person types it."""
+
+    name: str
+    version: int | None = None
+    alias: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelRef":
+        """Read a reference.
+
+        Raises:
+            ConfigError: it is neither `name/<version>` nor `name@<alias>`.
+        """
+        name, slash, version = text.removeprefix("models:/").rpartition("/")
+        if slash and name and version.isdecimal():
+            return cls(name, version=int(version))
+        name, at, alias = text.removeprefix("models:/").rpartition("@")
+        if at and name and alias:
+            return cls(name, alias=alias)
+        msg = f"model: name/<version> or name@<alias> was expected, {text!r} came"
+        raise ConfigError(msg)
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}" if self.version is not None else f"{self.name}@{self.alias}"

@@ -1,0 +1,36 @@
+"""What every test may use; and the code of the README and of the docs runs as tests, page by page."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # read when Prefect is imported; the CLI sets it too
+
+from prefect.testing.utilities import prefect_test_harness
+from sybil import Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+from tests.docs import page, page_directory, prepare_page, run_console, write_config
+
+__all__ = ["page", "page_directory"]
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A temporary Prefect server for all flows of the session."""
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+pytest_collect_file = Sybil(
+    parsers=[
+        PythonCodeBlockParser(),
+        CodeBlockParser(language="yaml", evaluator=write_config),
+        CodeBlockParser(language="console", evaluator=run_console),
+    ],
+    patterns=["README.md", "docs/*.md"],
+    fixtures=["page"],
+    setup=prepare_page,
+).pytest()

@@ -1,0 +1,54 @@
+"""The whole product, run as a user would: real MLflow, real Prefect, real database, the demo's real models."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.commands import Ran, run_cli
+
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session")
+def cli(prefect_server: None) -> Cli:
+    """`run_cli` beside a running Prefect server."""
+    return run_cli
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The demo's directory after its first run, and what it said."""
+
+    directory: Path
+    ran: Ran
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "case-monitor.yaml"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.directory / 'case-monitor.db'}"
+
+
+@pytest.fixture(scope="session")
+def demo(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """`case-monitor demo`, run once for all tests, which must leave it as they found it."""
+    directory = tmp_path_factory.mktemp("demo")
+    return Demo(directory, cli("demo", "--directory", str(directory), cwd=directory))
+
+
+@pytest.fixture
+def demo_copy(demo: Demo, tmp_path: Path) -> Callable[[str], Path]:
+    """A configuration with a copy of the demo's registry and a database of its own, as the test says."""
+
+    def write(text: str) -> Path:
+        config = tmp_path / "case-monitor.yaml"
+        shutil.copy(demo.directory / "mlflow.db", tmp_path)
+        config.write_text(text.format(split=demo.directory / "digits-validation.npz"))
+        return config
+
+    return write
