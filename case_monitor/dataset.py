@@ -3,6 +3,12 @@
 import hashlib
 import importlib
 import json
+import os
+import shutil
+import tempfile
+import weakref
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +32,7 @@ from case_monitor.settings import (
     NpzSplit,
     Preprocessing,
     SplitSpec,
+    short_message,
 )
 
 
@@ -35,11 +42,12 @@ class RawSplit:
 
     Attributes:
         name: for people.
-        images: dataset of (PIL image or preprocessed tensor (C, H, W), class index).
+        images: dataset of (image, class index). An image is a PIL image, a uint8 tensor (C, H, W), or a float tensor
+            (C, H, W) that is preprocessed already.
         sample_ids: stable names.
         labels: (N,) class indices in the data set's own order.
         class_names: the data set's own, or None.
-        digest: SHA-256 of the content.
+        digest: SHA-256 of the images and their names; `prepare` adds targets, class names and preprocessing.
     """
 
     name: str
@@ -60,10 +68,16 @@ class PreparedImages:
 
     def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:
         """Batches (B, C, H, W) float32 of the images at `indices`, in that order."""
-        loader: DataLoader[Tensor] = DataLoader(
-            Subset(self._images, list(indices)), batch_size=batch_size, num_workers=self._num_workers
+        loader: DataLoader[Tensor | CaseMonitorError] = DataLoader(
+            Subset(self._images, list(indices)),
+            batch_size=batch_size,
+            num_workers=self._num_workers,
+            collate_fn=_stack,
         )
-        yield from loader
+        for batch in loader:
+            if isinstance(batch, CaseMonitorError):
+                raise batch
+            yield batch
 
     def to_display(self, images: Tensor) -> npt.NDArray[np.uint8]:
         """(B, C, H, W) preprocessed images as a person would see them: (B, H, W, 3) uint8."""
@@ -78,7 +92,9 @@ class PreparedImages:
         return (rgb * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 
-class _Preprocessed(Dataset[Tensor]):
+class _Preprocessed(Dataset[Tensor | CaseMonitorError]):
+    """Errors are returned, not raised: a worker process would bury them in the text of its traceback."""
+
     def __init__(self, raw: RawSplit, preprocessing: Preprocessing | None) -> None:
         self._raw = raw
         self._transform = None if preprocessing is None else _transform(preprocessing)
@@ -86,23 +102,44 @@ class _Preprocessed(Dataset[Tensor]):
     def __len__(self) -> int:
         return len(self._raw.sample_ids)
 
-    def __getitem__(self, index: int) -> Tensor:
+    def __getitem__(self, index: int) -> Tensor | CaseMonitorError:
         try:
-            image, _ = self._raw.images[index]
-        except CaseMonitorError:
-            raise
+            return self._prepared(self._raw.images[index][0])
+        except CaseMonitorError as error:
+            return error
         except Exception as error:
-            msg = f"image {self._raw.sample_ids[index]!r} of split {self._raw.name!r} cannot be read: {error}"
-            raise DataError(msg) from error
-        if isinstance(image, Tensor):
+            name = self._raw.sample_ids[index]
+            return DataError(f"image {name!r} of split {self._raw.name!r} cannot be read: {short_message(error)}")
+
+    def _prepared(self, image: Any) -> Tensor:
+        if isinstance(image, Tensor) and image.is_floating_point():
             return image.float()
+        if not isinstance(image, Tensor | Image.Image):
+            msg = f"split {self._raw.name!r}: PIL images or tensors were expected, {type(image).__name__} came"
+            raise DataError(msg)
         if self._transform is None:
             msg = "preprocessing: the model version was logged without it; set it in the configuration"
             raise ConfigError(msg)
         return self._transform(image)
 
 
-def _transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
+def _stack(images: list[Tensor | CaseMonitorError]) -> Tensor | CaseMonitorError:
+    tensors = []
+    for image in images:
+        if isinstance(image, CaseMonitorError):
+            return image
+        tensors.append(image)
+    shapes = sorted({tuple(image.shape) for image in tensors})
+    if len(shapes) > 1:
+        msg = (
+            "image size (channels, height, width): one for all images was expected, "
+            f"{shapes[0]} and {shapes[1]} came; set preprocessing.resize and preprocessing.crop"
+        )
+        return DataError(msg)
+    return torch.stack(tensors)
+
+
+def _transform(preprocessing: Preprocessing) -> Callable[[Image.Image | Tensor], Tensor]:
     grey = len(preprocessing.mean) == 1
     steps: list[Any] = [v2.Grayscale() if grey else v2.RGB()]
     if preprocessing.resize:
@@ -115,7 +152,7 @@ def _transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
         v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
         v2.ToPureTensor(),
     ]
-    transform: Callable[[Image.Image], Tensor] = v2.Compose(steps)
+    transform: Callable[[Image.Image | Tensor], Tensor] = v2.Compose(steps)
     return transform
 
 
@@ -135,7 +172,9 @@ def prepare(
     """
     names, target = _match_classes(raw, class_names)
     settings = preprocessing.model_dump(mode="json") if preprocessing else None
-    identity = json.dumps([raw.digest, list(names), settings])
+    # The targets too: in another order of its own classes, a data set has the same images and other targets.
+    target_digest = hashlib.sha256(target.tobytes()).hexdigest()
+    identity = json.dumps([raw.digest, target_digest, list(names), settings])
     split = Split(
         name=raw.name,
         digest=hashlib.sha256(identity.encode()).hexdigest(),
@@ -152,13 +191,18 @@ def _match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tu
     names = tuple(class_names)
     count = len(own) if own else int(raw.labels.max()) + 1
     if count != len(names):
-        msg = f"number of classes: the data set {raw.name!r} has {count}, the model has {len(names)}"
+        source = "" if own else " (by its highest label; it brings no class names)"
+        msg = f"number of classes: the data set {raw.name!r} has {count}{source}, the model has {len(names)}"
         raise DataError(msg)
     if own is None or own == names:
         return names, raw.labels
     if set(own) != set(names):
         theirs, ours = sorted(set(own) - set(names)), sorted(set(names) - set(own))
         msg = f"class names: only the data set {raw.name!r} has {theirs[:5]}, only the model has {ours[:5]}"
+        raise DataError(msg)
+    if len(set(names)) < count:
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"class names: {twice!r} stands twice, so the other order of the data set {raw.name!r} cannot be matched"
         raise DataError(msg)
     # The same classes in another order, as when folders are sorted by name and logits are not.
     order = np.array([names.index(name) for name in own], dtype=np.int64)
@@ -185,6 +229,11 @@ def load_split(spec: SplitSpec) -> RawSplit:
             raw = _function(spec)
     if len(raw.sample_ids) == 0:
         msg = f"split {raw.name!r}: images were expected, none came"
+        raise DataError(msg)
+    low, high = int(raw.labels.min()), int(raw.labels.max())
+    if low < 0 or (raw.class_names is not None and high >= len(raw.class_names)):
+        top = "" if raw.class_names is None else len(raw.class_names) - 1
+        msg = f"split {raw.name!r}: labels in 0..{top} were expected, {low}..{high} came"
         raise DataError(msg)
     return raw
 
@@ -216,7 +265,7 @@ def _digest_files(names: Sequence[str], files: Sequence[Path]) -> str:
     total = hashlib.sha256()
     for name, file in zip(names, files, strict=True):
         with file.open("rb") as stream:
-            total.update(name.encode() + b"\0" + hashlib.file_digest(stream, "sha256").digest())
+            total.update(os.fsencode(name) + b"\0" + hashlib.file_digest(stream, "sha256").digest())
     return total.hexdigest()
 
 
@@ -226,8 +275,8 @@ def _cifar(spec: CifarSplit) -> RawSplit:
     dataset = CIFAR10 if spec.kind == "cifar10" else CIFAR100
     try:
         cifar = dataset(str(spec.path), train=False, download=False)
-    except RuntimeError as error:
-        msg = f"split: {spec.kind} was expected in {spec.path}: {error}"
+    except RuntimeError:  # its text advises an argument that is not ours
+        msg = f"split: the files of {spec.kind} were expected in {spec.path}; they are missing or damaged"
         raise DataError(msg) from None
     labels = np.array(cifar.targets, dtype=np.int64)
     return RawSplit(
@@ -245,38 +294,48 @@ class _ArrayImages(Dataset[Any]):
         self._images, self._labels = images, labels
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        return Image.fromarray(self._images[index].squeeze()), int(self._labels[index])
+        image = self._images[index]
+        return Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image), int(self._labels[index])
 
 
 def _npz(path: Path) -> RawSplit:
-    try:
-        with np.load(path, allow_pickle=False) as archive:  # object arrays are pickles, so code
-            content = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError) as error:
-        msg = f"split: a NumPy archive (.npz) was expected at {path}: {error}"
-        raise DataError(msg) from None
+    content = _read_npz(path)
     missing = {"images", "labels"} - content.keys()
     if missing:
         msg = f"split {path.name}: arrays 'images' and 'labels' were expected, {sorted(content)} came"
         raise DataError(msg)
     images, labels = content["images"], content["labels"]
     _check_arrays(path, images, labels)
-    names = content.get("class_names")
-    count = len(labels) if names is None else len(names)
-    if labels.size and (labels.min() < 0 or (names is not None and labels.max() >= count)):
-        msg = f"split {path.name}: labels in 0..{count - 1} were expected, {labels.min()}..{labels.max()} came"
+    labels = labels.astype(np.int64)
+    ids = _texts(content.get("ids", np.array([f"{i:06d}" for i in range(len(labels))])))
+    if len(ids) != len(labels) or len(set(ids)) < len(ids):
+        msg = f"split {path.name}: {len(labels)} different ids were expected, {len(set(ids))} came"
         raise DataError(msg)
-    ids = content.get("ids", np.array([f"{i:06d}" for i in range(len(labels))]))
-    with path.open("rb") as stream:
-        file_digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return RawSplit(
         name=path.stem,
-        images=_ArrayImages(images, labels.astype(np.int64)),
-        sample_ids=tuple(str(i) for i in ids),
-        labels=labels.astype(np.int64),
-        class_names=None if names is None else tuple(str(name) for name in names),
-        digest=file_digest,
+        images=_ArrayImages(images, labels),
+        sample_ids=ids,
+        labels=labels,
+        class_names=_texts(content["class_names"]) if "class_names" in content else None,
+        digest=hashlib.sha256(json.dumps([images.shape, ids]).encode() + images.tobytes()).hexdigest(),
     )
+
+
+def _read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        archive = np.load(path, allow_pickle=False)  # object arrays are pickles, so code
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            msg = "a single array came"
+            raise ValueError(msg)
+        with archive:
+            return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        msg = f"split: a NumPy archive (.npz) was expected at {path}: {short_message(error)}"
+        raise DataError(msg) from None
+
+
+def _texts(array: npt.NDArray[Any]) -> tuple[str, ...]:
+    return tuple(array.astype(str).ravel().tolist())
 
 
 def _check_arrays(path: Path, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
@@ -292,34 +351,51 @@ def _check_arrays(path: Path, images: npt.NDArray[Any], labels: npt.NDArray[Any]
 def _artifact(spec: ArtifactSplit) -> RawSplit:
     import mlflow
 
+    directory = tempfile.mkdtemp(prefix="case-monitor-")
     try:
-        path = Path(mlflow.artifacts.download_artifacts(spec.uri))
-    except Exception as error:
-        msg = f"split: the MLflow artifact {spec.uri} cannot be downloaded: {error}"
-        raise DataError(msg) from None
-    return _image_folder(path) if spec.format == "image_folder" else _npz(path)
+        try:
+            path = Path(mlflow.artifacts.download_artifacts(spec.uri, dst_path=directory))
+        except Exception as error:
+            msg = f"split: the MLflow artifact {short_message(spec.uri)} cannot be downloaded: {short_message(error)}"
+            raise DataError(msg) from None
+        raw = _image_folder(path) if spec.format == "image_folder" else _npz(path)
+    except CaseMonitorError:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    weakref.finalize(raw.images, shutil.rmtree, directory, ignore_errors=True)  # a folder's images are read later
+    return raw
 
 
 def _function(spec: FunctionSplit) -> RawSplit:
     module_name, _, function_name = spec.function.partition(":")
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        msg = f"split.function: {spec.function} cannot be imported: {error}"
-        raise ConfigError(msg) from None
-    images: Dataset[Any] = function(**spec.arguments)
-    total = hashlib.sha256()
-    labels = []
-    for i in range(len(images)):  # type: ignore[arg-type] # Dataset does not promise a length, map-style ones have it
-        image, label = images[i]
-        labels.append(int(label))
-        total.update(np.asarray(image).tobytes() + str(int(label)).encode())
+    except Exception as error:  # importing runs the user's code: anything can be raised, and so below
+        msg = f"split.function: {spec.function} cannot be imported: {type(error).__name__}: {short_message(error)}"
+        raise ConfigError(msg) from error
+    try:
+        images: Dataset[Any] = function(**spec.arguments)
+        labels, digest = _read_through(images)
+    except Exception as error:
+        msg = f"split: {spec.function} gives no data set of (image, class index): {type(error).__name__}"
+        raise DataError(f"{msg}: {short_message(error)}") from error
     classes = getattr(images, "classes", None)
     return RawSplit(
         name=function_name,
         images=images,
         sample_ids=tuple(f"{i:06d}" for i in range(len(labels))),
-        labels=np.array(labels, dtype=np.int64),
+        labels=labels,
         class_names=None if classes is None else tuple(map(str, classes)),
-        digest=total.hexdigest(),
+        digest=digest,
     )
+
+
+def _read_through(images: Dataset[Any]) -> tuple[IntArray, str]:
+    """All labels, and the digest of all images."""
+    labels, total = [], hashlib.sha256()
+    for i in range(len(images)):  # type: ignore[arg-type] # Dataset does not promise a length, map-style ones have it
+        image, label = images[i]
+        labels.append(int(label))
+        pixels = np.asarray(image.convert() if isinstance(image, Image.Image) else image)  # convert: looks up a palette
+        total.update(f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes())
+    return np.array(labels, dtype=np.int64), total.hexdigest()

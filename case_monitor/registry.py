@@ -87,6 +87,7 @@ class Registry:
             mlflow.set_tracking_uri(tracking_uri)
             mlflow.set_registry_uri(registry_uri or tracking_uri)
             self._client = MlflowClient(tracking_uri, registry_uri or tracking_uri)
+        self._uri = registry_uri or tracking_uri
 
     def resolve(self, ref: ModelRef) -> int:
         """The version number behind a reference.
@@ -123,7 +124,9 @@ class Registry:
         with tempfile.TemporaryDirectory(prefix="case-monitor-") as directory:
             with one_line(f"model {name}/{version}"):
                 run_id = self._client.get_model_version(name, str(version)).run_id
-                path = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}", dst_path=directory))
+                # Not models:/<name>/<version>, which MLflow reads as an alias where the name has an @.
+                uri = self._client.get_model_version_download_uri(name, str(version))
+                path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=directory, tracking_uri=self._uri))
             identity = ModelVersion(name=name, version=version, run_id=run_id or None, digest=digest_directory(path))
             return _load(path, identity)
 

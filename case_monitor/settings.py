@@ -5,18 +5,39 @@ in `sqlite:///` URLs, are relative to the configuration file, so a check gives t
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.records import Policy, Protocol
 
 DEFAULT_CONFIG = "case-monitor.yaml"
+_PREFIX = "CASE_MONITOR_"
 _SQLITE = "sqlite:///"
+_UNKNOWN_FIELD = {"extra_forbidden", "unexpected_keyword_argument"}  # pydantic's words for it
+
+
+def _with_lists(value: Any) -> Any:
+    """Read lists in text: a nested variable such as CASE_MONITOR_PROTOCOL__AREAS arrives as "[0.5, 0.05]"."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _list(item) if isinstance(item, str) and item.startswith("[") else item for key, item in value.items()}
+
+
+def _list(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text  # refused as text, with the field's path
+
+
+PolicySettings = Annotated[Policy, BeforeValidator(_with_lists)]
+ProtocolSettings = Annotated[Protocol, BeforeValidator(_with_lists)]
 
 
 class _Strict(BaseModel):
@@ -87,8 +108,8 @@ class Preprocessing(_Strict):
     @model_validator(mode="after")
     def _channels(self) -> "Preprocessing":
         if len(self.mean) not in {1, 3} or len(self.std) != len(self.mean) or min(self.std) <= 0:
-            msg = "mean and std must have the same length, 1 (grey) or 3 (RGB), and std must be positive"
-            raise ValueError(msg)
+            msg = "std: as many as mean, 1 (grey) or 3 (RGB), and all positive, were expected"
+            raise ValueError(f"{msg}; mean {self.mean} and std {self.std} came")
         return self
 
 
@@ -101,9 +122,9 @@ class ModelSettings(_Strict):
     """In the order of the logits. Needed only where neither the model version nor the data set says."""
     preprocessing: Preprocessing | None = None
     """Needed only where the model version was logged without it."""
-    policy: Policy | None = None
+    policy: PolicySettings | None = None
     """Replaces the general policy for this model."""
-    protocol: Protocol | None = None
+    protocol: ProtocolSettings | None = None
     """Replaces the general protocol for this model."""
 
 
@@ -111,7 +132,7 @@ class Settings(BaseSettings):
     """Everything that case_monitor can be told."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CASE_MONITOR_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -132,9 +153,9 @@ class Settings(BaseSettings):
     """torch device; `auto` takes a GPU where there is one."""
     num_workers: int = Field(0, ge=0)
     """Processes that read images; 0 reads in the main process."""
-    policy: Policy = Policy()
+    policy: PolicySettings = Policy()
     """When a version may be promoted."""
-    protocol: Protocol = Protocol()
+    protocol: ProtocolSettings = Protocol()
     """How explanations are measured."""
     models: dict[str, ModelSettings] = {}
     """The monitored models by their registered names."""
@@ -187,7 +208,9 @@ def load_settings(path: Path | str | None = None) -> Settings:
     try:
         settings = Settings(**content)
     except ValidationError as error:
-        raise ConfigError(f"{file.name}: {_first_problems(error)}") from None
+        raise ConfigError(_first_problems(error, file)) from None
+    except SettingsError as error:
+        raise ConfigError(f"environment variables {_PREFIX}*: {error}") from None
     return _anchored(settings, file.parent)
 
 
@@ -197,8 +220,10 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except OSError as error:
         msg = f"configuration file {file}: {error.strerror}; create it, or name another with --config"
         raise ConfigError(msg) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file.name}: a text in UTF-8 was expected, other bytes came") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{file.name}: not YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{file.name}: not YAML: {_yaml_problem(error)}") from None
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
@@ -207,24 +232,50 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def _first_problems(error: ValidationError) -> str:
-    problems = []
-    for item in error.errors()[:3]:
-        path = ".".join(map(str, item["loc"])) or "configuration"
-        if item["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
-            problems.append(f"{path}: no such field")
-            continue
-        # What came may be a secret (a URL with a password): show short plain values only, and never that field's.
-        came = item["input"]
-        shown = f", {came!r} came" if isinstance(came, int | float | str) and "url" not in path else ""
-        problems.append(f"{path}: {item['msg']}{shown[:80]}")
-    return "; ".join(problems)
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """What is wrong and where, without quoting the line: it may hold a password."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return type(error).__name__
+
+
+def _first_problems(error: ValidationError, file: Path) -> str:
+    # A misspelled field first: the missing one that it was meant to be follows from it.
+    items = sorted(error.errors(), key=lambda item: item["type"] not in _UNKNOWN_FIELD)
+    return "; ".join(_problem(item, file) for item in items[:3])
+
+
+def _problem(item: Any, file: Path) -> str:
+    parts = list(map(str, item["loc"]))
+    if len(parts) > 3 and parts[2] == "split":
+        del parts[3]  # the kind, which pydantic puts into the path and the file does not
+    path = ".".join(parts) or "configuration"
+    variable = _PREFIX + "__".join(parts).upper()
+    where = f"{variable if variable in os.environ else file.name}: {path}"
+    if item["type"] in _UNKNOWN_FIELD:
+        return f"{where}: no such field"
+    if item["type"] == "value_error":  # from our own checks, which say `field: what was expected and what came`
+        return f"{where}.{item['ctx']['error']}"
+    # What came may be a secret (a URL with a password): show short plain values only, and never that field's.
+    came = item["input"]
+    if not isinstance(came, int | float | str) or "url" in path:
+        return f"{where}: {item['msg']}"
+    return f"{where}: {item['msg']}, {short_message(repr(came))[:72]} came"
+
+
+def short_message(error: object) -> str:
+    """The message of a foreign error in one line of bounded length, without the credentials in a URL."""
+    text = " ".join(str(error).split())
+    return re.sub(r"://[^/\s]*@", "://***@", text)[:300]
 
 
 def _anchored(settings: Settings, base: Path) -> Settings:
     """Make relative paths relative to the configuration file."""
-    models = {name: model.model_copy(update={"split": _anchored_split(model.split, base)})
-              for name, model in settings.models.items()}  # fmt: skip
+    models = {
+        name: model.model_copy(update={"split": _anchored_split(model.split, base)})
+        for name, model in settings.models.items()
+    }
     return settings.model_copy(
         update={
             "tracking_uri": _anchored_url(settings.tracking_uri, base),

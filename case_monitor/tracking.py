@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.entities import Experiment, LoggedModelInput, Metric, Run, RunTag
+from mlflow.entities import Experiment, LoggedModelInput, Metric, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -48,9 +48,9 @@ def log_evidence(
     with tempfile.TemporaryDirectory(prefix="case-monitor-") as directory:
         write_evidence(findings, Path(directory))
         with one_line(what):
-            run = _find_or_create_run(client, experiment_id, evaluation)
-            run_id = str(run.info.run_id)
-            _link(client, run, model_id)
+            run_id = _find_or_create_run(client, experiment_id, evaluation)
+            if model_id:  # a second time changes nothing
+                client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
             client.log_batch(
                 run_id,
                 metrics=_metrics(evaluation, model_id),
@@ -122,16 +122,11 @@ def _figures(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
             yield metric_name(s.metric, s.method), s.value
 
 
-def _find_or_create_run(client: MlflowClient, experiment_id: str, evaluation: Evaluation) -> Run:
+def _find_or_create_run(client: MlflowClient, experiment_id: str, evaluation: Evaluation) -> str:
     key = digest(evaluation.key)
     found = client.search_runs([experiment_id], f"tags.`{_KEY_TAG}` = '{key}'", max_results=1)
-    return found[0] if found else client.create_run(experiment_id, tags={_KEY_TAG: key})
-
-
-def _link(client: MlflowClient, run: Run, model_id: str | None) -> None:
-    linked = {model.model_id for model in run.inputs.model_inputs} if run.inputs else set()
-    if model_id and model_id not in linked:
-        client.log_inputs(run.info.run_id, models=[LoggedModelInput(model_id)])
+    run = found[0] if found else client.create_run(experiment_id, tags={_KEY_TAG: key})
+    return str(run.info.run_id)
 
 
 def _logged_model(client: MlflowClient, evaluation: Evaluation) -> str | None:

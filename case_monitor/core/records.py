@@ -1,5 +1,6 @@
 """What flows through the system: frozen records that every stage reads and none changes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,12 @@ EvaluationKey = tuple[str, int, str, str, str, str, str]
 """Model name, version, and digests of model, split, protocol, policy and baseline ("" for none)."""
 
 UNDEFINED = float("nan")
+
+
+def _expect(condition: bool, field: str, expected: str, came: object) -> None:
+    if not condition:
+        msg = f"{field}: {expected} was expected, {came!r} came"
+        raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +240,13 @@ class Policy:
     thresholds: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
     """The rules; every `block` rule must pass."""
 
+    def __post_init__(self) -> None:
+        _expect(self.min_samples >= 1, "min_samples", "1 or more", self.min_samples)
+        level = self.confidence_level
+        _expect(0 < level < 1, "confidence_level", "a number between 0 and 1", level)
+        limits = [threshold.limit for threshold in self.thresholds]
+        _expect(all(map(math.isfinite, limits)), "thresholds", "a finite limit in every rule", limits)
+
 
 def drop_suffix(area: float, fill: str) -> str:
     """How a fidelity metric names its area and fill: (0.5, "mean") -> "50", (0.05, "blur") -> "5_blur"."""
@@ -266,6 +280,15 @@ class Protocol:
     """Images per forward pass; changes speed and memory, and numbers only within float tolerance."""
     seed: int = 0
     """Of sampling, random maps and bootstrap."""
+
+    def __post_init__(self) -> None:
+        _expect(self.sample_size >= 1, "sample_size", "1 or more", self.sample_size)
+        _expect(self.contrast_k >= 0, "contrast_k", "0 or more", self.contrast_k)
+        _expect(self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
+        _expect(self.seed >= 0, "seed", "0 or more", self.seed)
+        _expect(self.activity_threshold >= 0, "activity_threshold", "0 or more", self.activity_threshold)
+        _expect(all(0 < area <= 1 for area in self.areas), "areas", "fractions above 0 and up to 1", self.areas)
+        _expect(set(self.fills) <= {"mean", "blur"}, "fills", "some of mean, blur", self.fills)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
