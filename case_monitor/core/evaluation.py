@@ -15,6 +15,7 @@ from case_monitor.core.channels import ChannelActivity, mean_active_channels
 from case_monitor.core.comparison import accuracy_vs_baseline
 from case_monitor.core.confusion import class_metrics, confusion_matrix
 from case_monitor.core.contrast import contrast_sets
+from case_monitor.core.errors import DataError
 from case_monitor.core.explanation import Explainer
 from case_monitor.core.predictions import ImageSource, Progress, no_progress, predict
 from case_monitor.core.records import (
@@ -73,8 +74,19 @@ def evaluate(
         protocol: how to measure.
         device: torch device.
         progress: called as work goes on.
+
+    Raises:
+        ConfigError: the policy cannot be judged under this protocol.
+        DataError: no images, or fewer than two classes.
+        ModelError: the model does not fit the data set, or does not return finite logits.
     """
     check_policy(policy, protocol)
+    if not source.sample_ids or split.num_classes < 2:
+        msg = (
+            f"split {split.name!r}: images of two or more classes were expected, "
+            f"{len(source.sample_ids)} of {split.num_classes} came"
+        )
+        raise DataError(msg)
     started = time.perf_counter()
     run = _Run(split, source, protocol, device, progress)
     layer = run.target_layer(candidate.model)

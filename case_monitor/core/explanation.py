@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.special import softmax
 from torch import Tensor, nn
@@ -33,6 +34,18 @@ def sample_indices(preds: Predictions, sample_size: int, seed: int) -> IntArray:
     return np.asarray(drawn[preds.preds[drawn] == preds.target[drawn]], dtype=np.int64)
 
 
+def second_best(logits: npt.NDArray[np.float32], top1: IntArray) -> IntArray:
+    """(n,) the class with the highest logit beside `top1`, the lowest index where several are equal.
+
+    Example:
+        >>> second_best(np.float32([[1, 1, 0]]), np.array([0])).tolist()
+        [1]
+    """
+    others = logits.copy()
+    others[np.arange(len(others)), top1] = -np.inf
+    return np.asarray(others.argmax(axis=1), dtype=np.int64)
+
+
 class Explainer:
     """Explains images with every method of the protocol; memory is bounded by the batch and the gallery."""
 
@@ -52,7 +65,7 @@ class Explainer:
         """Scores of the sampled images that `preds` has right, and a few of them with their maps."""
         indices = sample_indices(preds, self._protocol.sample_size, self._protocol.seed)
         target = preds.target[indices]
-        top2 = preds.logits[indices].argsort(axis=1)[:, -2].astype(np.int64)
+        top2 = second_best(preds.logits[indices], target)
         names = tuple(preds.sample_ids[i] for i in indices)
         values: dict[tuple[str, str], list[FloatArray]] = defaultdict(list)
         gallery = _GalleryBuilder(target, top2, names)

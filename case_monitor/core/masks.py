@@ -36,8 +36,8 @@ def pixel_budget(height: int, width: int, fraction: float) -> int:
     Raises:
         DataError: the image is so small that the fraction is less than one pixel.
     """
-    count = math.floor(fraction * height * width + 1e-9)
-    if not 0 < fraction <= 1 or count < 1:
+    count = math.floor(fraction * height * width + 1e-9) if 0 < fraction <= 1 else 0
+    if count < 1:
         msg = f"a fraction in (0, 1] of at least one pixel was expected, {fraction:g} of {height}x{width} came"
         raise DataError(msg)
     return count

@@ -41,6 +41,6 @@ def histogram(scores: FloatArray, bins: int = 20) -> FloatArray:
         [0.67, 0.33]
     """
     defined = scores[np.isfinite(scores)]
-    # Rounded before the floor: 0.15 is the lower edge of a bin, and 0.15 * 20 is a little less than 3.
+    # Rounded before the floor: 0.29 is the lower edge of one of 100 bins, and 0.29 * 100 is a little less than 29.
     places = np.floor((defined * bins).round(9)).astype(np.int64)
     return np.bincount(np.minimum(places, bins - 1), minlength=bins) / max(len(defined), 1)

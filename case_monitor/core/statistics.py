@@ -74,9 +74,12 @@ def wilcoxon_test(values: FloatArray, median: float, alternative: Alternative = 
 
 
 def paired_t_test(first: FloatArray, second: FloatArray, alternative: Alternative) -> TestResult:
-    """Paired t-test of mean(first - second) against 0, with Cohen's d_z (mean / SD of the differences)."""
+    """Paired t-test of mean(first - second) against 0, with Cohen's d_z (mean / SD of the differences).
+
+    Undefined where the differences are constant up to rounding: their SD would be noise, and p a false 0.
+    """
     differences = first - second
-    if len(differences) < 2 or np.ptp(differences) == 0:
+    if len(differences) < 2 or np.ptp(differences) <= 10.0**-_DECIMALS * np.abs(differences).max():
         return TestResult()
     result = stats.ttest_rel(first, second, alternative=alternative)
     return TestResult(p_value=float(result.pvalue), effect_size=float(differences.mean() / differences.std(ddof=1)))

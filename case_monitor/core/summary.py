@@ -69,13 +69,32 @@ def explanation_summaries(scores: SampleScores, protocol: Protocol, policy: Poli
     return tuple(rows)
 
 
-def known_metrics(protocol: Protocol) -> set[str]:
-    """Every metric name that a threshold may use under this protocol."""
+MODEL_METRICS = {"accuracy", "accuracy_vs_baseline", "recall"}
+"""Metrics of the model itself that have an interval, so that a threshold can judge them."""
+
+
+def metrics_of_methods(protocol: Protocol) -> set[str]:
+    """Metrics of every saliency method that have an interval under this protocol."""
+    fidelity = (name.format(s) for s in protocol.suffixes for name in _FIDELITY_METRICS)
     return {
-        *("accuracy", "balanced_accuracy", "macro_f1", "recall", "accuracy_vs_baseline"),
-        *("agreement_mean", "agreement_median", "agreement_degenerate_rate"),
-        *(name.format(suffix) for suffix in protocol.suffixes for name in _FIDELITY_METRICS),
+        "agreement_mean",
+        "agreement_median",
+        "agreement_degenerate_rate",
+        *fidelity,
+        *metrics_against_case(protocol),
     }
+
+
+def metrics_against_case(protocol: Protocol) -> set[str]:
+    """Those that compare a method with CASE: CASE itself has none."""
+    if "case" not in protocol.methods:
+        return set()
+    return {f"confidence_drop_{s}_{end}" for s in protocol.suffixes for end in ("vs_case", "below_case")}
+
+
+def metrics_per_class(protocol: Protocol) -> set[str]:
+    """Those that exist for every class."""
+    return {"recall", "agreement_median", *(f"confidence_drop_{s}" for s in protocol.suffixes)}
 
 
 _FIDELITY_METRICS = (
@@ -83,8 +102,6 @@ _FIDELITY_METRICS = (
     "abs_confidence_drop_{}",
     "relative_confidence_drop_{}",
     "confidence_drop_{}_vs_random",
-    "confidence_drop_{}_vs_case",
-    "confidence_drop_{}_below_case",
 )
 
 

@@ -17,7 +17,13 @@ from case_monitor.core.records import (
     Verdict,
 )
 from case_monitor.core.saliency import METHODS
-from case_monitor.core.summary import INSENSITIVE, known_metrics
+from case_monitor.core.summary import (
+    INSENSITIVE,
+    MODEL_METRICS,
+    metrics_against_case,
+    metrics_of_methods,
+    metrics_per_class,
+)
 from case_monitor.core.wording import alert_text, method_title
 
 GATE_METHOD = "gate"
@@ -35,10 +41,22 @@ def check_policy(policy: Policy, protocol: Protocol) -> None:
         msg = "policy.thresholds: at least one rule of severity 'block' was expected, none came"
         raise ConfigError(msg)
     for i, threshold in enumerate(policy.thresholds):
-        _expect(f"policy.thresholds[{i}].metric", [threshold.metric], known_metrics(protocol))
+        _check_threshold(f"policy.thresholds[{i}]", threshold, policy, protocol)
+
+
+def _check_threshold(field: str, threshold: Threshold, policy: Policy, protocol: Protocol) -> None:
+    per_class = metrics_per_class(protocol)
+    known = per_class if threshold.per_class else {*MODEL_METRICS, *metrics_of_methods(protocol)} - {"recall"}
+    _expect(f"{field}.metric", [threshold.metric], known)
+    if threshold.metric in MODEL_METRICS:
         if threshold.method is not None:
-            allowed = {*protocol.methods, GATE_METHOD}
-            _expect(f"policy.thresholds[{i}].method", [threshold.method], allowed)
+            msg = f"{field}.method: none was expected with {threshold.metric}, {threshold.method!r} came"
+            raise ConfigError(msg)
+        return
+    methods = {GATE_METHOD, *protocol.methods}
+    if threshold.metric in metrics_against_case(protocol):
+        methods -= {"case"} if policy.gate_method != "case" else {"case", GATE_METHOD}
+    _expect(f"{field}.method", [threshold.method or ""], methods)
 
 
 def _expect(field: str, values: Sequence[str], allowed: set[str]) -> None:
@@ -67,7 +85,7 @@ def judge(
         result
         for threshold in policy.thresholds
         if has_baseline or not threshold.metric.endswith("_vs_baseline")
-        for result in _apply(threshold, summaries, policy)
+        for result in _apply(threshold, summaries, policy, len(class_names))
     ]
     blocking = {r.status for r in results if r.threshold.severity is Severity.BLOCK}
     if Status.FAIL in blocking:
@@ -81,16 +99,15 @@ def judge(
     return Verdict(status=status, sentence=sentence, results=tuple(results)), alerts
 
 
-def _apply(threshold: Threshold, summaries: Sequence[MetricSummary], policy: Policy) -> Iterator[ThresholdResult]:
+def _apply(
+    threshold: Threshold, summaries: Sequence[MetricSummary], policy: Policy, num_classes: int
+) -> Iterator[ThresholdResult]:
     method = policy.gate_method if threshold.method == GATE_METHOD else threshold.method or ""
-    rows = [
-        s
-        for s in summaries
-        if (s.metric, s.method) == (threshold.metric, method) and (s.class_idx is not None) is threshold.per_class
-    ]
-    if not rows:
-        rows = [MetricSummary(metric=threshold.metric, method=method, value=float("nan"), n=0)]
-    for row in rows:
+    found = {s.class_idx: s for s in summaries if (s.metric, s.method) == (threshold.metric, method)}
+    for class_idx in range(num_classes) if threshold.per_class else [None]:
+        # A class without a correctly classified image has no figure; that must not let the rule pass.
+        missing = MetricSummary(metric=threshold.metric, method=method, class_idx=class_idx, value=float("nan"), n=0)
+        row = found.get(class_idx, missing)
         status, reason = _decide(row, threshold, policy.min_samples)
         yield ThresholdResult(
             threshold=threshold,
@@ -171,11 +188,12 @@ def _sentence(
     alerts: Sequence[Alert],
 ) -> str:
     if status is Status.PASS:
-        rules = sum(r.threshold.severity is Severity.BLOCK for r in results)
-        return (
-            f"{model} passes: its {method_title(policy.gate_method)} maps tell classes apart and matter to the model "
-            f"({rules} of {rules} blocking rules hold)."
-        )
+        rules = [r for r in results if r.threshold.severity is Severity.BLOCK]
+        gate = [r.threshold.metric for r in rules if r.method == policy.gate_method]
+        claims = ["tell classes apart"] if "agreement_median" in gate else []
+        claims += ["matter to the model"] if any(metric.endswith("_vs_random") for metric in gate) else []
+        shown = f"its {method_title(policy.gate_method)} maps {' and '.join(claims)} " if claims else ""
+        return f"{model} passes: {shown}({len(rules)} of {len(rules)} blocking rules hold)."
     verb = "fails" if status is Status.FAIL else "cannot be judged"
     causes = [a.message for a in alerts if a.severity is Severity.BLOCK and a.status is status]
     return f"{model} {verb}: {causes[0] if causes else 'the policy has no rule that applies.'}"

@@ -32,8 +32,9 @@ def alert_text(result: ThresholdResult, class_name: str | None, sensitive: Seque
         sensitive: methods whose maps do tell classes apart on the same model.
     """
     subject = method_title(result.method) if result.method else "The model"
+    of_class = f" for class {class_name!r}" if class_name is not None else ""
     if result.status is Status.INSUFFICIENT:
-        what = f"{subject}: {_readable(result.threshold.metric)} cannot be judged: {result.reason}."
+        what = f"{subject}: {_readable(result.threshold.metric)}{of_class} cannot be judged: {result.reason}."
         return what, "Raise protocol.sample_size, or use a larger validation split, and check again."
     metric = result.threshold.metric
     if metric == "agreement_median":
@@ -52,13 +53,12 @@ def alert_text(result: ThresholdResult, class_name: str | None, sensitive: Seque
         )
     if metric == "accuracy_vs_baseline":
         return (
-            f"Accuracy is {result.observed:+.1%} against the version in production (95% limits "
+            f"Accuracy is {result.observed:+.1%} against the version in production (interval "
             f"{result.ci_low:+.1%} to {result.ci_high:+.1%}; allowed {result.threshold.limit:+.1%}).",
             "Look at confusion_matrix.png and class_metrics.csv for the classes that got worse.",
         )
-    of_class = f" for class {class_name!r}" if class_name is not None else ""
     return (
-        f"{subject}: {_readable(metric)}{of_class} is {result.reason}.",
+        f"{subject}: {_readable(metric)}{of_class}: {result.reason}.",
         "Look at the per-class table and the confusion matrix.",
     )
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from case_monitor.core.errors import ConfigError
+
 ContrastSetsLike = Mapping[int, Sequence[int] | Mapping[int, float]]
 
 
@@ -14,47 +16,64 @@ class ContrastWeights:
     """Per image and target: which classes are contrasted.
 
     Attributes:
-        soft: (B, T, C) weights that sum to 1 over V(u), or all 0 where V(u) is empty.
+        members: (B, T, C) bool, the classes in V(u).
+        confusion: (B, T, C) their weights, up to scale; 0 for a member that an overconfident model rules out.
     """
 
-    soft: Tensor
+    members: Tensor
+    confusion: Tensor
 
     @property
     def plain(self) -> Tensor:
         """(B, T, C) weights of the plain mean: 1 / |V(u)| for every member."""
-        member = (self.soft > 0).to(self.soft.dtype)
+        member = self.members.double()
         return member / member.sum(-1, keepdim=True).clamp(min=1)
+
+    @property
+    def soft(self) -> Tensor:
+        """(B, T, C) weights that sum to 1 over V(u); the plain mean where none of them was confused with u at all."""
+        total = self.confusion.sum(-1, keepdim=True)
+        return torch.where(total > 0, self.confusion / total, self.plain)
 
     @classmethod
     def build(
         cls, logits: Tensor, targets: Tensor, contrast_sets: ContrastSetsLike | None, contrast_k: int
     ) -> "ContrastWeights":
-        """Weights from contrast sets; a target class without an entry falls back to the highest other logits."""
-        num_classes = logits.shape[1]
-        table: dict[int, Tensor] = {}
-        rows = []
-        for image_logits, image_targets in zip(logits, targets.tolist(), strict=True):
-            for u in image_targets:
+        """Weights from contrast sets; a target class without an entry falls back to the highest other logits.
+
+        Raises:
+            ConfigError: a class that the model does not have, or one in its own contrast set.
+        """
+        _check_classes(targets, contrast_sets or {}, logits.shape[1])
+        shape = (*targets.shape, logits.shape[1])
+        members = torch.zeros(shape, dtype=torch.bool)
+        confusion = torch.zeros(shape, dtype=torch.float64)
+        for i, image_targets in enumerate(targets.tolist()):
+            for t, u in enumerate(image_targets):
                 if contrast_sets is not None and u in contrast_sets:
-                    row = table.get(u)
-                    if row is None:
-                        row = table[u] = _weights(contrast_sets[u], num_classes, logits)
+                    chosen = contrast_sets[u]
                 else:
-                    row = _highest_others(image_logits, u, contrast_k)
-                rows.append(row)
-        return cls(soft=torch.stack(rows).view(*targets.shape, num_classes))
+                    chosen = _highest_others(logits[i], u, contrast_k)
+                for v in chosen:
+                    members[i, t, v] = True
+                    confusion[i, t, v] = chosen[v] if isinstance(chosen, Mapping) else 1.0
+        return cls(members=members.to(logits.device), confusion=confusion.to(logits.device))
 
 
-def _weights(members: Sequence[int] | Mapping[int, float], num_classes: int, like: Tensor) -> Tensor:
-    row = like.new_zeros(num_classes)
-    for v in members:
-        row[v] = members[v] if isinstance(members, Mapping) else 1.0
-    return row / row.sum().clamp(min=torch.finfo(row.dtype).tiny)
+def _check_classes(targets: Tensor, contrast_sets: ContrastSetsLike, num_classes: int) -> None:
+    known = set(range(num_classes))
+    wrong = [u for u in targets.flatten().tolist() if u not in known]
+    if wrong:
+        msg = f"targets: class indices below {num_classes} were expected, {wrong[0]} came"
+        raise ConfigError(msg)
+    for u, members in contrast_sets.items():
+        foreign = [v for v in members if v not in known - {u}]
+        if foreign:
+            msg = f"contrast set of class {u}: other classes below {num_classes} were expected, {foreign[0]} came"
+            raise ConfigError(msg)
 
 
-def _highest_others(logits: Tensor, u: int, k: int) -> Tensor:
+def _highest_others(logits: Tensor, u: int, k: int) -> list[int]:
     others = logits.clone()
     others[u] = float("-inf")
-    row = torch.zeros_like(logits)
-    row[others.topk(min(k, len(logits) - 1)).indices] = 1.0
-    return row / row.sum().clamp(min=1)
+    return [int(v) for v in others.topk(min(k, len(logits) - 1)).indices]

@@ -70,17 +70,22 @@ def case_full(trace: Trace) -> Tensor:
 
 
 def case_subspace(trace: Trace) -> Tensor:
-    """CASE with the whole span of {g_v : v in V(u)} projected out, by QR (method, option `subspace`)."""
+    """CASE with the whole span of {g_v : v in V(u)} projected out (method, option `subspace`).
+
+    The orthonormal basis comes from an SVD, not from the method's QR: the span is the same, and where members are
+    linearly dependent QR without pivoting does not tell which of its columns span it.
+    """
     g = _pooled(trace.target_gradients)  # (B, T, K)
     span = _pooled(trace.member_gradients())  # (B, T, k, K)
-    q, r = torch.linalg.qr(span.double().transpose(-2, -1))  # (B, T, K, k), (B, T, k, k)
-    # A member that adds no direction of its own (or an empty place) must not project anything out.
-    pivots = r.diagonal(dim1=-2, dim2=-1).abs()
-    scale = span.double().norm(dim=-1).amax(-1, keepdim=True)
-    q = q * (pivots > _NOISE * scale).unsqueeze(-2)
+    directions, size, _ = torch.linalg.svd(
+        span.double().transpose(-2, -1), full_matrices=False
+    )  # (B, T, K, r), (B, T, r)
+    # A direction that the members do not span (they are dependent, or places are empty) must not be projected out.
+    q = directions * (size > _NOISE * size.amax(-1, keepdim=True)).unsqueeze(-2)
     g64 = g.double()
     w = g64 - (q @ (q.transpose(-2, -1) @ g64.unsqueeze(-1))).squeeze(-1)
-    return _weighted_sum(_zero_noise(w, g64).to(g.dtype), trace.activations)
+    noise = w.norm(dim=-1, keepdim=True) <= _NOISE * g64.norm(dim=-1, keepdim=True)
+    return _weighted_sum(torch.where(noise, torch.zeros_like(w), w).to(g.dtype), trace.activations)
 
 
 def _pooled(gradients: Tensor) -> Tensor:
@@ -95,13 +100,15 @@ def _weighted_sum(weights: Tensor, activations: Tensor) -> Tensor:
 
 def _reject(g: Tensor, g_bar: Tensor) -> Tensor:
     """The part of g (B, T, D) orthogonal to g_bar (B, T, D), in float64 inside."""
+    tiny = torch.finfo(torch.float64).tiny
     g64, bar = g.double(), g_bar.double()
-    norm = (bar * bar).sum(-1, keepdim=True)
-    eps = _EPS * (g64 * g64).sum(-1, keepdim=True)
-    scale = (g64 * bar).sum(-1, keepdim=True) / (norm + eps).clamp(min=torch.finfo(torch.float64).tiny)
-    return _zero_noise(g64 - scale * bar, g64).to(g.dtype)
-
-
-def _zero_noise(w: Tensor, g: Tensor) -> Tensor:
-    noise = w.norm(dim=-1, keepdim=True) <= _NOISE * g.norm(dim=-1, keepdim=True)
-    return torch.where(noise, torch.zeros_like(w), w)
+    shared = (g64 * bar).sum(-1, keepdim=True)
+    norm, size = (bar * bar).sum(-1, keepdim=True), (g64 * g64).sum(-1, keepdim=True)
+    eps = _EPS * size
+    w = g64 - shared / (norm + eps).clamp(min=tiny) * bar
+    # Whether g is a multiple of g_bar is asked without eps, which leaves more than noise where g_bar is short. The
+    # shorter g_bar, the less float32 knows of its direction; shorter than eps, it counts as 0.
+    exact = g64 - shared / norm.clamp(min=tiny) * bar
+    noise = _NOISE * size.sqrt() * (size / norm.clamp(min=tiny)).sqrt().clamp(min=1)
+    collinear = (exact.norm(dim=-1, keepdim=True) <= noise) & (norm > eps)
+    return torch.where(collinear, torch.zeros_like(w), w).to(g.dtype)

@@ -58,14 +58,15 @@ def saliency_maps(
 
     Raises:
         TargetLayerError: the layer does not exist, has no spatial output, or the logits do not depend on it.
-        ConfigError: an unknown method or size.
+        ConfigError: an unknown method, size or class, or a class in its own contrast set.
         ModelError: the model does not return logits.
     """
     _validate(images, targets, methods, size)
     with inspecting(model), torch.inference_mode(False):
+        # Gradients end at the layer, whatever the caller wants with the images; an inference tensor cannot be saved.
         trace = record(
             tap_layer(model, target_layer),
-            images,
+            images.clone() if images.is_inference() else images.detach(),
             targets.to(images.device),
             lambda logits: ContrastWeights.build(logits, targets, contrast_sets, contrast_k),
         )

@@ -42,6 +42,7 @@ def ablationcam(trace: Trace) -> Tensor:
     Two differences from pytorch-grad-cam. It writes min(A) - 1e7 instead of 0 where a layer's output can be negative;
     on layers behind a ReLU the two agree. And it divides by s_u, as does the paper, which turns the map upside down
     where the logit is negative, as the second class's often is; the absolute value keeps the sign of the evidence.
+    Where s_u is 0 it counts as the smallest number that the division survives: a map's scale means nothing.
     """
     activations = trace.activations
     scores = trace.score(trace.logits)  # (B, T)
@@ -51,7 +52,7 @@ def ablationcam(trace: Trace) -> Tensor:
         ablated = activations.clone()
         ablated[:, k] = 0
         drops[..., k] = scores - trace.score(trace.tap(trace.images, lambda _, a=ablated: a))  # type: ignore[misc]
-    weights = drops / scores.abs().clamp(min=torch.finfo(scores.dtype).tiny).unsqueeze(-1)
+    weights = drops / scores.abs().clamp(min=torch.finfo(scores.dtype).eps).unsqueeze(-1)
     return torch.einsum("btk,bkhw->bthw", weights, activations).relu()
 
 

@@ -36,9 +36,12 @@ class Tap(Protocol):
 def is_exported(model: nn.Module) -> TypeGuard[fx.GraphModule]:
     """Whether the model is a graph of operators from torch.export: no module is called, no hook fires, no mode to set.
 
-    A graph from `torch.fx.symbolic_trace` still calls its modules, and is tapped like any other module.
+    A graph from `torch.fx.symbolic_trace` still calls its modules, and is tapped like any other module. The one module
+    that newer versions of torch.export do call checks the shapes of the inputs.
     """
-    return isinstance(model, fx.GraphModule) and all(node.op != "call_module" for node in model.graph.nodes)
+    return isinstance(model, fx.GraphModule) and all(
+        node.op != "call_module" or node.target == "_guards_fn" for node in model.graph.nodes
+    )
 
 
 @contextmanager
@@ -114,6 +117,7 @@ class _GraphTap:
         outputs = {layer: node for layer, node in _layer_outputs(model) if layer == name}
         if name not in outputs:
             raise TargetLayerError(_unknown_layer(name, list(dict(_layer_outputs(model)))))
+        _called_once(_layer_calls(model, name), name)
         self._node = outputs[name]
 
     def __call__(self, images: Tensor, edit: Edit) -> Tensor:
@@ -137,11 +141,18 @@ def _layer_outputs(model: fx.GraphModule) -> list[tuple[str, fx.Node]]:
     for node in model.graph.nodes:
         if node.op == "output":
             continue
-        for path, _ in (node.meta.get("nn_module_stack") or {}).values():
+        stack = (node.meta.get("nn_module_stack") or {}).values()
+        for path, _ in reversed(stack):  # innermost first: of modules with the same output, the outermost comes last
             if path:
                 outputs.pop(path, None)  # keep the order of the last node, not of the first
                 outputs[path] = node
     return list(outputs.items())
+
+
+def _layer_calls(model: fx.GraphModule, name: str) -> int:
+    """How often the graph runs a module: torch.export numbers the calls in the keys of its stack ("relu", "relu@1")."""
+    stacks = (node.meta.get("nn_module_stack") or {} for node in model.graph.nodes)
+    return len({key for stack in stacks for key, (path, _) in stack.items() if path == name})
 
 
 def _spatial(output: Any, name: str) -> Tensor:
@@ -220,4 +231,5 @@ def _last_spatial_node(model: fx.GraphModule, images: Tensor) -> str | None:
             return result
 
     _Shapes(model).run(images)
-    return next((name for name, node in reversed(_layer_outputs(model)) if node in spatial), None)
+    layers = reversed(_layer_outputs(model))
+    return next((name for name, node in layers if node in spatial and _layer_calls(model, name) == 1), None)

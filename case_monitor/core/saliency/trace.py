@@ -52,10 +52,10 @@ class Trace:
 
     def member_gradients(self) -> Tensor:
         """(B, T, k, K, h, w) gradient of each member's logit; zero where V(u) has fewer than k members."""
-        weights = self.contrast.soft
-        k = max(1, int((weights > 0).sum(-1).max()))
-        top = weights.topk(min(k, weights.shape[-1]), dim=-1)
-        one_hot = F.one_hot(top.indices, weights.shape[-1]).to(weights.dtype) * (top.values > 0).unsqueeze(-1)
+        members = self.contrast.members.to(self.logits.dtype)
+        k = max(1, int(members.sum(-1).max()))
+        top = members.topk(k, dim=-1)
+        one_hot = F.one_hot(top.indices, members.shape[-1]) * top.values.unsqueeze(-1)
         grads = self.backward(one_hot.flatten(1, 2))
         return grads.view(*top.indices.shape, *grads.shape[2:])
 

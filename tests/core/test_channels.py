@@ -1,0 +1,25 @@
+"""Active channels by hand."""
+
+import numpy as np
+import torch
+
+from case_monitor.core.channels import ChannelActivity, mean_active_channels
+from case_monitor.core.records import Predictions
+
+
+def test_a_channel_counts_when_its_spatial_mean_exceeds_tau_strictly() -> None:
+    activity = ChannelActivity(0.5)
+    one = torch.tensor([[1.0, 0.0], [0.6, 0.6], [2.0, -2.0], [0.5, 0.51]]).view(1, 4, 1, 2)
+    assert activity(one) is one
+    activity(torch.cat([one, torch.ones(1, 4, 1, 2)]))
+    assert activity.counts.tolist() == [2, 2, 4]
+
+
+def test_the_mean_is_over_the_correct_images_of_each_class() -> None:
+    preds = Predictions(
+        sample_ids=tuple("abcde"),
+        logits=np.float32([[9, 0, 0, 0], [9, 0, 0, 0], [0, 9, 0, 0], [0, 9, 0, 0], [9, 0, 0, 0]]),
+        target=np.array([1, 0, 1, 2, 0]),
+    )
+    mean = mean_active_channels(np.array([99, 3, 10, 99, 4]), preds, 4)
+    np.testing.assert_array_equal(mean, [3.5, 10.0, np.nan, np.nan])

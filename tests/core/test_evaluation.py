@@ -1,0 +1,220 @@
+"""The whole measurement on generated images, whose right answer is known."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from case_monitor.core.errors import ConfigError, DataError, ModelError
+from case_monitor.core.evaluation import Candidate, Findings, evaluate, evaluation_key
+from case_monitor.core.records import Evaluation, ModelVersion, Policy, Protocol, Status, Threshold
+from case_monitor.demo.models import PlainCNN
+from tests.core.sources import TensorSource, a_split, blobs
+
+POLICY = Policy(
+    min_samples=20,
+    thresholds=(
+        Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False),
+        Threshold(metric="confidence_drop_50_vs_random", method="gate", limit=-0.1, greater_is_better=True),
+    ),
+)
+PROTOCOL = Protocol(methods=("case", "gradcam", "layercam"), sample_size=40, batch_size=8)
+
+
+def version(n: int) -> ModelVersion:
+    return ModelVersion(name="blobs", version=n, run_id=None, digest=f"{n:064x}")
+
+
+def trained(num_classes: int, *, seed: int = 0, steps: int = 60) -> PlainCNN:
+    """A small CNN that has learned where the blobs are: the place matters, so a little pooling is kept."""
+    torch.manual_seed(seed)
+    model = PlainCNN(4, num_classes)
+    model.pool = torch.nn.AdaptiveAvgPool2d((1, 6))
+    model.head = torch.nn.Linear(8 * 6, num_classes)
+    source = blobs(96, range(num_classes), seed=7)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(source.images), torch.from_numpy(source.target)).backward()
+        optimizer.step()
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def model() -> PlainCNN:
+    return trained(4)
+
+
+@pytest.fixture(scope="module")
+def source() -> TensorSource:
+    return blobs(64, (0, 1, 2, 3))
+
+
+def run(model: torch.nn.Module, source: TensorSource, num_classes: int = 4, **changes: Any) -> Findings:
+    baseline = changes.pop("baseline", None)
+    return evaluate(
+        Candidate(version=version(2), model=model),
+        None if baseline is None else Candidate(version=version(1), model=baseline),
+        a_split(num_classes, len(source.sample_ids)),
+        source,
+        policy=changes.pop("policy", POLICY),
+        protocol=replace(PROTOCOL, **changes),
+    )
+
+
+def figures(evaluation: Evaluation) -> dict[tuple, list[float]]:
+    return {
+        (s.metric, s.method, s.class_idx): [
+            s.value, s.n, s.n_undefined, s.ci_low, s.ci_high, s.sd, s.p_value, s.p_adjusted, s.effect_size
+        ]
+        for s in evaluation.summaries
+    }  # fmt: skip
+
+
+def assert_same_figures(first: Evaluation, second: Evaluation, atol: float) -> None:
+    a, b = figures(first), figures(second)
+    assert a.keys() == b.keys()
+    for key, values in a.items():
+        assert_allclose(values, b[key], rtol=atol, atol=atol, err_msg=str(key))
+
+
+def test_a_good_model_passes_on_real_evidence(model: PlainCNN, source: TensorSource) -> None:
+    evaluation = run(model, source).evaluation
+    assert evaluation.summary("accuracy").value > 0.9
+    assert evaluation.verdict.status is Status.PASS, evaluation.verdict
+    assert evaluation.provenance.target_layer == "features"
+    assert len(evaluation.scores.sample_ids) >= 35
+    assert evaluation.summary("agreement_median", "case").n >= 20
+    assert_array_equal(evaluation.confmat.counts.sum(1), [16, 16, 16, 16])
+    assert all(0 < c.active_channels <= 8 for c in evaluation.class_metrics)
+    assert np.isfinite(evaluation.duration_s)
+
+
+def test_twice_gives_identical_numbers(model: PlainCNN, source: TensorSource) -> None:
+    first, second = run(model, source).evaluation, run(model, source).evaluation
+    assert_same_figures(first, second, atol=0)
+    assert first.verdict == second.verdict
+    assert first.key == second.key
+    for key, values in first.scores.values.items():
+        assert_array_equal(values, second.scores.values[key])
+
+
+@pytest.mark.parametrize("batch_size", [1, 17, 64])
+def test_the_batch_size_changes_nothing(model: PlainCNN, source: TensorSource, batch_size: int) -> None:
+    first, second = run(model, source).evaluation, run(model, source, batch_size=batch_size).evaluation
+    assert_allclose(first.preds.logits, second.preds.logits, atol=1e-5)
+    assert_array_equal(first.confmat.counts, second.confmat.counts)
+    assert first.scores.sample_ids == second.scores.sample_ids
+    for key, values in first.scores.values.items():
+        assert_allclose(values, second.scores.values[key], atol=1e-5, err_msg=str(key))
+    assert_same_figures(first, second, atol=1e-4)
+    assert first.verdict.status is second.verdict.status
+
+
+def test_another_seed_changes_the_random_maps_and_nothing_of_the_model(model: PlainCNN, source: TensorSource) -> None:
+    first, second = run(model, source, sample_size=64), run(model, source, sample_size=64, seed=1)
+    a, b = first.evaluation, second.evaluation
+    assert_array_equal(a.scores.values["case", "agreement"], b.scores.values["case", "agreement"])
+    assert (a.scores.values["case", "random_drop_50"] != b.scores.values["case", "random_drop_50"]).any()
+    assert a.key != b.key
+
+
+def test_a_model_that_is_never_right_cannot_pass(source: TensorSource, model: PlainCNN) -> None:
+    wrong = TensorSource(source.images, (source.target + 1) % 4)
+    shifted = TensorSource(wrong.images, [(int(p) + 1) % 4 for p in model(source.images).argmax(1)])
+    findings = run(model, shifted)
+    evaluation = findings.evaluation
+    assert evaluation.summary("accuracy").value == 0
+    assert evaluation.scores.sample_ids == ()
+    assert evaluation.verdict.status is not Status.PASS
+    assert evaluation.summary("agreement_median", "case").n == 0
+    assert findings.gallery.sample_ids == ()
+    assert set(figures(evaluation)) < set(figures(run(model, source).evaluation))
+
+
+def test_two_classes() -> None:
+    evaluation = run(trained(2), blobs(48, (0, 1)), num_classes=2).evaluation
+    assert evaluation.confmat.counts.shape == (2, 2)
+    assert (evaluation.scores.top2 == 1 - evaluation.scores.target).all()
+    assert [[v.class_idx for v in members] for members in evaluation.contrast_sets.members] == [[1], [0]]
+
+
+def test_a_class_without_images_is_undefined_and_nothing_else(model: PlainCNN) -> None:
+    source = blobs(60, (0, 1, 3))
+    overall = Policy(min_samples=20, thresholds=(Threshold(metric="accuracy", limit=0.5, greater_is_better=True),))
+    evaluation = run(model, source, policy=overall).evaluation
+    assert evaluation.contrast_sets.unseen == (2,)
+    assert np.isnan(evaluation.class_metrics[2].recall)
+    assert np.isnan(evaluation.class_metrics[2].active_channels)
+    assert evaluation.verdict.status is Status.PASS
+    per_class = Threshold(metric="recall", per_class=True, limit=0.1, greater_is_better=True)
+    strict = replace(overall, thresholds=(*overall.thresholds, per_class))
+    assert run(model, source, policy=strict).evaluation.verdict.status is Status.INSUFFICIENT
+
+
+def test_a_model_that_confuses_nothing_has_grad_cam_for_case_when_only_observed_confusions_count(
+    model: PlainCNN, source: TensorSource
+) -> None:
+    evaluation = run(model, source, observed_only=True).evaluation
+    assert evaluation.summary("accuracy").value == 1
+    values = evaluation.scores.values
+    assert_allclose(values["case", "agreement"], values["gradcam", "agreement"])
+    filled = run(model, source).evaluation.scores.values
+    assert not np.allclose(filled["case", "agreement"], filled["gradcam", "agreement"], equal_nan=True)
+
+
+def test_an_identical_baseline_differs_by_nothing(model: PlainCNN, source: TensorSource) -> None:
+    findings = run(model, source, baseline=model)
+    row = findings.evaluation.summary("accuracy_vs_baseline")
+    assert row.value == 0
+    assert row.ci_low < 0 < row.ci_high
+    assert_array_equal(findings.baseline_preds.logits, findings.evaluation.preds.logits)
+    assert findings.evaluation.baseline == version(1)
+
+
+def test_the_model_is_left_as_it_was_found(source: TensorSource) -> None:
+    model = trained(4, steps=0).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    run(model, source)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(m.training and not m._forward_hooks for m in model.modules())
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+
+
+def test_the_key_is_known_before_the_evaluation(model: PlainCNN, source: TensorSource) -> None:
+    evaluation = run(model, source, baseline=model).evaluation
+    known = evaluation_key(version(2), a_split(4, 64), version(1), POLICY, PROTOCOL)
+    assert evaluation.key == known
+    assert known != evaluation_key(version(2), a_split(4, 64), None, POLICY, PROTOCOL)
+    assert known != evaluation_key(version(2), a_split(4, 64), version(1), POLICY, replace(PROTOCOL, contrast_k=2))
+    assert known != evaluation_key(version(2), a_split(4, 64), version(1), replace(POLICY, min_samples=7), PROTOCOL)
+
+
+def test_progress_counts_up_to_all_images(model: PlainCNN, source: TensorSource) -> None:
+    seen: list[tuple[str, int, int]] = []
+    evaluate(
+        Candidate(version=version(1), model=model),
+        None,
+        a_split(4, 64),
+        source,
+        policy=POLICY,
+        protocol=PROTOCOL,
+        progress=lambda *args: seen.append(args),
+    )
+    last = {stage: (done, total) for stage, done, total in seen}
+    assert last["predict"] == (64, 64)
+    assert last["explain"][0] == last["explain"][1] > 0
+
+
+def test_what_cannot_be_measured_is_refused(model: PlainCNN, source: TensorSource) -> None:
+    with pytest.raises(ConfigError, match="gate_method"):
+        run(model, source, methods=("gradcam",))
+    with pytest.raises(ModelError, match=r"data set has 5, the model returns \(4,\)"):
+        run(model, source, num_classes=5)
+    with pytest.raises(DataError, match="0 of 4 came"):
+        run(model, TensorSource(source.images[:0], []))
+    with pytest.raises(DataError, match="64 of 1 came"):
+        run(model, source, num_classes=1)
