@@ -77,9 +77,8 @@ def case_subspace(trace: Trace) -> Tensor:
     """
     g = _pooled(trace.target_gradients)  # (B, T, K)
     span = _pooled(trace.member_gradients())  # (B, T, k, K)
-    directions, size, _ = torch.linalg.svd(
-        span.double().transpose(-2, -1), full_matrices=False
-    )  # (B, T, K, r), (B, T, r)
+    # Left singular vectors (B, T, K, r) and values (B, T, r), with r = min(k, K).
+    directions, size, _ = torch.linalg.svd(span.double().transpose(-2, -1), full_matrices=False)
     # A direction that the members do not span (they are dependent, or places are empty) must not be projected out.
     q = directions * (size > _NOISE * size.amax(-1, keepdim=True)).unsqueeze(-2)
     g64 = g.double()
