@@ -235,6 +235,8 @@ class Policy:
     """The saliency method whose maps the team shows to people; the gate judges this one."""
     min_samples: int = 100
     """Fewer images with a defined score than this are insufficient, whatever they say."""
+    min_class_samples: int = 20
+    """The same for rules per class, and for the images of the class."""
     confidence_level: float = 0.95
     """Of every confidence interval."""
     thresholds: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
@@ -242,6 +244,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         _expect(self.min_samples >= 1, "min_samples", "1 or more", self.min_samples)
+        _expect(self.min_class_samples >= 1, "min_class_samples", "1 or more", self.min_class_samples)
         level = self.confidence_level
         _expect(0 < level < 1, "confidence_level", "a number between 0 and 1", level)
         limits = [threshold.limit for threshold in self.thresholds]

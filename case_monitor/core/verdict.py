@@ -108,7 +108,7 @@ def _apply(
         # A class without a correctly classified image has no figure; that must not let the rule pass.
         missing = MetricSummary(metric=threshold.metric, method=method, class_idx=class_idx, value=float("nan"), n=0)
         row = found.get(class_idx, missing)
-        status, reason = _decide(row, threshold, policy.min_samples)
+        status, reason = _decide(row, threshold, policy)
         yield ThresholdResult(
             threshold=threshold,
             method=method or None,
@@ -122,8 +122,9 @@ def _apply(
         )
 
 
-def _decide(row: MetricSummary, threshold: Threshold, min_samples: int) -> tuple[Status, str]:
-    if not threshold.per_class and row.n < min_samples:
+def _decide(row: MetricSummary, threshold: Threshold, policy: Policy) -> tuple[Status, str]:
+    min_samples = policy.min_class_samples if threshold.per_class else policy.min_samples
+    if row.n < min_samples:
         return Status.INSUFFICIENT, f"{row.n} images with a defined score, at least {min_samples} are needed"
     if not all(map(math.isfinite, (row.value, row.ci_low, row.ci_high))):
         return Status.INSUFFICIENT, f"undefined (n = {row.n}, {row.n_undefined} undefined)"

@@ -168,6 +168,12 @@ def test_a_class_without_a_figure_keeps_a_per_class_rule_from_passing() -> None:
     assert status([row for row in GOOD if row.class_idx != 1]) is Status.INSUFFICIENT
 
 
+@pytest.mark.parametrize(("n", "expected"), [(19, Status.INSUFFICIENT), (20, Status.PASS)])
+def test_a_class_of_few_images_is_not_judged_whatever_they_say(n: int, expected: Status) -> None:
+    """Five equal values have an interval of no width, which would clear any limit."""
+    assert status(with_figure(3, n=n, ci_low=0.8, ci_high=0.8)) is expected
+
+
 def test_one_bad_class_fails_a_per_class_rule_and_is_named() -> None:
     verdict, alerts = judged(with_figure(4, value=0.2, ci_low=0.1, ci_high=0.3))
     assert verdict.status is Status.FAIL
