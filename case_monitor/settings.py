@@ -4,13 +4,23 @@ Every field is documented where it is declared; a wrong field is an error with i
 in `sqlite:///` URLs, are relative to the configuration file, so a check gives the same result from any directory.
 """
 
+import math
 import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from case_monitor.core.errors import ConfigError
@@ -36,7 +46,15 @@ def _list(text: str) -> Any:
         return text  # refused as text, with the field's path
 
 
-PolicySettings = Annotated[Policy, BeforeValidator(_with_lists)]
+def _with_finite_limits(policy: Policy) -> Policy:
+    limits = [threshold.limit for threshold in policy.thresholds]
+    if not all(map(math.isfinite, limits)):  # no figure is on either side of NaN, every figure of infinity
+        msg = f"thresholds: a finite limit in every rule was expected, {limits} came"
+        raise ValueError(msg)
+    return policy
+
+
+PolicySettings = Annotated[Policy, BeforeValidator(_with_lists), AfterValidator(_with_finite_limits)]
 ProtocolSettings = Annotated[Protocol, BeforeValidator(_with_lists)]
 
 

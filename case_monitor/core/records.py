@@ -1,6 +1,5 @@
 """What flows through the system: frozen records that every stage reads and none changes."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -247,8 +246,6 @@ class Policy:
         _expect(self.min_class_samples >= 1, "min_class_samples", "1 or more", self.min_class_samples)
         level = self.confidence_level
         _expect(0 < level < 1, "confidence_level", "a number between 0 and 1", level)
-        limits = [threshold.limit for threshold in self.thresholds]
-        _expect(all(map(math.isfinite, limits)), "thresholds", "a finite limit in every rule", limits)
 
 
 def drop_suffix(area: float, fill: str) -> str:
