@@ -72,6 +72,8 @@ class PreparedImages:
             Subset(self._images, list(indices)),
             batch_size=batch_size,
             num_workers=self._num_workers,
+            # Not forked: a fork of a process with threads, as Prefect's is, may hang or die.
+            multiprocessing_context="spawn" if self._num_workers else None,
             collate_fn=_stack,
         )
         for batch in loader:

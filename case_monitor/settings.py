@@ -170,7 +170,7 @@ class Settings(BaseSettings):
     device: str = "auto"
     """torch device; `auto` takes a GPU where there is one."""
     num_workers: int = Field(0, ge=0)
-    """Processes that read images; 0 reads in the main process."""
+    """Processes that read images, each some seconds to start; 0 reads in the main process."""
     policy: PolicySettings = Policy()
     """When a version may be promoted."""
     protocol: ProtocolSettings = Protocol()
