@@ -151,9 +151,10 @@ def _show_story(settings: Settings, registry: Registry, console: Console) -> Non
     engine = open_store(settings.database_url.get_secret_value())
     champion = registry.alias_holder(NAME, settings.alias)
     sentences = []
+    decided = _decided(settings)
     try:
         for chapter in STORY:
-            entry = _decided(settings)[chapter.version]
+            entry = decided[chapter.version]
             verdict = read.load_verdict(engine, entry.evaluation_id)
             summaries = read.load_summaries(engine, entry.evaluation_id)
             table.add_row(

@@ -20,6 +20,8 @@ from case_monitor.settings import Settings, load_settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 
+Contrast = dict[int, dict[int, float]]
+
 
 def run_explain(model: str, image: Path, output: Path, config: Path | None) -> None:
     """Write a picture with every method's maps for the top-1 and the top-2 class."""
@@ -31,9 +33,9 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     preprocessing = choose_preprocessing(registered, settings.model(ref.name))
     source = PreparedImages(raw, raw.labels, preprocessing, num_workers=0)
     images = next(source.batches([0], 1))
-    evaluation_id, names = _stored(settings, registered)
+    contrast, names = _stored(settings, registered)
     protocol = with_target_layer(settings.protocol_of(ref.name), registered)
-    targets, maps = _explain(registered, images, protocol, _contrast_weights(settings, evaluation_id))
+    targets, maps = _explain(registered, images, protocol, contrast)
     labels = registered.class_names or settings.model(ref.name).class_names or names
     top1, top2 = targets[0].tolist()
     caption = Caption(
@@ -50,7 +52,7 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     heat_maps(caption, gallery).savefig(output, dpi=150, facecolor="white")
-    if evaluation_id is None:
+    if contrast is None:
         note = f"{registered.version} has not been checked: CASE contrasts with this image's next classes."
         Console(stderr=True).print(note, markup=False, highlight=False)
     Console().print(str(output), markup=False, highlight=False, soft_wrap=True)
@@ -76,24 +78,15 @@ def _one_image(path: Path) -> RawSplit:
     )
 
 
-def _stored(settings: Settings, registered: RegisteredModel) -> tuple[int | None, tuple[str, ...] | None]:
-    """The last evaluation of this very model, and its class names."""
+def _stored(settings: Settings, registered: RegisteredModel) -> tuple[Contrast | None, tuple[str, ...] | None]:
+    """Contrast sets and class names of the last evaluation of this very model; None if there is none."""
+    version = registered.version
     engine = open_store(settings.database_url.get_secret_value())
     try:
-        stored = read.latest_evaluation(engine, registered.version.name, registered.version.version)
-    finally:
-        engine.dispose()
-    if stored is None or stored.model_digest != registered.version.digest:
-        return None, None
-    return stored.id, stored.class_names
-
-
-def _contrast_weights(settings: Settings, evaluation_id: int | None) -> dict[int, dict[int, float]] | None:
-    if evaluation_id is None:
-        return None
-    engine = open_store(settings.database_url.get_secret_value())
-    try:
-        return read.load_contrast_sets(engine, evaluation_id).weights()
+        stored = read.latest_evaluation(engine, version.name, version.version)
+        if stored is None or stored.model_digest != version.digest:
+            return None, None
+        return read.load_contrast_sets(engine, stored.id).weights(), stored.class_names
     finally:
         engine.dispose()
 
@@ -102,7 +95,7 @@ def _explain(
     registered: RegisteredModel,
     images: Tensor,
     protocol: Protocol,
-    contrast: dict[int, dict[int, float]] | None,
+    contrast: Contrast | None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """(1, 2) top-1 and top-2 class, and method -> (1, 2, H, W)."""
     model = registered.model

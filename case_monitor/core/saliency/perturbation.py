@@ -51,6 +51,7 @@ def ablationcam(trace: Trace) -> Tensor:
     for k in live.nonzero().flatten().tolist():  # a channel that is all zero has nothing to ablate
         ablated = activations.clone()
         ablated[:, k] = 0
+        # The default binds this channel's A, not the loop's last; mypy cannot infer the type of such a lambda.
         drops[..., k] = scores - trace.score(trace.tap(trace.images, lambda _, a=ablated: a))  # type: ignore[misc]
     weights = drops / scores.abs().clamp(min=torch.finfo(scores.dtype).eps).unsqueeze(-1)
     return torch.einsum("btk,bkhw->bthw", weights, activations).relu()
