@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from case_monitor.core.errors import DataError
-from case_monitor.core.records import Protocol, Split
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import Split
 from case_monitor.dataset import PreparedImages, RawSplit, prepare
 from case_monitor.registry import RegisteredModel
 from case_monitor.settings import ModelSettings, Preprocessing

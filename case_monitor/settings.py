@@ -24,7 +24,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from case_monitor.core.errors import ConfigError
-from case_monitor.core.records import Policy, Protocol
+from case_monitor.core.policy import Policy
+from case_monitor.core.protocol import Protocol
 
 DEFAULT_CONFIG = "case-monitor.yaml"
 _PREFIX = "CASE_MONITOR_"

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
 from case_monitor.core.evaluation import Candidate, Findings, evaluate, evaluation_key
-from case_monitor.core.records import Alert, Evaluation, EvaluationKey, ModelVersion, Policy, Protocol, Split, Verdict
+from case_monitor.core.policy import Policy
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import Alert, Evaluation, EvaluationKey, ModelVersion, Split, Verdict
 from case_monitor.dataset import PreparedImages
 from case_monitor.model_ref import ModelRef
 from case_monitor.reconcile import reconcile, with_target_layer

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from case_monitor.core.policy import Policy, Severity, Threshold
+from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import (
     Alert,
     ClassMetrics,
@@ -15,15 +17,11 @@ from case_monitor.core.records import (
     Gallery,
     MetricSummary,
     ModelVersion,
-    Policy,
     Predictions,
-    Protocol,
     Provenance,
     SampleScores,
-    Severity,
     Split,
     Status,
-    Threshold,
     ThresholdResult,
     Verdict,
 )

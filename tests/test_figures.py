@@ -13,7 +13,8 @@ from PIL import Image
 from scipy import stats
 
 from case_monitor import figures
-from case_monitor.core.records import Evaluation, Gallery, MetricSummary, Policy
+from case_monitor.core.policy import Policy
+from case_monitor.core.records import Evaluation, Gallery, MetricSummary
 from case_monitor.figures import agreement, channels, confusion, drop_bars, image_rows, style
 from tests.factories import METHODS, a_gallery, an_evaluation
 

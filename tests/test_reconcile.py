@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from case_monitor.core.errors import ConfigError, DataError
-from case_monitor.core.records import ModelVersion, Protocol
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import ModelVersion
 from case_monitor.dataset import RawSplit, load_split
 from case_monitor.reconcile import choose_preprocessing, reconcile, with_target_layer
 from case_monitor.registry import RegisteredModel

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from case_monitor.core.errors import ConfigError
-from case_monitor.core.records import Policy, Protocol
+from case_monitor.core.policy import Policy
+from case_monitor.core.protocol import Protocol
 from case_monitor.settings import (
     ImageFolderSplit,
     NpzSplit,

@@ -9,7 +9,8 @@ from rich.console import Console
 from torch import Tensor
 
 from case_monitor.core.errors import DataError, ModelError
-from case_monitor.core.records import Gallery, Protocol
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import Gallery
 from case_monitor.core.saliency import find_target_layer, inspecting, saliency_maps
 from case_monitor.dataset import PreparedImages, RawSplit
 from case_monitor.figures import Caption, heat_maps

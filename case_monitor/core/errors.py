@@ -35,3 +35,10 @@ class StoreError(CaseMonitorError):
 
 class StaleEvidenceError(CaseMonitorError):
     """The registry changed between the evaluation and the promotion that it should justify."""
+
+
+def expect(condition: bool, field: str, expected: str, came: object) -> None:
+    """Raise ValueError, which pydantic turns into an error that names the setting."""
+    if not condition:
+        msg = f"{field}: {expected} was expected, {came!r} came"
+        raise ValueError(msg)

@@ -17,16 +17,16 @@ from case_monitor.core.confusion import class_metrics, confusion_matrix
 from case_monitor.core.contrast import contrast_sets
 from case_monitor.core.errors import DataError
 from case_monitor.core.explanation import Explainer
+from case_monitor.core.policy import Policy
 from case_monitor.core.predictions import ImageSource, Progress, no_progress, predict
+from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import (
     Evaluation,
     EvaluationKey,
     FloatArray,
     Gallery,
     ModelVersion,
-    Policy,
     Predictions,
-    Protocol,
     Provenance,
     Split,
 )

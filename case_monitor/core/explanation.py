@@ -11,14 +11,8 @@ from torch import Tensor, nn
 
 from case_monitor.core.fidelity import confidence_drops, random_maps
 from case_monitor.core.predictions import ImageSource, Progress
-from case_monitor.core.records import (
-    FloatArray,
-    Gallery,
-    IntArray,
-    Predictions,
-    Protocol,
-    SampleScores,
-)
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import FloatArray, Gallery, IntArray, Predictions, SampleScores
 from case_monitor.core.saliency import inspecting, resize_maps, saliency_maps
 from case_monitor.core.sensitivity import agreement
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.masks import top_fraction_mask
-from case_monitor.core.records import FloatArray, drop_suffix
+from case_monitor.core.protocol import drop_suffix
+from case_monitor.core.records import FloatArray
 
 Logits = Callable[[Tensor], Tensor]
 FILLS = ("mean", "blur")

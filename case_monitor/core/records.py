@@ -7,18 +7,15 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from case_monitor.core.policy import Policy, Severity, Threshold
+from case_monitor.core.protocol import Protocol
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 EvaluationKey = tuple[str, int, str, str, str, str, str]
 """Model name, version, and digests of model, split, protocol, policy and baseline ("" for none)."""
 
 UNDEFINED = float("nan")
-
-
-def _expect(condition: bool, field: str, expected: str, came: object) -> None:
-    if not condition:
-        msg = f"{field}: {expected} was expected, {came!r} came"
-        raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,121 +176,12 @@ class MetricSummary:
     test: str | None = None
 
 
-class Severity(StrEnum):
-    """`block` withholds promotion; `warn` only raises an alert."""
-
-    BLOCK = "block"
-    WARN = "warn"
-
-
 class Status(StrEnum):
     """Outcome of a threshold and of a whole verdict."""
 
     PASS = "pass"  # noqa: S105 - an outcome, not a password
     FAIL = "fail"
     INSUFFICIENT = "insufficient"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Threshold:
-    """One rule of the policy, in the vocabulary of `mlflow.models.MetricThreshold`."""
-
-    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 - read by pydantic
-
-    metric: str
-    """Name of a metric summary, for example `accuracy`, `agreement_median` or `confidence_drop_50_vs_random`."""
-    limit: float
-    """The value that the whole confidence interval must clear."""
-    greater_is_better: bool
-    """True: the interval must lie above `limit`; false: below it."""
-    method: str | None = None
-    """Saliency method; `gate` stands for the policy's gate method; omit it for metrics of the model itself."""
-    per_class: bool = False
-    """Judge every class by itself instead of all images together."""
-    severity: Severity = Severity.BLOCK
-    """`block` withholds promotion, `warn` only raises an alert."""
-
-
-DEFAULT_THRESHOLDS = (
-    Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False),
-    Threshold(metric="agreement_degenerate_rate", method="gate", limit=0.2, greater_is_better=False),
-    Threshold(metric="confidence_drop_5_vs_random", method="gate", limit=0.0, greater_is_better=True),
-    Threshold(metric="accuracy_vs_baseline", limit=-0.03, greater_is_better=True),
-    Threshold(metric="recall", per_class=True, limit=0.5, greater_is_better=True, severity=Severity.WARN),
-)
-"""Evidence must differ by class, exist, matter to the model, and not cost accuracy."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """When a version may be promoted."""
-
-    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 - read by pydantic
-
-    gate_method: str = "case"
-    """The saliency method whose maps the team shows to people; the gate judges this one."""
-    min_samples: int = 100
-    """Fewer images with a defined score than this are insufficient, whatever they say."""
-    min_class_samples: int = 20
-    """The same for rules per class, and for the images of the class."""
-    confidence_level: float = 0.95
-    """Of every confidence interval."""
-    thresholds: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
-    """The rules; every `block` rule must pass."""
-
-    def __post_init__(self) -> None:
-        _expect(self.min_samples >= 1, "min_samples", "1 or more", self.min_samples)
-        _expect(self.min_class_samples >= 1, "min_class_samples", "1 or more", self.min_class_samples)
-        level = self.confidence_level
-        _expect(0 < level < 1, "confidence_level", "a number between 0 and 1", level)
-
-
-def drop_suffix(area: float, fill: str) -> str:
-    """How a fidelity metric names its area and fill: (0.5, "mean") -> "50", (0.05, "blur") -> "5_blur"."""
-    percent = f"{100 * area:g}"
-    return percent if fill == "mean" else f"{percent}_{fill}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol:
-    """How explanations are measured: everything beside model, split and policy that changes a number."""
-
-    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 - read by pydantic
-
-    methods: tuple[str, ...] = ("case", "gradcam", "gradcam++", "scorecam", "ablationcam", "layercam")
-    """Saliency methods to evaluate; `hirescam` is available too."""
-    target_layer: str = "auto"
-    """Dotted name of the module to explain; `auto` is the last one with spatial output before pooling."""
-    sample_size: int = 500
-    """Images drawn from the split; the correctly classified ones are explained."""
-    contrast_k: int = 3
-    """Size of a contrast set."""
-    observed_only: bool = False
-    """Use only classes that were in fact confused; never fill a contrast set by soft confusion."""
-    areas: tuple[float, ...] = (0.5, 0.05)
-    """Fractions of the pixels replaced in the fidelity test."""
-    fills: tuple[str, ...] = ("mean",)
-    """What replaces them: `mean` (0 in normalised space) or `blur`."""
-    activity_threshold: float = 0.001
-    """Tau: a channel is active when its pooled activation exceeds this (paper, eq. 10)."""
-    batch_size: int = 32
-    """Images per forward pass; changes speed and memory, and numbers only within float tolerance."""
-    seed: int = 0
-    """Of sampling, random maps and bootstrap."""
-
-    def __post_init__(self) -> None:
-        _expect(self.sample_size >= 1, "sample_size", "1 or more", self.sample_size)
-        _expect(self.contrast_k >= 0, "contrast_k", "0 or more", self.contrast_k)
-        _expect(self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
-        _expect(self.seed >= 0, "seed", "0 or more", self.seed)
-        _expect(self.activity_threshold >= 0, "activity_threshold", "0 or more", self.activity_threshold)
-        _expect(all(0 < area <= 1 for area in self.areas), "areas", "fractions above 0 and up to 1", self.areas)
-        _expect(set(self.fills) <= {"mean", "blur"}, "fills", "some of mean, blur", self.fills)
-
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """How metrics name each area and fill of the fidelity test."""
-        return tuple(drop_suffix(area, fill) for area in self.areas for fill in self.fills)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from case_monitor.core.records import (
-    ClassMetrics,
-    ConfusionMatrix,
-    FloatArray,
-    MetricSummary,
-    Policy,
-    Protocol,
-    SampleScores,
-)
+from case_monitor.core.policy import Policy
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import ClassMetrics, ConfusionMatrix, FloatArray, MetricSummary, SampleScores
 from case_monitor.core.statistics import (
     Alternative,
     bootstrap_interval,

@@ -4,18 +4,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 from case_monitor.core.errors import ConfigError
-from case_monitor.core.records import (
-    Alert,
-    MetricSummary,
-    ModelVersion,
-    Policy,
-    Protocol,
-    Severity,
-    Status,
-    Threshold,
-    ThresholdResult,
-    Verdict,
-)
+from case_monitor.core.policy import Policy, Severity, Threshold
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Status, ThresholdResult, Verdict
 from case_monitor.core.saliency import METHODS
 from case_monitor.core.summary import (
     INSENSITIVE,

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Double, Engine, RowMapping, Select, select
 
 from case_monitor.core.errors import StoreError
+from case_monitor.core.policy import Severity, Threshold
 from case_monitor.core.records import (
     UNDEFINED,
     Alert,
@@ -15,9 +16,7 @@ from case_monitor.core.records import (
     ContrastSource,
     Decision,
     MetricSummary,
-    Severity,
     Status,
-    Threshold,
     ThresholdResult,
     Verdict,
 )

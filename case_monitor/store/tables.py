@@ -24,7 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from case_monitor.core.records import ContrastSource, Decision, Severity, Status
+from case_monitor.core.policy import Severity
+from case_monitor.core.records import ContrastSource, Decision, Status
 
 # Not Alembic's default `alembic_version`: MLflow and Prefect use that, and theirs must never be read as ours.
 VERSION_TABLE = "case_monitor_revision"

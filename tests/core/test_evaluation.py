@@ -10,7 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from case_monitor.core.errors import ConfigError, DataError, ModelError
 from case_monitor.core.evaluation import Candidate, Findings, evaluate, evaluation_key
-from case_monitor.core.records import Evaluation, ModelVersion, Policy, Protocol, Status, Threshold
+from case_monitor.core.policy import Policy, Threshold
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import Evaluation, ModelVersion, Status
 from case_monitor.demo.models import PlainCNN
 from tests.core.sources import TensorSource, a_split, blobs
 

@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 
 from case_monitor.core.explanation import GALLERY_SIZE, Explainer, sample_indices, second_best
 from case_monitor.core.predictions import no_progress, predict
-from case_monitor.core.records import Protocol
+from case_monitor.core.protocol import Protocol
 from case_monitor.core.saliency import saliency_maps
 from tests.core.sources import BlobNet, blobs, predictions
 

@@ -7,7 +7,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from case_monitor.core.confusion import class_metrics, confusion_matrix
-from case_monitor.core.records import MetricSummary, Policy, Protocol, SampleScores
+from case_monitor.core.policy import Policy
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import MetricSummary, SampleScores
 from case_monitor.core.statistics import bootstrap_interval
 from case_monitor.core.summary import explanation_summaries, model_summaries
 from tests.core.sources import predictions

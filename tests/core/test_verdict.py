@@ -9,17 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from case_monitor.core.errors import ConfigError
-from case_monitor.core.records import (
-    Alert,
-    MetricSummary,
-    ModelVersion,
-    Policy,
-    Protocol,
-    Severity,
-    Status,
-    Threshold,
-    Verdict,
-)
+from case_monitor.core.policy import Policy, Severity, Threshold
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Status, Verdict
 from case_monitor.core.verdict import check_policy, judge
 
 MODEL = ModelVersion(name="digits", version=3, run_id=None, digest="d" * 64)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.pool import QueuePool
 
 from case_monitor.core.errors import StoreError
+from case_monitor.core.policy import Severity, Threshold
 from case_monitor.core.records import (
     ContrastSets,
     ContrastSource,
@@ -17,9 +18,7 @@ from case_monitor.core.records import (
     Evaluation,
     ModelVersion,
     Promotion,
-    Severity,
     Status,
-    Threshold,
 )
 from case_monitor.store.connection import writing
 from case_monitor.store.read import (
