@@ -24,6 +24,7 @@ from torchvision.transforms import v2
 
 from case_monitor.core.errors import CaseMonitorError, ConfigError, DataError
 from case_monitor.core.records import IntArray, Split
+from case_monitor.foreign_errors import short_message
 from case_monitor.settings import (
     ArtifactSplit,
     CifarSplit,
@@ -32,7 +33,6 @@ from case_monitor.settings import (
     NpzSplit,
     Preprocessing,
     SplitSpec,
-    short_message,
 )
 
 

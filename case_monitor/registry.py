@@ -21,8 +21,9 @@ from torch import nn
 
 from case_monitor.core.errors import ConfigError, ModelError, NotFoundError, RegistryError
 from case_monitor.core.records import ModelVersion
+from case_monitor.foreign_errors import short_message
 from case_monitor.model_ref import ModelRef
-from case_monitor.settings import Preprocessing, short_message
+from case_monitor.settings import Preprocessing
 
 METADATA_KEY = "case_monitor"
 _PERMANENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}

@@ -9,13 +9,13 @@ import pytest
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
+from case_monitor.foreign_errors import short_message
 from case_monitor.settings import (
     ImageFolderSplit,
     NpzSplit,
     Preprocessing,
     Settings,
     load_settings,
-    short_message,
 )
 
 Load = Callable[[str], Settings]

@@ -1,0 +1,31 @@
+"""Configuration: `case-monitor.yaml`, overridden by environment variables `CASE_MONITOR_*`.
+
+Every field is documented where it is declared; a wrong field is an error with its path. Relative paths, also those
+in `sqlite:///` URLs, are relative to the configuration file, so a check gives the same result from any directory.
+"""
+
+from case_monitor.settings.load import load_settings
+from case_monitor.settings.model_settings import (
+    ArtifactSplit,
+    CifarSplit,
+    FunctionSplit,
+    ImageFolderSplit,
+    ModelSettings,
+    NpzSplit,
+    Preprocessing,
+    SplitSpec,
+)
+from case_monitor.settings.top_level import Settings
+
+__all__ = [
+    "ArtifactSplit",
+    "CifarSplit",
+    "FunctionSplit",
+    "ImageFolderSplit",
+    "ModelSettings",
+    "NpzSplit",
+    "Preprocessing",
+    "Settings",
+    "SplitSpec",
+    "load_settings",
+]

@@ -1,0 +1,63 @@
+"""Reading the YAML file and the environment."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from case_monitor.core.errors import ConfigError
+from case_monitor.settings.problems import first_problems
+from case_monitor.settings.relative_places import anchored
+from case_monitor.settings.top_level import ENV_PREFIX, Settings
+
+DEFAULT_CONFIG = "case-monitor.yaml"
+
+
+def load_settings(path: Path | str | None = None) -> Settings:
+    """Read the configuration.
+
+    Args:
+        path: the YAML file; None takes `CASE_MONITOR_CONFIG`, else `case-monitor.yaml` here if there is one.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, or a field is unknown or wrong.
+    """
+    chosen = path or os.environ.get("CASE_MONITOR_CONFIG")
+    file = Path(chosen or DEFAULT_CONFIG).absolute()
+    content = _read_yaml(file) if chosen or file.exists() else {}
+    try:
+        settings = Settings(**content)
+    except ValidationError as error:
+        raise ConfigError(first_problems(error, file)) from None
+    except SettingsError as error:
+        raise ConfigError(f"environment variables {ENV_PREFIX}*: {error}") from None
+    return anchored(settings, file.parent)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"configuration file {file}: {error.strerror}; create it, or name another with --config"
+        raise ConfigError(msg) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file.name}: a text in UTF-8 was expected, other bytes came") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file.name}: not YAML: {_yaml_problem(error)}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        msg = f"{file.name}: fields (`name: value`) were expected, {type(content).__name__} came"
+        raise ConfigError(msg)
+    return content
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """What is wrong and where, without quoting the line: it may hold a password."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return type(error).__name__

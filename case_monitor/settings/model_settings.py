@@ -1,0 +1,96 @@
+"""One monitored model: where its validation images lie, what is done to them, what it is judged by."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ImageFolderSplit(_Strict):
+    """A directory with one folder of images per class, named after the class."""
+
+    kind: Literal["image_folder"]
+    path: Path
+    """The directory."""
+
+
+class CifarSplit(_Strict):
+    """CIFAR-10 or CIFAR-100 in the authors' Python format, already on disk."""
+
+    kind: Literal["cifar10", "cifar100"]
+    path: Path
+    """The directory that holds `cifar-10-batches-py` or `cifar-100-python`."""
+
+
+class NpzSplit(_Strict):
+    """A NumPy archive: `images` (N, H, W) or (N, H, W, C) uint8, `labels` (N,), and optionally `class_names`, `ids`."""
+
+    kind: Literal["npz"]
+    path: Path
+    """The file."""
+
+
+class ArtifactSplit(_Strict):
+    """A split stored as an MLflow artifact."""
+
+    kind: Literal["mlflow_artifact"]
+    uri: str
+    """`runs:/<run id>/<path>`, `models:/<name>/<version>/<path>` or `mlflow-artifacts:/...`."""
+    format: Literal["image_folder", "npz"]
+    """How to read what was downloaded."""
+
+
+class FunctionSplit(_Strict):
+    """A function of yours that returns a `torch.utils.data.Dataset` of (image, class index)."""
+
+    kind: Literal["function"]
+    function: str = Field(pattern=r"^[\w.]+:\w+$")
+    """`package.module:function`. Importing it runs its code."""
+    arguments: dict[str, Any] = {}
+    """Keyword arguments for the function."""
+
+
+SplitSpec = Annotated[
+    ImageFolderSplit | CifarSplit | NpzSplit | ArtifactSplit | FunctionSplit, Field(discriminator="kind")
+]
+
+
+class Preprocessing(_Strict):
+    """From a stored image to the model's input: resize, crop, scale to [0, 1], normalise."""
+
+    resize: int | None = Field(None, gt=0)
+    """Length of the shorter side after resizing; omit to keep the size."""
+    crop: int | None = Field(None, gt=0)
+    """Side of the square cut from the centre; omit to keep everything."""
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    """Per channel; its length, 1 or 3, says whether images become grey or RGB."""
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    """Per channel."""
+
+    @model_validator(mode="after")
+    def _channels(self) -> "Preprocessing":
+        if len(self.mean) not in {1, 3} or len(self.std) != len(self.mean) or min(self.std) <= 0:
+            msg = "std: as many as mean, 1 (grey) or 3 (RGB), and all positive, were expected"
+            raise ValueError(f"{msg}; mean {self.mean} and std {self.std} came")
+        return self
+
+
+class ModelSettings(_Strict):
+    """One monitored model."""
+
+    split: SplitSpec
+    """The validation images."""
+    class_names: tuple[str, ...] | None = None
+    """In the order of the logits. Needed only where neither the model version nor the data set says."""
+    preprocessing: Preprocessing | None = None
+    """Needed only where the model version was logged without it."""
+    policy: PolicySettings | None = None
+    """Replaces the general policy for this model."""
+    protocol: ProtocolSettings | None = None
+    """Replaces the general protocol for this model."""

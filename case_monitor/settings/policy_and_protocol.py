@@ -1,0 +1,36 @@
+"""Policies and protocols as the file or the environment spells them."""
+
+import math
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator
+
+from case_monitor.core.policy import Policy
+from case_monitor.core.protocol import Protocol
+
+
+def _with_lists(value: Any) -> Any:
+    """Read lists in text: a nested variable such as CASE_MONITOR_PROTOCOL__AREAS arrives as "[0.5, 0.05]"."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _list(item) if isinstance(item, str) and item.startswith("[") else item for key, item in value.items()}
+
+
+def _list(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text  # refused as text, with the field's path
+
+
+def _with_finite_limits(policy: Policy) -> Policy:
+    limits = [threshold.limit for threshold in policy.thresholds]
+    if not all(map(math.isfinite, limits)):  # no figure is on either side of NaN, every figure of infinity
+        msg = f"thresholds: a finite limit in every rule was expected, {limits} came"
+        raise ValueError(msg)
+    return policy
+
+
+PolicySettings = Annotated[Policy, BeforeValidator(_with_lists), AfterValidator(_with_finite_limits)]
+ProtocolSettings = Annotated[Protocol, BeforeValidator(_with_lists)]

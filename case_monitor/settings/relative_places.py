@@ -1,0 +1,39 @@
+"""Relative paths, which are relative to the configuration file."""
+
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from case_monitor.settings.model_settings import CifarSplit, ImageFolderSplit, NpzSplit, SplitSpec
+from case_monitor.settings.top_level import Settings
+
+_SQLITE = "sqlite:///"
+
+
+def anchored(settings: Settings, base: Path) -> Settings:
+    """Make relative paths relative to the configuration file."""
+    models = {
+        name: model.model_copy(update={"split": _anchored_split(model.split, base)})
+        for name, model in settings.models.items()
+    }
+    return settings.model_copy(
+        update={
+            "tracking_uri": _anchored_url(settings.tracking_uri, base),
+            "registry_uri": settings.registry_uri and _anchored_url(settings.registry_uri, base),
+            "database_url": SecretStr(_anchored_url(settings.database_url.get_secret_value(), base)),
+            "models": models,
+        }
+    )
+
+
+def _anchored_split(split: SplitSpec, base: Path) -> SplitSpec:
+    if isinstance(split, ImageFolderSplit | CifarSplit | NpzSplit):
+        return split.model_copy(update={"path": base / split.path})
+    return split
+
+
+def _anchored_url(url: str, base: Path) -> str:
+    path = url.removeprefix(_SQLITE)
+    if path == url or not path or path.startswith((":", "/")):
+        return url
+    return f"{_SQLITE}{base / path}"

@@ -1,0 +1,77 @@
+"""The configuration as a whole."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from case_monitor.core.errors import ConfigError
+from case_monitor.core.policy import Policy
+from case_monitor.core.protocol import Protocol
+from case_monitor.settings.model_settings import ModelSettings
+from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
+
+ENV_PREFIX = "CASE_MONITOR_"
+
+
+class Settings(BaseSettings):
+    """Everything that case_monitor can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    tracking_uri: str = "sqlite:///mlflow.db"
+    """MLflow's tracking server or database. Credentials belong into MLFLOW_TRACKING_USERNAME and _PASSWORD."""
+    registry_uri: str | None = None
+    """MLflow's model registry, where it is not the tracking server."""
+    database_url: SecretStr = SecretStr("sqlite:///case-monitor.db")
+    """Where results are stored: a SQLite or `postgresql+psycopg2://` URL."""
+    alias: str = "champion"
+    """The registry alias that marks the version in production, and that the gate moves."""
+    experiment: str = "case_monitor"
+    """MLflow experiment of the monitoring runs."""
+    device: str = "auto"
+    """torch device; `auto` takes a GPU where there is one."""
+    num_workers: int = Field(0, ge=0)
+    """Processes that read images, each some seconds to start; 0 reads in the main process."""
+    policy: PolicySettings = Policy()
+    """When a version may be promoted."""
+    protocol: ProtocolSettings = Protocol()
+    """How explanations are measured."""
+    models: dict[str, ModelSettings] = {}
+    """The monitored models by their registered names."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the file, whose content comes in as init arguments."""
+        return env_settings, init_settings
+
+    def model(self, name: str) -> ModelSettings:
+        """The settings of one model.
+
+        Raises:
+            ConfigError: the model is not configured.
+        """
+        if name not in self.models:
+            known = ", ".join(self.models) or "none"
+            msg = f"models.{name}: no such model in the configuration (configured: {known})"
+            raise ConfigError(msg)
+        return self.models[name]
+
+    def policy_of(self, name: str) -> Policy:
+        """The policy that judges this model."""
+        return self.model(name).policy or self.policy
+
+    def protocol_of(self, name: str) -> Protocol:
+        """The protocol that measures this model."""
+        return self.model(name).protocol or self.protocol
