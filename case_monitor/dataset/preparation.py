@@ -1,0 +1,66 @@
+"""A split for one model: its classes in the order of the logits, its digest, its images preprocessed."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from case_monitor.core.errors import DataError
+from case_monitor.core.records import IntArray, Split
+from case_monitor.dataset.prepared_images import PreparedImages
+from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.settings import Preprocessing
+
+
+def prepare(
+    raw: RawSplit, class_names: Sequence[str] | None, preprocessing: Preprocessing | None, num_workers: int = 0
+) -> tuple[Split, PreparedImages]:
+    """Bring a split into the model's order of classes and its preprocessing.
+
+    Args:
+        raw: the images as stored.
+        class_names: the model's, in the order of its logits; None takes the data set's.
+        preprocessing: the model's; None for a data set that returns prepared tensors.
+        num_workers: processes that read images.
+
+    Raises:
+        DataError: the class names or their number contradict each other; the message says both sides.
+    """
+    names, target = _match_classes(raw, class_names)
+    settings = preprocessing.model_dump(mode="json") if preprocessing else None
+    # The targets too: in another order of its own classes, a data set has the same images and other targets.
+    target_digest = hashlib.sha256(target.tobytes()).hexdigest()
+    identity = json.dumps([raw.digest, target_digest, list(names), settings])
+    split = Split(
+        name=raw.name,
+        digest=hashlib.sha256(identity.encode()).hexdigest(),
+        class_names=names,
+        size=len(raw.sample_ids),
+    )
+    return split, PreparedImages(raw, target, preprocessing, num_workers)
+
+
+def _match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[str, ...], IntArray]:
+    own = raw.class_names
+    if class_names is None:
+        return own or tuple(str(u) for u in range(int(raw.labels.max()) + 1)), raw.labels
+    names = tuple(class_names)
+    count = len(own) if own else int(raw.labels.max()) + 1
+    if count != len(names):
+        source = "" if own else " (by its highest label; it brings no class names)"
+        msg = f"number of classes: the data set {raw.name!r} has {count}{source}, the model has {len(names)}"
+        raise DataError(msg)
+    if own is None or own == names:
+        return names, raw.labels
+    if set(own) != set(names):
+        theirs, ours = sorted(set(own) - set(names)), sorted(set(names) - set(own))
+        msg = f"class names: only the data set {raw.name!r} has {theirs[:5]}, only the model has {ours[:5]}"
+        raise DataError(msg)
+    if len(set(names)) < count:
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"class names: {twice!r} stands twice, so the other order of the data set {raw.name!r} cannot be matched"
+        raise DataError(msg)
+    # The same classes in another order, as when folders are sorted by name and logits are not.
+    order = np.array([names.index(name) for name in own], dtype=np.int64)
+    return names, order[raw.labels]

@@ -1,0 +1,118 @@
+"""Images on their way into the model, and back to what a person would see."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+from torchvision.transforms import v2
+
+from case_monitor.core.errors import CaseMonitorError, ConfigError, DataError
+from case_monitor.core.records import IntArray
+from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.foreign_errors import short_message
+from case_monitor.settings import Preprocessing
+
+
+class PreparedImages:
+    """The images of a split as the model wants them: an `ImageSource`."""
+
+    def __init__(self, raw: RawSplit, target: IntArray, preprocessing: Preprocessing | None, num_workers: int) -> None:
+        self.sample_ids, self.target = raw.sample_ids, target
+        self._preprocessing, self._num_workers = preprocessing, num_workers
+        self._images = _Preprocessed(raw, preprocessing)
+
+    def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:
+        """Batches (B, C, H, W) float32 of the images at `indices`, in that order."""
+        loader: DataLoader[Tensor | CaseMonitorError] = DataLoader(
+            Subset(self._images, list(indices)),
+            batch_size=batch_size,
+            num_workers=self._num_workers,
+            # Not forked: a fork of a process with threads, as Prefect's is, may hang or die.
+            multiprocessing_context="spawn" if self._num_workers else None,
+            collate_fn=_stack,
+        )
+        for batch in loader:
+            if isinstance(batch, CaseMonitorError):
+                raise batch
+            yield batch
+
+    def to_display(self, images: Tensor) -> npt.NDArray[np.uint8]:
+        """(B, C, H, W) preprocessed images as a person would see them: (B, H, W, 3) uint8."""
+        if self._preprocessing is None:  # prepared by the user's own function: stretch what came to the full range
+            low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+            images = (images - low) / (high - low).clamp(min=1e-8)
+        else:
+            mean = torch.tensor(self._preprocessing.mean).view(-1, 1, 1)
+            std = torch.tensor(self._preprocessing.std).view(-1, 1, 1)
+            images = images * std + mean
+        rgb = images[:, :1].expand(-1, 3, -1, -1) if images.shape[1] not in {3} else images
+        return (rgb * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+class _Preprocessed(Dataset[Tensor | CaseMonitorError]):
+    """Errors are returned, not raised: a worker process would bury them in the text of its traceback."""
+
+    def __init__(self, raw: RawSplit, preprocessing: Preprocessing | None) -> None:
+        self._raw = raw
+        self._transform = None if preprocessing is None else _transform(preprocessing)
+
+    def __len__(self) -> int:
+        return len(self._raw.sample_ids)
+
+    def __getitem__(self, index: int) -> Tensor | CaseMonitorError:
+        try:
+            return self._prepared(self._raw.images[index][0])
+        except CaseMonitorError as error:
+            return error
+        except Exception as error:
+            name = self._raw.sample_ids[index]
+            return DataError(f"image {name!r} of split {self._raw.name!r} cannot be read: {short_message(error)}")
+
+    def _prepared(self, image: Any) -> Tensor:
+        if isinstance(image, Tensor) and image.is_floating_point():
+            return image.float()
+        if not isinstance(image, Tensor | Image.Image):
+            msg = f"split {self._raw.name!r}: PIL images or tensors were expected, {type(image).__name__} came"
+            raise DataError(msg)
+        if self._transform is None:
+            msg = "preprocessing: the model version was logged without it; set it in the configuration"
+            raise ConfigError(msg)
+        return self._transform(image)
+
+
+def _stack(images: list[Tensor | CaseMonitorError]) -> Tensor | CaseMonitorError:
+    tensors = []
+    for image in images:
+        if isinstance(image, CaseMonitorError):
+            return image
+        tensors.append(image)
+    shapes = sorted({tuple(image.shape) for image in tensors})
+    if len(shapes) > 1:
+        msg = (
+            "image size (channels, height, width): one for all images was expected, "
+            f"{shapes[0]} and {shapes[1]} came; set preprocessing.resize and preprocessing.crop"
+        )
+        return DataError(msg)
+    return torch.stack(tensors)
+
+
+def _transform(preprocessing: Preprocessing) -> Callable[[Image.Image | Tensor], Tensor]:
+    grey = len(preprocessing.mean) == 1
+    steps: list[Any] = [v2.Grayscale() if grey else v2.RGB()]
+    if preprocessing.resize:
+        steps.append(v2.Resize(preprocessing.resize, antialias=True))
+    if preprocessing.crop:
+        steps.append(v2.CenterCrop(preprocessing.crop))
+    steps += [
+        v2.ToImage(),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
+        v2.ToPureTensor(),
+    ]
+    transform: Callable[[Image.Image | Tensor], Tensor] = v2.Compose(steps)
+    return transform

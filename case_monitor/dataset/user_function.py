@@ -1,0 +1,51 @@
+"""Data sets that a function of the user's returns."""
+
+import hashlib
+import importlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch.utils.data import Dataset
+
+from case_monitor.core.errors import ConfigError, DataError
+from case_monitor.core.records import IntArray
+from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.foreign_errors import short_message
+from case_monitor.settings import FunctionSplit
+
+
+def read_function(spec: FunctionSplit) -> RawSplit:
+    """Call the function and look at every image once."""
+    module_name, _, function_name = spec.function.partition(":")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except Exception as error:  # importing runs the user's code: anything can be raised, and so below
+        msg = f"split.function: {spec.function} cannot be imported: {type(error).__name__}: {short_message(error)}"
+        raise ConfigError(msg) from error
+    try:
+        images: Dataset[Any] = function(**spec.arguments)
+        labels, digest = _read_through(images)
+    except Exception as error:
+        msg = f"split: {spec.function} gives no data set of (image, class index): {type(error).__name__}"
+        raise DataError(f"{msg}: {short_message(error)}") from error
+    classes = getattr(images, "classes", None)
+    return RawSplit(
+        name=function_name,
+        images=images,
+        sample_ids=tuple(f"{i:06d}" for i in range(len(labels))),
+        labels=labels,
+        class_names=None if classes is None else tuple(map(str, classes)),
+        digest=digest,
+    )
+
+
+def _read_through(images: Dataset[Any]) -> tuple[IntArray, str]:
+    """All labels, and the digest of all images."""
+    labels, total = [], hashlib.sha256()
+    for i in range(len(images)):  # type: ignore[arg-type] # Dataset does not promise a length, map-style ones have it
+        image, label = images[i]
+        labels.append(int(label))
+        pixels = np.asarray(image.convert() if isinstance(image, Image.Image) else image)  # convert: looks up a palette
+        total.update(f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes())
+    return np.array(labels, dtype=np.int64), total.hexdigest()
