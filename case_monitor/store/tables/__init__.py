@@ -1,0 +1,39 @@
+"""The tables of the results database. docs/database.md explains every column.
+
+Whoever imports `Base` from here has every table in its metadata.
+"""
+
+from case_monitor.store.tables.base import VERSION_TABLE, Base, UtcDateTime
+from case_monitor.store.tables.evaluation_parts import (
+    AlertRow,
+    ChildRow,
+    ClassMetricsRow,
+    ConfusionCellRow,
+    ContrastMemberRow,
+    MetricSummaryRow,
+    SampleRow,
+    SampleScoreRow,
+    ThresholdResultRow,
+)
+from case_monitor.store.tables.evaluations import NATURAL_KEY, EvaluationRow, ModelVersionRow, name_digest
+from case_monitor.store.tables.promotions import PromotionRow
+
+__all__ = [
+    "NATURAL_KEY",
+    "VERSION_TABLE",
+    "AlertRow",
+    "Base",
+    "ChildRow",
+    "ClassMetricsRow",
+    "ConfusionCellRow",
+    "ContrastMemberRow",
+    "EvaluationRow",
+    "MetricSummaryRow",
+    "ModelVersionRow",
+    "PromotionRow",
+    "SampleRow",
+    "SampleScoreRow",
+    "ThresholdResultRow",
+    "UtcDateTime",
+    "name_digest",
+]
