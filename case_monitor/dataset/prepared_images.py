@@ -50,7 +50,7 @@ class PreparedImages:
             mean = torch.tensor(self._preprocessing.mean).view(-1, 1, 1)
             std = torch.tensor(self._preprocessing.std).view(-1, 1, 1)
             images = images * std + mean
-        rgb = images[:, :1].expand(-1, 3, -1, -1) if images.shape[1] not in {3} else images
+        rgb = images[:, :1].expand(-1, 3, -1, -1) if images.shape[1] != 3 else images
         return (rgb * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 
