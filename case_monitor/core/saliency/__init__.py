@@ -10,7 +10,22 @@
 torch.Size([2, 2, 16, 16])
 """
 
+from case_monitor.core.saliency.find_layer import find_target_layer
+from case_monitor.core.saliency.forward import fastest_forward
 from case_monitor.core.saliency.maps import METHODS, resize_maps, saliency_maps
-from case_monitor.core.saliency.taps import Tap, find_target_layer, inspecting, tap_layer
+from case_monitor.core.saliency.memory import batch_size_for
+from case_monitor.core.saliency.taps import Tap, inspecting, tap_layer
+from case_monitor.core.saliency.target_layer import TargetLayer
 
-__all__ = ["METHODS", "Tap", "find_target_layer", "inspecting", "resize_maps", "saliency_maps", "tap_layer"]
+__all__ = [
+    "METHODS",
+    "Tap",
+    "TargetLayer",
+    "batch_size_for",
+    "fastest_forward",
+    "find_target_layer",
+    "inspecting",
+    "resize_maps",
+    "saliency_maps",
+    "tap_layer",
+]

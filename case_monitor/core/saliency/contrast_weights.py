@@ -44,36 +44,42 @@ class ContrastWeights:
         Raises:
             ConfigError: a class that the model does not have, or one in its own contrast set.
         """
-        _check_classes(targets, contrast_sets or {}, logits.shape[1])
-        shape = (*targets.shape, logits.shape[1])
-        members = torch.zeros(shape, dtype=torch.bool)
-        confusion = torch.zeros(shape, dtype=torch.float64)
-        for i, image_targets in enumerate(targets.tolist()):
-            for t, u in enumerate(image_targets):
-                if contrast_sets is not None and u in contrast_sets:
-                    chosen = contrast_sets[u]
-                else:
-                    chosen = _highest_others(logits[i], u, contrast_k)
-                for v in chosen:
-                    members[i, t, v] = True
-                    confusion[i, t, v] = chosen[v] if isinstance(chosen, Mapping) else 1.0
-        return cls(members=members.to(logits.device), confusion=confusion.to(logits.device))
+        sets = contrast_sets or {}
+        num_classes = logits.shape[1]
+        classes = sorted(set(targets.flatten().tolist()))
+        _check_classes(classes, sets, num_classes)
+        weights = _highest_others(logits, targets, contrast_k)  # (B, T, C)
+        for u in classes:
+            if u in sets:
+                weights[targets == u] = _row(sets[u], num_classes).to(weights)
+        return cls(members=~weights.isnan(), confusion=weights.nan_to_num())
 
 
-def _check_classes(targets: Tensor, contrast_sets: ContrastSetsLike, num_classes: int) -> None:
-    known = set(range(num_classes))
-    wrong = [u for u in targets.flatten().tolist() if u not in known]
+def _row(chosen: Sequence[int] | Mapping[int, float], num_classes: int) -> Tensor:
+    """(C,) the weight of every member, NaN for the other classes."""
+    row = torch.full((num_classes,), torch.nan, dtype=torch.float64)
+    members = list(chosen)
+    weights = [float(chosen[v]) for v in members] if isinstance(chosen, Mapping) else [1.0] * len(members)
+    row[torch.tensor(members, dtype=torch.int64)] = torch.tensor(weights, dtype=torch.float64)
+    return row
+
+
+def _highest_others(logits: Tensor, targets: Tensor, k: int) -> Tensor:
+    """(B, T, C) 1 for the k classes beside the target that have the highest logits, NaN for the others."""
+    others = logits.double().unsqueeze(1).repeat(1, targets.shape[1], 1)
+    others.scatter_(2, targets.unsqueeze(-1), -torch.inf)
+    chosen = others.topk(min(k, logits.shape[1] - 1), dim=-1).indices
+    return torch.full_like(others, torch.nan).scatter_(2, chosen, 1.0)
+
+
+def _check_classes(classes: list[int], contrast_sets: ContrastSetsLike, num_classes: int) -> None:
+    known = range(num_classes)
+    wrong = [u for u in classes if u not in known]
     if wrong:
         msg = f"targets: class indices below {num_classes} were expected, {wrong[0]} came"
         raise ConfigError(msg)
     for u, members in contrast_sets.items():
-        foreign = [v for v in members if v not in known - {u}]
+        foreign = [v for v in members if v not in known or v == u]
         if foreign:
             msg = f"contrast set of class {u}: other classes below {num_classes} were expected, {foreign[0]} came"
             raise ConfigError(msg)
-
-
-def _highest_others(logits: Tensor, u: int, k: int) -> list[int]:
-    others = logits.clone()
-    others[u] = float("-inf")
-    return [int(v) for v in others.topk(min(k, len(logits) - 1)).indices]

@@ -76,7 +76,7 @@ def case_subspace(trace: Trace) -> Tensor:
     linearly dependent QR without pivoting does not tell which of its columns span it.
     """
     g = _pooled(trace.target_gradients)  # (B, T, K)
-    span = _pooled(trace.member_gradients())  # (B, T, k, K)
+    span = trace.pooled_member_gradients()  # (B, T, k, K)
     # Left singular vectors (B, T, K, r) and values (B, T, r), with r = min(k, K).
     directions, size, _ = torch.linalg.svd(span.double().transpose(-2, -1), full_matrices=False)
     # A direction that the members do not span (they are dependent, or places are empty) must not be projected out.

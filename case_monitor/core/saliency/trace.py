@@ -9,7 +9,32 @@ from torch import Tensor
 
 from case_monitor.core.errors import TargetLayerError
 from case_monitor.core.saliency.contrast_weights import ContrastWeights
-from case_monitor.core.saliency.taps import Tap
+from case_monitor.core.saliency.forward import PLAIN, Speed
+from case_monitor.core.saliency.gradient_modes import keeping_gradients
+from case_monitor.core.saliency.taps import HeadRun, Tap
+from case_monitor.core.saliency.target_layer import Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How methods may run the model.
+
+    Attributes:
+        rows: images per forward pass; None finds what memory takes well.
+        speed: see `Speed`.
+        progress: told how much of an image a method has done since it was last told.
+        with_head: also make it possible to run the part behind the layer again.
+        copy: see `Tap.record`.
+    """
+
+    rows: int | None = None
+    speed: Speed = PLAIN
+    progress: Callable[[float], None] = lambda _: None
+    with_head: bool = False
+    copy: bool = False
+
+
+DEFAULT_OPTIONS = Options()
 
 
 @dataclass(slots=True)
@@ -20,17 +45,25 @@ class Trace:
         tap: runs the model again, with the layer's output changed.
         images: (B, C, H, W).
         targets: (B, T) class indices.
-        activations: (B, K, h, w), A.
+        output: (B, ...) what the layer returned.
+        layout: how `output` becomes a grid.
+        activations: (B, K, h, w) that grid, A, in float32 or float64.
         logits: (B, num_classes).
         contrast: weights of the contrast sets.
+        head: runs what stands behind the layer again, where a recording was asked for and the model allows it.
+        options: how methods may run the model.
     """
 
     tap: Tap
     images: Tensor
     targets: Tensor
+    output: Tensor
+    layout: Layout
     activations: Tensor
     logits: Tensor
     contrast: ContrastWeights
+    head: HeadRun | None
+    options: Options
     _leaf: Tensor
     _graph_logits: Tensor
     _gradients: dict[str, Tensor] = field(default_factory=dict)
@@ -50,14 +83,16 @@ class Trace:
         """(B, T, K, h, w) gradient of the logit weighted by confusion over V(u)."""
         return self._gradient("soft", lambda: self.contrast.soft)
 
-    def member_gradients(self) -> Tensor:
-        """(B, T, k, K, h, w) gradient of each member's logit; zero where V(u) has fewer than k members."""
+    def pooled_member_gradients(self) -> Tensor:
+        """(B, T, k, K) spatial mean of the gradient of each member's logit; zero where V(u) has fewer than k.
+
+        One member after the other, so that memory does not grow with k.
+        """
         members = self.contrast.members.to(self.logits.dtype)
         k = max(1, int(members.sum(-1).max()))
         top = members.topk(k, dim=-1)
-        one_hot = F.one_hot(top.indices, members.shape[-1]) * top.values.unsqueeze(-1)
-        grads = self.backward(one_hot.flatten(1, 2))
-        return grads.view(*top.indices.shape, *grads.shape[2:])
+        one_hot = F.one_hot(top.indices, members.shape[-1]) * top.values.unsqueeze(-1)  # (B, T, k, num_classes)
+        return torch.stack([self.backward(one_hot[:, :, j]).mean((-2, -1)) for j in range(k)], dim=2)
 
     def score(self, logits: Tensor) -> Tensor:
         """(B, T) the targets' entries of logits (B, num_classes)."""
@@ -71,14 +106,24 @@ class Trace:
 
         Returns:
             (B, R, K, h, w).
+
+        Raises:
+            TargetLayerError: the logits do not depend on the layer's output in a way that autograd sees.
         """
+        if not self._graph_logits.requires_grad:
+            msg = (
+                f"target layer {self.tap.name!r}: the logits do not depend on it "
+                "(a branch that is not used, or inference_mode inside)"
+            )
+            raise TargetLayerError(msg)
         rows = cotangents.to(self._graph_logits.dtype).transpose(0, 1).contiguous()  # (R, B, num_classes)
         try:
             grads = self._grad(rows, batched=True)
         except RuntimeError:
             # Some operators have no batching rule; the gradients themselves are the same one by one.
             grads = torch.stack([self._grad(row, batched=False) for row in rows])
-        return grads.transpose(0, 1)
+        on_grid = self.layout.to_grid(grads.flatten(0, 1)).to(self.activations.dtype)
+        return torch.unflatten(on_grid, 0, grads.shape[:2]).transpose(0, 1)
 
     def _grad(self, cotangents: Tensor, *, batched: bool) -> Tensor:
         (grads,) = torch.autograd.grad(
@@ -100,26 +145,44 @@ class Trace:
         return F.one_hot(self.targets, self.logits.shape[1]).to(self.logits.dtype)
 
 
-def record(tap: Tap, images: Tensor, targets: Tensor, contrast: Callable[[Tensor], ContrastWeights]) -> Trace:
+def record(
+    tap: Tap,
+    images: Tensor,
+    targets: Tensor,
+    contrast: Callable[[Tensor], ContrastWeights],
+    options: Options = DEFAULT_OPTIONS,
+) -> Trace:
     """Run the model once; only the part behind the target layer is recorded for gradients.
 
-    Raises:
-        TargetLayerError: the logits do not depend on the layer's output in a way that autograd sees.
+    Args:
+        tap: the model, tapped at the layer.
+        images: (B, C, H, W).
+        targets: (B, T) class indices.
+        contrast: contrast sets, given the logits.
+        options: how methods may run the model.
     """
     leaves: list[Tensor] = []
 
     def cut(output: Tensor) -> Tensor:
         leaf = output.detach().requires_grad_()
         leaves.append(leaf)
-        return leaf.clone()  # an in-place operation behind the layer must not change A
+        with torch.enable_grad():  # also where the layer itself runs without gradients
+            return leaf.clone()  # an in-place operation behind the layer must not change A
+
+    def run() -> tuple[Tensor, HeadRun | None]:
+        return tap.record(images, cut, copy=options.copy) if options.with_head else (tap(images, cut), None)
 
     with torch.enable_grad():
-        logits = tap(images, cut)
-    (leaf,) = leaves
+        logits, head = run()
     if not logits.requires_grad:
-        msg = (
-            f"target layer {tap.name!r}: the logits do not depend on it (a branch that is not used, or no_grad inside)"
-        )
-        raise TargetLayerError(msg)
+        with keeping_gradients():
+            logits, head = run()
+    output = leaves[-1].detach()
+    layout = tap.layout(output, images)
+    activations = layout.to_grid(output)
+    if activations.dtype in {torch.float16, torch.bfloat16}:
+        activations = activations.float()  # sums over channels and places need the digits
     plain = logits.detach()
-    return Trace(tap, images, targets, leaf.detach(), plain, contrast(plain), leaf, logits)
+    return Trace(
+        tap, images, targets, output, layout, activations, plain, contrast(plain), head, options, leaves[-1], logits
+    )
