@@ -11,7 +11,7 @@ from torch import Tensor
 from case_monitor.core.errors import DataError, ModelError
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import Gallery
-from case_monitor.core.saliency import find_target_layer, inspecting, saliency_maps
+from case_monitor.core.saliency import find_target_layer, inspecting, logits_of, saliency_maps
 from case_monitor.dataset import PreparedImages, RawSplit
 from case_monitor.figures import Caption, heat_maps
 from case_monitor.model_ref import ModelRef
@@ -100,10 +100,11 @@ def _explain(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """(1, 2) top-1 and top-2 class, and method -> (1, 2, H, W)."""
     model = registered.model
+    key = protocol.output_key
     with inspecting(model), torch.no_grad():
-        logits = model(images)
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
-        msg = f"model {registered.version}: logits (1, num_classes) were expected"
+        logits = logits_of(model(images), key, len(images))
+    if logits.shape[1] < 2:
+        msg = f"model {registered.version}: logits of two or more classes were expected, {logits.shape[1]} came"
         raise ModelError(msg)
     targets = logits.topk(2).indices
     layer = protocol.target_layer
@@ -111,9 +112,10 @@ def _explain(
         model,
         images,
         targets,
-        target_layer=find_target_layer(model, images) if layer == "auto" else layer,
+        target_layer=find_target_layer(model, images, output_key=key) if layer == "auto" else layer,
         methods=protocol.methods,
         contrast_sets=contrast,
         contrast_k=protocol.contrast_k,
+        output_key=key,
     )
     return targets, maps

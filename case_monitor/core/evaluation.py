@@ -30,7 +30,7 @@ from case_monitor.core.records import (
     Provenance,
     Split,
 )
-from case_monitor.core.saliency import find_target_layer, inspecting, tap_layer
+from case_monitor.core.saliency import batch_size_for, find_target_layer, inspecting, logits_of, tap_layer
 from case_monitor.core.summary import explanation_summaries, model_summaries
 from case_monitor.core.verdict import check_policy, judge
 
@@ -95,7 +95,8 @@ def evaluate(
     confmat = confusion_matrix(preds, split.num_classes)
     contrasts = contrast_sets(confmat, protocol.contrast_k, observed_only=protocol.observed_only)
     classes = class_metrics(confmat, active, policy.confidence_level)
-    explainer = Explainer(candidate.model, layer, source, protocol, contrasts.weights(), device)
+    batch_size = run.batch_size(candidate.model)
+    explainer = Explainer(candidate.model, layer, source, protocol, contrasts.weights(), device, batch_size)
     scores, gallery = explainer.run(preds, progress)
     summaries = model_summaries(confmat, classes, policy) + explanation_summaries(scores, protocol, policy)
     if baseline_preds is not None:
@@ -154,16 +155,33 @@ class _Run:
         if self._protocol.target_layer != "auto":
             return self._protocol.target_layer
         images = next(self._source.batches(range(min(2, self._split.size)), 2))
-        return find_target_layer(model, images.to(self._device))
+        return find_target_layer(model, images.to(self._device), output_key=self._protocol.output_key)
+
+    def batch_size(self, model: nn.Module) -> int:
+        """Images per forward pass."""
+        if self._protocol.batch_size is not None:
+            return self._protocol.batch_size
+        (image,) = self._source.batches(range(1), 1)
+        return batch_size_for(model, image.to(self._device))
 
     def predictions(self, model: nn.Module, layer: str) -> tuple[Predictions, FloatArray]:
         """The predictions and, from the same pass, the mean number of active channels per class."""
-        tap, activity = tap_layer(model, layer), ChannelActivity(self._protocol.activity_threshold)
-        preds = self._predict(model, lambda images: tap(images, activity), "predict")
+        tap = tap_layer(model, layer, output_key=self._protocol.output_key)
+        activity = ChannelActivity(self._protocol.activity_threshold)
+
+        def logits(images: Tensor) -> Tensor:
+            def look(output: Tensor) -> Tensor:
+                activity(tap.layout(output, images).to_grid(output))
+                return output
+
+            return tap(images, look)
+
+        preds = self._predict(model, logits, "predict")
         return preds, mean_active_channels(activity.counts, preds, self._split.num_classes)
 
     def baseline_predictions(self, model: nn.Module) -> Predictions:
-        return self._predict(model, model, "predict baseline")
+        key = self._protocol.output_key
+        return self._predict(model, lambda images: logits_of(model(images), key, len(images)), "predict baseline")
 
     def _predict(self, model: nn.Module, logits: Callable[[Tensor], Tensor], stage: str) -> Predictions:
         with inspecting(model):
@@ -171,7 +189,7 @@ class _Run:
                 logits,
                 self._source,
                 num_classes=self._split.num_classes,
-                batch_size=self._protocol.batch_size,
+                batch_size=self.batch_size(model),
                 device=self._device,
                 progress=self._progress,
                 stage=stage,

@@ -1,7 +1,7 @@
 """Explaining the sample: maps batch by batch, of which scores are kept, and a gallery for people."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from case_monitor.core.fidelity import confidence_drops, random_maps
 from case_monitor.core.predictions import ImageSource, Progress
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import FloatArray, Gallery, IntArray, Predictions, SampleScores
-from case_monitor.core.saliency import inspecting, resize_maps, saliency_maps
+from case_monitor.core.saliency import fastest_forward, inspecting, logits_of, resize_maps, saliency_maps
 from case_monitor.core.sensitivity import agreement
 
 GALLERY_SIZE = 6
@@ -51,9 +51,10 @@ class Explainer:
         protocol: Protocol,
         contrast: Mapping[int, Mapping[int, float]],
         device: str,
+        batch_size: int,
     ) -> None:
         self._model, self._layer, self._source = model, layer, source
-        self._protocol, self._contrast, self._device = protocol, contrast, device
+        self._protocol, self._contrast, self._device, self._batch_size = protocol, contrast, device, batch_size
 
     def run(self, preds: Predictions, progress: Progress) -> tuple[SampleScores, Gallery]:
         """Scores of the sampled images that `preds` has right, and a few of them with their maps."""
@@ -64,15 +65,16 @@ class Explainer:
         values: dict[tuple[str, str], list[FloatArray]] = defaultdict(list)
         gallery = _GalleryBuilder(target, top2, names)
         done = 0
-        for images in self._source.batches(indices.tolist(), self._protocol.batch_size):
+        for images in self._source.batches(indices.tolist(), self._batch_size):
             part = slice(done, done + len(images))
             targets = torch.from_numpy(np.stack([target[part], top2[part]], axis=1)).to(self._device)
             on_device = images.to(self._device)
-            layer_maps = self._layer_maps(on_device, targets)
+            layer_maps = self._layer_maps(on_device, targets, _shifted(progress, done, len(indices)))
             layer_size = next(iter(layer_maps.values())).shape[-2:]
             maps = {m: resize_maps(s, images.shape[-2:]) for m, s in layer_maps.items()}
             control = random_maps(names[part], layer_size, images.shape[-2:], self._protocol.seed)
-            for key, score in self._scores(on_device, targets[:, 0], maps, control.to(self._device)).items():
+            logits = torch.from_numpy(preds.logits[indices[part]]).to(self._device)
+            for key, score in self._scores(on_device, targets[:, 0], logits, maps, control.to(self._device)).items():
                 values[key].append(score)
             gallery.add(done, images, maps)
             done = part.stop
@@ -86,7 +88,7 @@ class Explainer:
         )
         return scores, gallery.build(self._source, self._protocol.methods)
 
-    def _layer_maps(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def _layer_maps(self, images: Tensor, targets: Tensor, progress: Callable[[float, int], None]) -> dict[str, Tensor]:
         return saliency_maps(
             self._model,
             images,
@@ -96,23 +98,34 @@ class Explainer:
             contrast_sets=self._contrast,
             contrast_k=self._protocol.contrast_k,
             size="layer",
+            output_key=self._protocol.output_key,
+            batch_size=self._batch_size,
+            amp=torch.bfloat16 if self._protocol.amp else None,
+            compile=self._protocol.compile,
+            progress=progress,
         )
 
     def _scores(
-        self, images: Tensor, top1: Tensor, maps: Mapping[str, Tensor], control: Tensor
+        self, images: Tensor, top1: Tensor, logits: Tensor, maps: Mapping[str, Tensor], control: Tensor
     ) -> dict[tuple[str, str], FloatArray]:
-        pairs = {**maps, "random": control}
-        scores = {(m, "agreement"): agreement(s[:, 0], s[:, 1]).cpu().numpy() for m, s in pairs.items()}
-        with inspecting(self._model):
+        pairs = torch.stack([*maps.values(), control])  # (M + 1, B, 2, H, W)
+        agreements = agreement(pairs[:, :, 0], pairs[:, :, 1]).cpu().numpy()
+        scores = {(method, "agreement"): agreements[m] for m, method in enumerate([*maps, "random"])}
+        model, key, rows = self._model, self._protocol.output_key, self._batch_size
+
+        def plain(x: Tensor) -> Tensor:
+            return logits_of(model(x), key, len(x))
+
+        with inspecting(model), fastest_forward(model, plain, images[:1], logits[:1], rows=rows) as forward:
             drops = confidence_drops(
-                self._model,
+                forward,
                 images,
                 top1,
                 {m: s[:, 0] for m, s in maps.items()},
                 control[:, 0],
                 areas=self._protocol.areas,
                 fills=self._protocol.fills,
-                batch_size=self._protocol.batch_size,
+                batch_size=rows,
             )
         return scores | drops
 
@@ -123,6 +136,11 @@ class Explainer:
         drops = [f"{kind}_drop_{s}" for s in self._protocol.suffixes for kind in ("confidence", "random")]
         keys = [(method, metric) for method in self._protocol.methods for metric in ("agreement", *drops)]
         return {key: np.empty(0) for key in [*keys, ("random", "agreement")]}
+
+
+def _shifted(progress: Progress, before: int, total: int) -> Callable[[float, int], None]:
+    """Reports a batch's images, of which the last counts once its scores are there."""
+    return lambda done, batch: progress("explain", before + min(int(done), batch - 1), total)
 
 
 class _GalleryBuilder:

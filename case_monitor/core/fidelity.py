@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from case_monitor.core.errors import ConfigError
-from case_monitor.core.masks import top_fraction_mask
+from case_monitor.core.masks import top_count_mask, top_fraction_mask
 from case_monitor.core.protocol import drop_suffix
 from case_monitor.core.records import FloatArray
 
@@ -81,59 +81,70 @@ def confidence_drops(
         (method, "confidence_drop_<area>") and (method, "random_drop_<area>") -> (B,) float64; NaN where a map has
         nothing to replace.
     """
-    order = control.flatten(1).argsort(dim=1, descending=True, stable=True)
-    ranks = order.argsort(dim=1).view_as(control)
-    queue = _MaskedQueue(images, class_idx)
-    fillings = {fill: fill_image(images, fill) for fill in fills}
+    pixels = _mask_pairs(torch.stack([*maps.values()]), control, areas)  # (A, 2M, B, H, W)
+    fillings = torch.stack([fill_image(images, fill) for fill in fills])  # (F, B, C, H, W)
+    work = _Work(pixels, fillings, images, class_idx)
+    before, after = work.run(logits, batch_size)
+    drops = (before - after).cpu().numpy()  # (A, F, 2M, B)
+    names = [(method, "confidence") for method in maps] + [(method, "random") for method in maps]
+    return {
+        (method, f"{kind}_drop_{drop_suffix(area, fill)}"): drops[a, f, q]
+        for a, area in enumerate(areas)
+        for f, fill in enumerate(fills)
+        for q, (method, kind) in enumerate(names)
+    }
+
+
+def _mask_pairs(maps: Tensor, control: Tensor, areas: Sequence[float]) -> Tensor:
+    """(A, 2M, B, H, W) bool: for each area, the pixels of every map (M, B, H, W), then as many of its control's."""
+    pairs = []
     for area in areas:
-        masks = {method: top_fraction_mask(m, area) for method, m in maps.items()}
-        for fill, filled in fillings.items():
-            suffix = drop_suffix(area, fill)
-            for method, mask in masks.items():
-                queue.add((method, f"confidence_drop_{suffix}"), mask, filled)
-                random_mask = ranks < mask.sum((1, 2)).view(-1, 1, 1)
-                queue.add((method, f"random_drop_{suffix}"), random_mask, filled)
-    return queue.run(logits, batch_size)
+        masks = top_fraction_mask(maps, area)
+        counts = masks.sum((-2, -1))
+        pairs.append(torch.cat([masks, top_count_mask(control, counts)]))
+    return torch.stack(pairs)
 
 
-class _MaskedQueue:
+class _Work:
     """Masked images of all methods, areas and fills, run together; equal masks of the same image run once."""
 
-    def __init__(self, images: Tensor, class_idx: Tensor) -> None:
-        self._images, self._class_idx = images, class_idx
-        self._places: dict[tuple[str, str], list[int | None]] = {}
-        self._rows: dict[tuple[int, int, bytes], int] = {}
-        self._work: list[tuple[int, Tensor]] = []
+    def __init__(self, masks: Tensor, fillings: Tensor, images: Tensor, class_idx: Tensor) -> None:
+        self._masks, self._fillings, self._images, self._class_idx = masks, fillings, images, class_idx
+        self._first = _first_equal(masks)  # (A, 2M, B)
+        own = self._first == torch.arange(masks.shape[1], device=masks.device).view(-1, 1)
+        needed = own & masks.flatten(-2).any(-1)
+        self._rows = needed.unsqueeze(1).expand(-1, len(fillings), -1, -1).nonzero()  # (R, 4): area, fill, map, image
 
-    def add(self, name: tuple[str, str], masks: Tensor, filled: Tensor) -> None:
-        """Queue the images with `masks` (B, H, W) replaced by `filled`."""
-        packed = np.packbits(masks.flatten(1).cpu().numpy(), axis=1)
-        places: list[int | None] = []
-        for i, mask in enumerate(masks):
-            if not packed[i].any():
-                places.append(None)
-                continue
-            key = (i, id(filled), packed[i].tobytes())
-            if key not in self._rows:
-                self._rows[key] = len(self._work)
-                self._work.append((i, torch.where(mask, filled[i], self._images[i])))
-            places.append(self._rows[key])
-        self._places[name] = places
+    def run(self, logits: Logits, batch_size: int) -> tuple[Tensor, Tensor]:
+        """Probability of the class before (B,) and after (A, F, 2M, B); NaN where nothing was masked."""
+        before = [
+            self._confidence(logits, self._images[part], part)
+            for part in torch.split(torch.arange(len(self._images), device=self._images.device), batch_size)
+        ]
+        areas, maps, images = self._first.shape
+        after = torch.full((areas, len(self._fillings), maps, images), torch.nan, dtype=torch.float64)
+        after = after.to(self._images.device)
+        for rows in torch.split(self._rows, batch_size) if len(self._rows) else ():
+            a, f, q, i = rows.T
+            masked = torch.where(self._masks[a, q, i].unsqueeze(1), self._fillings[f, i], self._images[i])
+            after[a, f, q, i] = self._confidence(logits, masked, i)
+        source = self._first.unsqueeze(1).expand_as(after)
+        return torch.cat(before), after.gather(2, source)
 
-    def run(self, logits: Logits, batch_size: int) -> dict[tuple[str, str], FloatArray]:
-        before = self._confidence(logits, self._images, self._class_idx)
-        after: list[float] = []
-        for start in range(0, len(self._work), batch_size):
-            chunk = self._work[start : start + batch_size]
-            classes = self._class_idx[[i for i, _ in chunk]]
-            after.extend(self._confidence(logits, torch.stack([x for _, x in chunk]), classes))
-        return {
-            name: np.array([np.nan if p is None else before[i] - after[p] for i, p in enumerate(places)])
-            for name, places in self._places.items()
-        }
-
-    @staticmethod
     @torch.no_grad()
-    def _confidence(logits: Logits, images: Tensor, class_idx: Tensor) -> list[float]:
+    def _confidence(self, logits: Logits, images: Tensor, places: Tensor) -> Tensor:
         probabilities = logits(images).double().softmax(1)
-        return probabilities.gather(1, class_idx.view(-1, 1)).flatten().tolist()
+        return probabilities.gather(1, self._class_idx[places].unsqueeze(1)).squeeze(1)
+
+
+def _first_equal(masks: Tensor) -> Tensor:
+    """(A, Q, B) the number of the first mask (A, Q, B, H, W) that is the same for the same area and image."""
+    first = torch.arange(masks.shape[1], device=masks.device).view(1, -1, 1).repeat(len(masks), 1, masks.shape[2])
+    sizes = masks.sum((-2, -1))
+    for q in range(masks.shape[1]):
+        for earlier in range(q):
+            same = (sizes[:, q] == sizes[:, earlier]) & (first[:, q] == q)
+            if same.any():
+                same[same.clone()] = (masks[:, q][same] == masks[:, earlier][same]).flatten(1).all(1)
+                first[:, q] = torch.where(same, earlier, first[:, q])
+    return first

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,7 +28,8 @@ def is_degenerate(maps: Tensor) -> Tensor:
     flat = maps.flatten(-2)
     low, high = flat.amin(-1), flat.amax(-1)
     constant = high - low <= _CONSTANT_TOLERANCE * high.abs()
-    return ~torch.isfinite(flat).all(-1) | (high <= 0) | constant
+    finite = torch.isfinite(low) & torch.isfinite(high)  # NaN goes through both
+    return ~finite | (high <= 0) | constant
 
 
 def pixel_budget(height: int, width: int, fraction: float) -> int:
@@ -65,8 +67,50 @@ def top_fraction_mask(maps: Tensor, fraction: float) -> Tensor:
     flat = maps.flatten(-2)
     usable = (flat > 0) & ~is_degenerate(maps).unsqueeze(-1)
     flat = torch.where(usable, flat, torch.zeros_like(flat))
-    cut = flat.topk(count, dim=-1).values[..., -1:]
-    above = flat > cut
-    ties = (flat == cut) & usable
-    missing = count - above.sum(-1, keepdim=True)
-    return ((above & usable) | (ties & (ties.cumsum(-1) <= missing))).view_as(maps)
+    return _from_cut(flat, usable, _highest(flat, count), torch.full_like(flat[..., :1], count)).view_as(maps)
+
+
+def top_count_mask(maps: Tensor, counts: Tensor) -> Tensor:
+    """The highest pixels of each map, as many as asked for; ties are filled in raster order.
+
+    Args:
+        maps: (B, H, W), of any sign.
+        counts: (..., B) int, how many; several for the same map are cheap.
+
+    Returns:
+        (..., B, H, W) bool.
+
+    Example:
+        >>> top_count_mask(torch.tensor([[[3., 2., 2., 0.]]]), torch.tensor([[0], [2], [9]])).int().squeeze().tolist()
+        [[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]]
+    """
+    flat, ordered = maps.flatten(-2), _sorted(maps.flatten(-2))
+    size = flat.shape[-1]
+    counts = counts.clamp(max=size).unsqueeze(-1)
+    cut = ordered.expand(*counts.shape[:-1], size).gather(-1, (size - counts).clamp(max=size - 1))
+    return torch.unflatten(_from_cut(flat, counts > 0, cut, counts), -1, maps.shape[-2:])
+
+
+def _from_cut(flat: Tensor, usable: Tensor, cut: Tensor, counts: Tensor) -> Tensor:
+    """(..., N) bool: above the cut, and of those at it the first ones, up to `counts` (..., 1)."""
+    above, at = (flat > cut) & usable, (flat == cut) & usable
+    missing = counts - above.sum(-1, keepdim=True)
+    crowded = (at.sum(-1, keepdim=True) > missing).squeeze(-1)
+    if crowded.any():  # rarely, and counting is slow
+        at[crowded] &= at[crowded].cumsum(-1) <= missing[crowded]
+    return above | at
+
+
+def _highest(flat: Tensor, count: int) -> Tensor:
+    """(..., 1) the `count`-th highest value."""
+    place = flat.shape[-1] - count
+    if flat.device.type == "cpu":  # NumPy's is an order of magnitude faster than torch's `topk` and `kthvalue`
+        return torch.from_numpy(np.partition(flat.numpy(), place, axis=-1)[..., place : place + 1])
+    return flat.topk(count, dim=-1, sorted=False).values.amin(-1, keepdim=True)
+
+
+def _sorted(flat: Tensor) -> Tensor:
+    """(..., N) in ascending order."""
+    if flat.device.type == "cpu":  # as above
+        return torch.from_numpy(np.sort(flat.numpy(), axis=-1))
+    return flat.sort(dim=-1).values

@@ -20,7 +20,10 @@ class Protocol:
     methods: tuple[str, ...] = ("case", "gradcam", "gradcam++", "scorecam", "ablationcam", "layercam")
     """Saliency methods to evaluate; `hirescam` is available too."""
     target_layer: str = "auto"
-    """Dotted name of the module to explain; `auto` is the last one with spatial output before pooling."""
+    """Dotted name of the module to explain, as `name@1` its second call, as `name[key]` an entry of its output; `auto`
+    is the last one with spatial output before pooling."""
+    output_key: str | int | None = None
+    """Which entry of the model's output holds the logits, where it is a tuple or a dict without one named `logits`."""
     sample_size: int = 500
     """Images drawn from the split; the correctly classified ones are explained."""
     contrast_k: int = 3
@@ -33,15 +36,20 @@ class Protocol:
     """What replaces them: `mean` (0 in normalised space) or `blur`."""
     activity_threshold: float = 0.001
     """Tau: a channel is active when its pooled activation exceeds this (paper, eq. 10)."""
-    batch_size: int = 32
-    """Images per forward pass; changes speed and memory, and numbers only within float tolerance."""
+    batch_size: int | None = None
+    """Images per forward pass; omitted, as many as the device's memory takes well. Changes numbers only within float
+    tolerance."""
+    amp: bool = False
+    """Run Score-CAM's masked images in bfloat16: faster, and rankings change a little (docs/performance.md)."""
+    compile: bool = False
+    """Compile the model for Score-CAM's masked images: half a minute of preparation, and a C++ compiler on the CPU."""
     seed: int = 0
     """Of sampling, random maps and bootstrap."""
 
     def __post_init__(self) -> None:
         expect(self.sample_size >= 1, "sample_size", "1 or more", self.sample_size)
         expect(self.contrast_k >= 0, "contrast_k", "0 or more", self.contrast_k)
-        expect(self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
+        expect(self.batch_size is None or self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
         expect(self.seed >= 0, "seed", "0 or more", self.seed)
         expect(self.activity_threshold >= 0, "activity_threshold", "0 or more", self.activity_threshold)
         expect(all(0 < area <= 1 for area in self.areas), "areas", "fractions above 0 and up to 1", self.areas)

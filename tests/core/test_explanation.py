@@ -34,8 +34,8 @@ def test_the_second_class_is_never_the_first_even_where_logits_are_equal() -> No
 def explained(batch_size: int = 5) -> tuple:
     source, model = blobs(30, (0, 1, 2, 3)), BlobNet(4)
     preds = predict(model, source, num_classes=4, batch_size=8)
-    protocol = Protocol(methods=("case", "gradcam"), target_layer="relu", batch_size=batch_size, sample_size=20)
-    explainer = Explainer(model, "relu", source, protocol, {0: {1: 1.0}, 1: {}, 2: {3: 1.0}}, "cpu")
+    protocol = Protocol(methods=("case", "gradcam"), target_layer="relu", sample_size=20)
+    explainer = Explainer(model, "relu", source, protocol, {0: {1: 1.0}, 1: {}, 2: {3: 1.0}}, "cpu", batch_size)
     return model, source, preds, *explainer.run(preds, no_progress)
 
 

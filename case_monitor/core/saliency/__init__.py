@@ -14,6 +14,7 @@ from case_monitor.core.saliency.find_layer import find_target_layer
 from case_monitor.core.saliency.forward import fastest_forward
 from case_monitor.core.saliency.maps import METHODS, resize_maps, saliency_maps
 from case_monitor.core.saliency.memory import batch_size_for
+from case_monitor.core.saliency.outputs import logits_of
 from case_monitor.core.saliency.taps import Tap, inspecting, tap_layer
 from case_monitor.core.saliency.target_layer import TargetLayer
 
@@ -25,6 +26,7 @@ __all__ = [
     "fastest_forward",
     "find_target_layer",
     "inspecting",
+    "logits_of",
     "resize_maps",
     "saliency_maps",
     "tap_layer",

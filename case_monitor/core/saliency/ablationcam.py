@@ -22,7 +22,7 @@ def ablationcam(trace: Trace) -> Tensor:
     Of tokens, the channel is set to 0 in all of them, the class token too, as pytorch-grad-cam does.
     """
     head = verified_head(trace)
-    rows = trace.options.rows or _rows(trace, head)
+    rows = _rows(trace, head)
     drops = separable_drops(trace, head, rows)
     if drops is None:
         drops = _drops(trace, head, rows)

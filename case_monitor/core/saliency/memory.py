@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from case_monitor.core.saliency.taps import inspecting, unwrapped
+
 # The C library maps larger blocks afresh at every allocation, and each page then faults once: forward passes on the
 # CPU get slower per image, not faster, when one activation of the batch exceeds this many bytes.
 _CPU_BLOCK = 32 * 2**20
@@ -69,10 +71,12 @@ _footprints: weakref.WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], Footprin
 def batch_size_for(model: nn.Module, images: Tensor) -> int:
     """How many images like these (B, C, H, W) to run through a model at once, on the device that they are on.
 
-    The model must be in evaluation mode. One image is run to see; what was seen is remembered with the model.
+    One image is run to see; what was seen is remembered with the model.
     """
+    model = unwrapped(model)
     seen = _footprints.setdefault(model, {})
     key = (images.shape[1:], images.dtype, images.device.type)
     if key not in seen:
-        seen[key] = footprint(lambda: model(images[:1]))
+        with inspecting(model):
+            seen[key] = footprint(lambda: model(images[:1]))
     return rows_that_fit(seen[key], images.device)
