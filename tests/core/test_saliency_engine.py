@@ -76,7 +76,7 @@ def test_ablation_cam_runs_few_whole_models_and_score_cam_one_per_live_channel()
     saliency_maps(fresh, some_images(), TARGETS, target_layer="model.relu", methods=("ablationcam",))
     handle.remove()
     assert plain > 1
-    assert sum(real) == 2 + 2, "the pass, and one batch by which the replay is checked"
+    assert sum(real) == 2 + 1, "the pass, and one image by which the replay is checked"
 
 
 def memory_layout(model: nn.Module) -> list[tuple[int, tuple[int, ...]]]:
