@@ -3,7 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
@@ -30,7 +31,14 @@ from case_monitor.core.records import (
     Provenance,
     Split,
 )
-from case_monitor.core.saliency import batch_size_for, find_target_layer, inspecting, logits_of, tap_layer
+from case_monitor.core.saliency import (
+    batch_size_for,
+    fast_weights,
+    find_target_layer,
+    inspecting,
+    logits_of,
+    tap_layer,
+)
 from case_monitor.core.summary import explanation_summaries, model_summaries
 from case_monitor.core.verdict import check_policy, judge
 
@@ -90,14 +98,14 @@ def evaluate(
     started = time.perf_counter()
     run = _Run(split, source, protocol, device, progress)
     layer = run.target_layer(candidate.model)
-    preds, active = run.predictions(candidate.model, layer)
+    with run.prepared(candidate.model) as batch_size:
+        preds, active = run.predictions(candidate.model, layer, batch_size)
+        confmat = confusion_matrix(preds, split.num_classes)
+        contrasts = contrast_sets(confmat, protocol.contrast_k, observed_only=protocol.observed_only)
+        explainer = Explainer(candidate.model, layer, source, protocol, contrasts.weights(), device, batch_size)
+        scores, gallery = explainer.run(preds, progress)
     baseline_preds = run.baseline_predictions(baseline.model) if baseline else None
-    confmat = confusion_matrix(preds, split.num_classes)
-    contrasts = contrast_sets(confmat, protocol.contrast_k, observed_only=protocol.observed_only)
     classes = class_metrics(confmat, active, policy.confidence_level)
-    batch_size = run.batch_size(candidate.model)
-    explainer = Explainer(candidate.model, layer, source, protocol, contrasts.weights(), device, batch_size)
-    scores, gallery = explainer.run(preds, progress)
     summaries = model_summaries(confmat, classes, policy) + explanation_summaries(scores, protocol, policy)
     if baseline_preds is not None:
         summaries += (accuracy_vs_baseline(preds, baseline_preds, policy.confidence_level),)
@@ -154,17 +162,16 @@ class _Run:
     def target_layer(self, model: nn.Module) -> str:
         if self._protocol.target_layer != "auto":
             return self._protocol.target_layer
-        images = next(self._source.batches(range(min(2, self._split.size)), 2))
-        return find_target_layer(model, images.to(self._device), output_key=self._protocol.output_key)
+        return find_target_layer(model, self._first_images(), output_key=self._protocol.output_key)
 
-    def batch_size(self, model: nn.Module) -> int:
-        """Images per forward pass."""
-        if self._protocol.batch_size is not None:
-            return self._protocol.batch_size
-        (image,) = self._source.batches(range(1), 1)
-        return batch_size_for(model, image.to(self._device))
+    @contextmanager
+    def prepared(self, model: nn.Module) -> Iterator[int]:
+        """The model ready for passes over many images; yields how many to take at once."""
+        images = self._first_images()
+        with inspecting(model), fast_weights(model, self._logits(model), images):
+            yield self._protocol.batch_size or batch_size_for(model, images)
 
-    def predictions(self, model: nn.Module, layer: str) -> tuple[Predictions, FloatArray]:
+    def predictions(self, model: nn.Module, layer: str, batch_size: int) -> tuple[Predictions, FloatArray]:
         """The predictions and, from the same pass, the mean number of active channels per class."""
         tap = tap_layer(model, layer, output_key=self._protocol.output_key)
         activity = ChannelActivity(self._protocol.activity_threshold)
@@ -176,24 +183,30 @@ class _Run:
 
             return tap(images, look)
 
-        preds = self._predict(model, logits, "predict")
+        preds = self._predict(logits, batch_size, "predict")
         return preds, mean_active_channels(activity.counts, preds, self._split.num_classes)
 
     def baseline_predictions(self, model: nn.Module) -> Predictions:
-        key = self._protocol.output_key
-        return self._predict(model, lambda images: logits_of(model(images), key, len(images)), "predict baseline")
+        with self.prepared(model) as batch_size:
+            return self._predict(self._logits(model), batch_size, "predict baseline")
 
-    def _predict(self, model: nn.Module, logits: Callable[[Tensor], Tensor], stage: str) -> Predictions:
-        with inspecting(model):
-            return predict(
-                logits,
-                self._source,
-                num_classes=self._split.num_classes,
-                batch_size=self.batch_size(model),
-                device=self._device,
-                progress=self._progress,
-                stage=stage,
-            )
+    def _predict(self, logits: Callable[[Tensor], Tensor], batch_size: int, stage: str) -> Predictions:
+        return predict(
+            logits,
+            self._source,
+            num_classes=self._split.num_classes,
+            batch_size=batch_size,
+            device=self._device,
+            progress=self._progress,
+            stage=stage,
+        )
+
+    def _logits(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
+        key = self._protocol.output_key
+        return lambda images: logits_of(model(images), key, len(images))
+
+    def _first_images(self) -> Tensor:
+        return next(self._source.batches(range(min(2, self._split.size)), 2)).to(self._device)
 
 
 def _provenance(policy: Policy, protocol: Protocol, layer: str, device: str) -> Provenance:

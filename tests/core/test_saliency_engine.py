@@ -300,3 +300,29 @@ def test_the_fast_forward_runs_the_plain_model_when_nothing_else_agrees(caplog: 
         assert not any(p.is_contiguous(memory_format=torch.channels_last) for p in model.parameters() if p.ndim == 4)
         torch.testing.assert_close(fast(images), model(images).detach())
     assert "channels-last forward passes are not used" in caplog.text
+
+
+def views(images: Tensor, model: nn.Module) -> Tensor:
+    """Needs the output of a convolution laid out channel by channel."""
+    x = model.features[0](images)
+    logits: Tensor = x.view(len(x), -1)[:, :5]
+    return logits
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_fast_weights_are_used_where_the_model_can_and_put_back(
+    possible: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, images = a_cnn(1), some_images()
+    fallback.warn_once.cache_clear()
+    before, weight = memory_layout(model), model.features[0].weight
+
+    def logits(x: Tensor) -> Tensor:
+        return model(x) if possible else views(x, model)
+
+    expected = logits(images)
+    with caplog.at_level(logging.WARNING), forward.fast_weights(model, logits, images):
+        assert weight.is_contiguous(memory_format=torch.channels_last) == possible
+        torch.testing.assert_close(logits(images), expected)
+    assert memory_layout(model) == before
+    assert ("channels-last weights are not used: view size" in caplog.text) != possible

@@ -11,7 +11,7 @@ torch.Size([2, 2, 16, 16])
 """
 
 from case_monitor.core.saliency.find_layer import find_target_layer
-from case_monitor.core.saliency.forward import fastest_forward
+from case_monitor.core.saliency.forward import fast_weights, fastest_forward
 from case_monitor.core.saliency.maps import METHODS, resize_maps, saliency_maps
 from case_monitor.core.saliency.memory import batch_size_for
 from case_monitor.core.saliency.outputs import logits_of
@@ -23,6 +23,7 @@ __all__ = [
     "Tap",
     "TargetLayer",
     "batch_size_for",
+    "fast_weights",
     "fastest_forward",
     "find_target_layer",
     "inspecting",

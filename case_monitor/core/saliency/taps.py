@@ -90,17 +90,17 @@ def inspecting(model: nn.Module) -> Iterator[None]:
 
     Frozen parameters keep autograd from recording anything before the target layer.
     """
-    modes = [] if is_exported(model) else [(module, module.training) for module in model.modules()]
+    training = [] if is_exported(model) else [module for module in model.modules() if module.training]
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
-        for module, _ in modes:
+        for module in training:
             module.training = False
         for parameter in trainable:
             parameter.requires_grad_(False)
         yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module in training:
+            module.training = True
         for parameter in trainable:
             parameter.requires_grad_(True)
 
