@@ -1,0 +1,1 @@
+"""Measures the saliency engine against other libraries. See README.md."""

@@ -1,0 +1,82 @@
+"""Our engine, called as its users call it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.models import Subject
+from case_monitor.core.fidelity import confidence_drops, random_maps
+from case_monitor.core.saliency import inspecting, resize_maps, saliency_maps
+from case_monitor.core.sensitivity import agreement
+
+AREAS = (0.5, 0.05)
+CONTRAST_K = 5
+
+
+def maps(
+    subject: Subject, methods: Sequence[str], images: int, k: int = CONTRAST_K, **options: Any
+) -> Callable[[], object]:
+    """Both maps of the first `images` images at the input's size; `options` go to `saliency_maps`."""
+    contrast_sets = subject.contrast_sets(k)
+    return lambda: saliency_maps(
+        subject.model,
+        subject.images[:images],
+        subject.targets[:images],
+        target_layer=subject.architecture.layer,
+        methods=methods,
+        contrast_sets=contrast_sets,
+        **options,
+    )
+
+
+def explanation(subject: Subject, methods: Sequence[str], images: int) -> Callable[[], object]:
+    """Maps, agreement and confidence drops with their random control, as `case_monitor.core.explanation` has them."""
+    batch, targets = subject.images[:images], subject.targets[:images]
+    contrast_sets = subject.contrast_sets(CONTRAST_K)
+
+    def explain() -> None:
+        layer_maps = saliency_maps(
+            subject.model,
+            batch,
+            targets,
+            target_layer=subject.architecture.layer,
+            methods=methods,
+            contrast_sets=contrast_sets,
+            size="layer",
+        )
+        resized = {method: resize_maps(m, batch.shape[-2:]) for method, m in layer_maps.items()}
+        _score(subject, batch, targets[:, 0], resized)
+
+    return explain
+
+
+def _score(subject: Subject, images: Tensor, top1: Tensor, maps: dict[str, Tensor]) -> None:
+    control = control_maps(subject)[: len(images)]
+    for m in [*maps.values(), control]:
+        agreement(m[:, 0], m[:, 1])
+    with inspecting(subject.model):
+        confidence_drops(
+            subject.model,
+            images,
+            top1,
+            {method: m[:, 0] for method, m in maps.items()},
+            control[:, 0],
+            areas=AREAS,
+            fills=("mean",),
+            batch_size=len(subject.images),
+        )
+
+
+def control_maps(subject: Subject) -> Tensor:
+    """(B, 2, H, W) random maps."""
+    names = [f"image {i}" for i in range(len(subject.images))]
+    return random_maps(names, subject.activations.shape[-2:], subject.images.shape[-2:], seed=0)
+
+
+@torch.no_grad()
+def forward(subject: Subject) -> Tensor:
+    """The unit F, for a batch."""
+    logits: Tensor = subject.model(subject.images)
+    return logits
