@@ -35,7 +35,7 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    "resnet18": Architecture(build=partial(get_model, "resnet18"), layer="layer4", fast_ablation=400.0, scorecam=True),
+    "resnet18": Architecture(build=partial(get_model, "resnet18"), layer="layer4", scorecam=True),
     "resnet50": Architecture(build=partial(get_model, "resnet50"), layer="layer4", fast_ablation=2500.0, scorecam=True),
     # The ReLU before the last max-pool: the last layer at 14 x 14, and rectified, so that every library sees the same
     # activations (at features.49 or .50 the others save what the in-place ReLU makes of them).

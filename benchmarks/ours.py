@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmarks.models import Subject
 from case_monitor.core.fidelity import confidence_drops, random_maps
-from case_monitor.core.saliency import inspecting, resize_maps, saliency_maps
+from case_monitor.core.saliency import fastest_forward, inspecting, resize_maps, saliency_maps
 from case_monitor.core.sensitivity import agreement
 
 AREAS = (0.5, 0.05)
@@ -54,18 +54,19 @@ def explanation(subject: Subject, methods: Sequence[str], images: int) -> Callab
 
 def _score(subject: Subject, images: Tensor, top1: Tensor, maps: dict[str, Tensor]) -> None:
     control = control_maps(subject)[: len(images)]
-    for m in [*maps.values(), control]:
-        agreement(m[:, 0], m[:, 1])
-    with inspecting(subject.model):
+    pairs = torch.stack([*maps.values(), control])
+    agreement(pairs[:, :, 0], pairs[:, :, 1])
+    model, rows = subject.model, len(subject.images)
+    with inspecting(model), fastest_forward(model, model, images, subject.logits[: len(images)], rows=rows) as run:
         confidence_drops(
-            subject.model,
+            run,
             images,
             top1,
             {method: m[:, 0] for method, m in maps.items()},
             control[:, 0],
             areas=AREAS,
             fills=("mean",),
-            batch_size=len(subject.images),
+            batch_size=rows,
         )
 
 

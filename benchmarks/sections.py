@@ -109,9 +109,8 @@ def scorecam(subject: Subject, settings: Settings) -> Section:
         _pg_channelwise(subject, "scorecam", settings),
         _tc_scorecam(subject, settings),
     )
-    for name, goal in _SCORECAM_GOALS.items():
-        if "compile" in _SCORECAM_OPTIONS[name] and not settings.compiled:
-            continue
+    for name in _affordable(settings):
+        goal = _SCORECAM_GOALS[name]
         section.add(_scorecam(subject, name))
         section.speedup(f"{name} over pytorch-grad-cam", "pg: scorecam", f"ours: {name}", goal=goal)
         section.speedup(f"{name} over torchcam", "torchcam: scorecam", f"ours: {name}", goal=goal)
@@ -173,9 +172,12 @@ def _whole_suite(subject: Subject, settings: Settings, others: Mapping[str, floa
     title = "whole suite over pytorch-grad-cam and the paper's CASE"
     goal = 6 if slow else None
     section.ratios.append(Ratio(title=title, over=others, under={"ours: suite": 1}, goal=goal, summed=True))
-    under = {"ours: suite without Score-CAM": 1.0, "ours: Score-CAM, bfloat16": 1.0}
-    section.ratios.append(Ratio(title=f"{title}, Score-CAM in bfloat16", over=others, under=under, summed=True))
-    section.add(_scorecam(subject, "Score-CAM, bfloat16"))
+    for name in _affordable(settings):
+        if name == "Score-CAM":
+            continue
+        section.add(_scorecam(subject, name))
+        under = {"ours: suite without Score-CAM": 1.0, f"ours: {name}": 1.0}
+        section.ratios.append(Ratio(title=f"{title}, {name}", over=others, under=under, summed=True))
     return section
 
 
@@ -201,6 +203,10 @@ def _scorecam(subject: Subject, name: str) -> Contender:
     work = ours.maps(subject, ("scorecam",), images, **options)
     # Compiling happens at the first call: half a minute that is worth it for hundreds of images.
     return contender(f"ours: {name}", work, images, slow=slow, warm="compile" in options or not slow)
+
+
+def _affordable(settings: Settings) -> list[str]:
+    return [name for name, options in _SCORECAM_OPTIONS.items() if settings.compiled or "compile" not in options]
 
 
 def _scorecam_images(subject: Subject) -> int:
