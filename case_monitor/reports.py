@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_LABEL = 60
 MAX_PRESET_LABELS = 100  # above, Evidently's confusion matrix takes seconds and 8 MB
+NO_PREDICTION = "no prediction"
 DRIFT_DISTANCE = 0.1  # what Evidently calls drift by default
 
 _MARKUP = str.maketrans({"<": "[lt]", ">": "[gt]", "&": "[amp]"})
@@ -88,8 +90,7 @@ def _write_quality(preds: Predictions, labels: tuple[str, ...], path: Path) -> P
     from evidently import DataDefinition, Dataset, MulticlassClassification, Report
     from evidently.presets import ClassificationPreset, ClassificationQualityByLabel
 
-    names = np.asarray(labels, dtype=object)
-    frame = pd.DataFrame({"target": names[preds.target], "prediction": names[preds.preds]})
+    frame = pd.DataFrame({"target": _named(labels, preds.target), "prediction": _named(labels, preds.preds)})
     task = MulticlassClassification(target="target", prediction_labels="prediction")
     definition = DataDefinition(classification=[task], categorical_columns=["target", "prediction"])
     # Two labels make Evidently's preset look for a positive class named 1, and fail.
@@ -119,11 +120,15 @@ def _drift_data(preds: Predictions, labels: tuple[str, ...]) -> "Dataset":
     from evidently import DataDefinition, Dataset
 
     definition = DataDefinition(categorical_columns=["predicted label"], numerical_columns=["confidence"])
-    names = np.asarray(labels, dtype=object)
     # Evidently refuses a column without a number; a model that yields NaN only has no confidence: 0.
     confidence = np.nan_to_num(_confidence(preds), nan=0.0)
-    frame = pd.DataFrame({"predicted label": names[preds.preds], "confidence": confidence})
+    frame = pd.DataFrame({"predicted label": _named(labels, preds.preds), "confidence": confidence})
     return Dataset.from_pandas(frame, data_definition=definition)
+
+
+def _named(labels: tuple[str, ...], classes: IntArray) -> npt.NDArray[np.object_]:
+    """Labels of class indices; -1, where logits are not finite, finds the last."""
+    return np.asarray([*labels, NO_PREDICTION], dtype=object)[classes]
 
 
 def drift_limit(current: IntArray, reference: IntArray) -> float:

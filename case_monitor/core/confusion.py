@@ -10,16 +10,20 @@ from case_monitor.core.statistics import wilson_interval
 def confusion_matrix(preds: Predictions, num_classes: int) -> ConfusionMatrix:
     """Counts M[u, v] (rows true, columns predicted) and mean softmax probability P[u, v] per true class.
 
+    Images whose logits are not finite have no prediction, and are left out of both.
+
     Example:
         >>> p = Predictions(sample_ids=("a", "b"), logits=np.float32([[2, 0], [1, 0]]),
         ...                 target=np.array([0, 1]))
         >>> confusion_matrix(p, 2).counts.tolist()
         [[1, 0], [1, 0]]
     """
+    defined = preds.defined
+    target = preds.target[defined]
     counts = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(counts, (preds.target, preds.preds), 1)
+    np.add.at(counts, (target, preds.preds[defined]), 1)
     soft = np.zeros((num_classes, num_classes))
-    np.add.at(soft, preds.target, softmax(preds.logits.astype(np.float64), axis=1))
+    np.add.at(soft, target, softmax(preds.logits[defined].astype(np.float64), axis=1))
     support = counts.sum(axis=1, keepdims=True)
     soft = np.divide(soft, support, out=np.full_like(soft, np.nan), where=support > 0)
     return ConfusionMatrix(counts=counts, soft=soft)

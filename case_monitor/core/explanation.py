@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.special import softmax
-from torch import Tensor, nn
+from torch import Tensor
 
+from case_monitor.core.drift import Explained
 from case_monitor.core.fidelity import confidence_drops, random_maps
 from case_monitor.core.predictions import ImageSource, Progress
 from case_monitor.core.protocol import Protocol
@@ -44,19 +45,12 @@ class Explainer:
     """Explains images with every method of the protocol; memory is bounded by the batch and the gallery."""
 
     def __init__(
-        self,
-        model: nn.Module,
-        layer: str,
-        source: ImageSource,
-        protocol: Protocol,
-        contrast: Mapping[int, Mapping[int, float]],
-        device: str,
-        batch_size: int,
+        self, explained: Explained, source: ImageSource, protocol: Protocol, device: str, batch_size: int
     ) -> None:
-        self._model, self._layer, self._source = model, layer, source
-        self._protocol, self._contrast, self._device, self._batch_size = protocol, contrast, device, batch_size
+        self._model, self._layer, self._contrast = explained.model, explained.layer, explained.contrast
+        self._source, self._protocol, self._device, self._batch_size = source, protocol, device, batch_size
 
-    def run(self, preds: Predictions, progress: Progress) -> tuple[SampleScores, Gallery]:
+    def run(self, preds: Predictions, progress: Progress, stage: str = "explain") -> tuple[SampleScores, Gallery]:
         """Scores of the sampled images that `preds` has right, and a few of them with their maps."""
         indices = sample_indices(preds, self._protocol.sample_size, self._protocol.seed)
         target = preds.target[indices]
@@ -69,7 +63,7 @@ class Explainer:
             part = slice(done, done + len(images))
             targets = torch.from_numpy(np.stack([target[part], top2[part]], axis=1)).to(self._device)
             on_device = images.to(self._device)
-            layer_maps = self._layer_maps(on_device, targets, _shifted(progress, done, len(indices)))
+            layer_maps = self._layer_maps(on_device, targets, _shifted(progress, stage, done, len(indices)))
             layer_size = next(iter(layer_maps.values())).shape[-2:]
             maps = {m: resize_maps(s, images.shape[-2:]) for m, s in layer_maps.items()}
             control = random_maps(names[part], layer_size, images.shape[-2:], self._protocol.seed)
@@ -78,7 +72,7 @@ class Explainer:
                 values[key].append(score)
             gallery.add(done, images, maps)
             done = part.stop
-            progress("explain", done, len(indices))
+            progress(stage, done, len(indices))
         scores = SampleScores(
             sample_ids=names,
             target=target,
@@ -138,9 +132,9 @@ class Explainer:
         return {key: np.empty(0) for key in [*keys, ("random", "agreement")]}
 
 
-def _shifted(progress: Progress, before: int, total: int) -> Callable[[float, int], None]:
+def _shifted(progress: Progress, stage: str, before: int, total: int) -> Callable[[float, int], None]:
     """Reports a batch's images, of which the last counts once its scores are there."""
-    return lambda done, batch: progress("explain", before + min(int(done), batch - 1), total)
+    return lambda done, batch: progress(stage, before + min(int(done), batch - 1), total)
 
 
 class _GalleryBuilder:
@@ -162,11 +156,9 @@ class _GalleryBuilder:
 
     def build(self, source: ImageSource, methods: tuple[str, ...]) -> Gallery:
         if not self._images:
-            images, maps = np.empty((0, 1, 1, 3), dtype=np.uint8), np.empty((0, 2, 1, 1), dtype=np.float32)
-            stacked = dict.fromkeys(methods, maps)
-        else:
-            images = source.to_display(torch.stack(self._images))
-            stacked = {m: torch.stack(self._maps[m]).numpy() for m in methods}
+            return Gallery.empty(methods)
+        images = source.to_display(torch.stack(self._images))
+        stacked = {m: torch.stack(self._maps[m]).numpy() for m in methods}
         return Gallery(sample_ids=self._names, images=images, target=self._target, top2=self._top2, maps=stacked)
 
 

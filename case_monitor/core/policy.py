@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from case_monitor.core.errors import expect
 
+GATE_METHOD = "gate"
+"""What stands for the policy's gate method in a threshold."""
+
 
 class Severity(StrEnum):
     """`block` withholds promotion; `warn` only raises an alert."""
@@ -14,17 +17,32 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One question to the evidence: does the whole interval of a metric lie on the good side of a limit?"""
+
+    metric: str
+    limit: float
+    greater_is_better: bool
+    method: str | None = None
+    per_class: bool = False
+    severity: Severity = Severity.BLOCK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """One rule of the policy, in the vocabulary of `mlflow.models.MetricThreshold`."""
+    """An entry of the policy, in the vocabulary of `mlflow.models.MetricThreshold`; with both limits, two rules."""
 
     __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 - read by pydantic
 
     metric: str
     """Name of a metric summary, for example `accuracy`, `agreement_median` or `confidence_drop_50_vs_random`."""
-    limit: float
-    """The value that the whole confidence interval must clear."""
     greater_is_better: bool
     """True: the interval must lie above `limit`; false: below it."""
+    limit: float | None = None
+    """The value that the whole confidence interval must clear."""
+    allowed_regression: float | None = None
+    """By how much, at most, the metric may be worse than the baseline's on the same images (non-inferiority margin); no
+    rule while no version holds the alias."""
     method: str | None = None
     """Saliency method; `gate` stands for the policy's gate method; omit it for metrics of the model itself."""
     per_class: bool = False
@@ -32,13 +50,52 @@ class Threshold:
     severity: Severity = Severity.BLOCK
     """`block` withholds promotion, `warn` only raises an alert."""
 
+    def __post_init__(self) -> None:
+        limits = (self.limit, self.allowed_regression)
+        expect(any(x is not None for x in limits), "limit", "a number, here or in allowed_regression", None)
+        allowed = self.allowed_regression
+        expect(allowed is None or allowed >= 0, "allowed_regression", "0 or more", allowed)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What is judged: the metric against the limit, its difference from the baseline against the margin."""
+        limits = []
+        if self.limit is not None:
+            limits.append((self.metric, self.limit))
+        if self.allowed_regression is not None:
+            margin = -self.allowed_regression if self.greater_is_better else self.allowed_regression
+            limits.append((vs_baseline(self.metric), margin))
+        return tuple(
+            Rule(
+                metric=metric,
+                limit=limit,
+                greater_is_better=self.greater_is_better,
+                method=self.method,
+                per_class=self.per_class,
+                severity=self.severity,
+            )
+            for metric, limit in limits
+        )
+
+
+def vs_baseline(metric: str) -> str:
+    """Name of the difference of a metric from the baseline's."""
+    return f"{metric}_vs_baseline"
+
 
 DEFAULT_THRESHOLDS = (
     Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False),
     Threshold(metric="agreement_degenerate_rate", method="gate", limit=0.2, greater_is_better=False),
     Threshold(metric="confidence_drop_5_vs_random", method="gate", limit=0.0, greater_is_better=True),
-    Threshold(metric="accuracy_vs_baseline", limit=-0.03, greater_is_better=True),
-    Threshold(metric="recall", per_class=True, limit=0.5, greater_is_better=True, severity=Severity.WARN),
+    Threshold(metric="accuracy", allowed_regression=0.03, greater_is_better=True),
+    Threshold(
+        metric="recall",
+        per_class=True,
+        limit=0.5,
+        allowed_regression=0.1,
+        greater_is_better=True,
+        severity=Severity.WARN,
+    ),
 )
 """Evidence must differ by class, exist, matter to the model, and not cost accuracy."""
 
@@ -57,6 +114,9 @@ class Policy:
     """The same for rules per class, and for the images of the class."""
     confidence_level: float = 0.95
     """Of every confidence interval."""
+    false_block_budget: float = 0.05
+    """Share of the evaluations of an unchanged healthy model that may fail: the level of all blocking rules together
+    (Holm), and the false discovery rate of alerts per class."""
     thresholds: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
     """The rules; every `block` rule must pass."""
 
@@ -65,3 +125,14 @@ class Policy:
         expect(self.min_class_samples >= 1, "min_class_samples", "1 or more", self.min_class_samples)
         level = self.confidence_level
         expect(0 < level < 1, "confidence_level", "a number between 0 and 1", level)
+        budget = self.false_block_budget
+        expect(0 < budget < 1, "false_block_budget", "a number between 0 and 1", budget)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, in the order of the thresholds."""
+        return tuple(rule for threshold in self.thresholds for rule in threshold.rules)
+
+    def method_of(self, rule: Rule) -> str:
+        """The saliency method that a rule is about; "" for metrics of the model itself."""
+        return self.gate_method if rule.method == GATE_METHOD else rule.method or ""

@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from case_monitor.core.policy import Policy, Severity, Threshold
+from case_monitor.core.policy import Policy, Rule, Severity
 from case_monitor.core.protocol import Protocol
 
 FloatArray = npt.NDArray[np.float64]
@@ -61,9 +61,14 @@ class Predictions:
     target: IntArray
 
     @property
+    def defined(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether all logits of an image are finite; the others have no prediction."""
+        return np.asarray(np.isfinite(self.logits).all(axis=1))
+
+    @property
     def preds(self) -> IntArray:
-        """(N,) predicted class indices."""
-        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
+        """(N,) predicted class indices; -1, which is no class, where logits are NaN or infinite."""
+        return np.where(self.defined, self.logits.argmax(axis=1), -1).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,7 +163,9 @@ class SampleScores:
 class MetricSummary:
     """One figure with its uncertainty. `class_idx` None means over all classes.
 
-    `p_value` and `effect_size` belong to the test named in `test`; `p_adjusted` is Holm's over the methods.
+    `p_value` and `effect_size` belong to the test named in `test`; `p_adjusted` is Holm's over the methods, or
+    Benjamini and Hochberg's over the classes. Without a test, `effect_size` is as docs/method.md says for the metric.
+    `undefined_because` says why `n_undefined` images have no score.
     """
 
     metric: str
@@ -167,6 +174,7 @@ class MetricSummary:
     value: float
     n: int
     n_undefined: int = 0
+    undefined_because: str | None = None
     ci_low: float = UNDEFINED
     ci_high: float = UNDEFINED
     sd: float = UNDEFINED
@@ -186,9 +194,22 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdResult:
-    """A threshold applied: what was observed, against which limit, with which outcome and why."""
+    """A rule applied: what was observed, against which limit, with which outcome and why.
 
-    threshold: Threshold
+    Attributes:
+        threshold: the rule.
+        method: the saliency method judged; None for metrics of the model itself.
+        class_idx: of a rule per class.
+        status: the outcome.
+        observed, ci_low, ci_high: the figure with its interval.
+        n: images behind it.
+        n_needed: how many would be enough, where they were too few and some number is likely to be.
+        p_value: of "the quantity is within the limit", two-sided, from the interval.
+        p_adjusted: Holm's over all blocking rules; Benjamini and Hochberg's over the classes of a warning rule.
+        reason: in words.
+    """
+
+    threshold: Rule
     method: str | None
     class_idx: int | None
     status: Status
@@ -196,6 +217,9 @@ class ThresholdResult:
     ci_low: float
     ci_high: float
     n: int
+    n_needed: int | None = None
+    p_value: float = UNDEFINED
+    p_adjusted: float = UNDEFINED
     reason: str
 
 
@@ -311,3 +335,10 @@ class Gallery:
     target: IntArray
     top2: IntArray
     maps: Mapping[str, npt.NDArray[np.float32]]
+
+    @classmethod
+    def empty(cls, methods: tuple[str, ...] = ()) -> "Gallery":
+        """Nothing to look at."""
+        none = np.empty(0, dtype=np.int64)
+        maps = dict.fromkeys(methods, np.empty((0, 2, 1, 1), dtype=np.float32))
+        return cls(sample_ids=(), images=np.empty((0, 1, 1, 3), dtype=np.uint8), target=none, top2=none, maps=maps)

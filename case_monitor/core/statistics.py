@@ -3,14 +3,14 @@
 Every function returns NaN, never a number, where its quantity is undefined.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import sparse, stats
 
-from case_monitor.core.records import UNDEFINED, FloatArray
+from case_monitor.core.records import UNDEFINED, FloatArray, IntArray
 
 Alternative = Literal["two-sided", "less", "greater"]
 _RESAMPLES = 2000
@@ -43,19 +43,75 @@ def bootstrap_interval(
 
     The percentile method, because BCa's jackknife is not defined for a median.
     """
-    if len(values) < 2:
+    return _bootstrap((values,), statistic, confidence_level, seed)
+
+
+def paired_bootstrap_interval(
+    first: FloatArray, second: FloatArray, statistic: Callable[..., FloatArray], confidence_level: float, seed: int
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of statistic(first) - statistic(second); images are drawn with both values."""
+
+    def difference(a: FloatArray, b: FloatArray, axis: int = -1) -> FloatArray:
+        return statistic(a, axis=axis) - statistic(b, axis=axis)
+
+    return _bootstrap((first, second), difference, confidence_level, seed)
+
+
+def _bootstrap(
+    samples: tuple[FloatArray, ...], statistic: Callable[..., FloatArray], confidence_level: float, seed: int
+) -> tuple[float, float]:
+    n = len(samples[0])
+    if n < 2:
         return UNDEFINED, UNDEFINED
     result = stats.bootstrap(
-        (values,),
+        samples,
         statistic,
         n_resamples=_RESAMPLES,
         confidence_level=confidence_level,
         method="percentile",
+        paired=len(samples) > 1,
         vectorized=True,
         rng=np.random.default_rng(seed),
-        batch=max(1, 4_000_000 // len(values)),
+        batch=max(1, 4_000_000 // n),
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def macro_intervals(counts: IntArray, confidence_level: float, seed: int) -> dict[str, tuple[float, float]]:
+    """Percentile bootstrap intervals of balanced accuracy and macro F1: a confusion matrix's images are drawn anew.
+
+    Args:
+        counts: (C, C), rows true, columns predicted.
+        confidence_level, seed: of the intervals.
+    """
+    targets, predicted = np.nonzero(counts)
+    n, num_classes = int(counts.sum()), len(counts)
+    if n < 2:
+        return dict.fromkeys(("balanced_accuracy", "macro_f1"), (UNDEFINED, UNDEFINED))
+    cells = np.arange(len(targets))
+    to_rows, to_columns = (
+        sparse.csr_array((np.ones(len(cells)), (cells, classes)), shape=(len(cells), num_classes))
+        for classes in (targets, predicted)
+    )
+    to_diagonal = sparse.csr_array((1.0 * (targets == predicted), (cells, targets)), shape=(len(cells), num_classes))
+    rng = np.random.default_rng(seed)
+    recalls, f1s = [], []
+    for size in _chunks(_RESAMPLES, max(1, 4_000_000 // len(cells))):
+        drawn = rng.multinomial(n, counts[targets, predicted] / n, size=size).astype(np.float64)
+        hits, support, called = drawn @ to_diagonal, drawn @ to_rows, drawn @ to_columns
+        with np.errstate(invalid="ignore"):  # a class that was not drawn is left out, as one without images is
+            recalls.append(np.nanmean(hits / support, axis=1))
+            f1s.append(np.nanmean(2 * hits / (support + called), axis=1))
+    tails = [(1 - confidence_level) / 2, (1 + confidence_level) / 2]
+    found = {}
+    for metric, means in (("balanced_accuracy", recalls), ("macro_f1", f1s)):
+        low, high = np.quantile(np.concatenate(means), tails)
+        found[metric] = (float(low), float(high))
+    return found
+
+
+def _chunks(total: int, most: int) -> Iterator[int]:
+    yield from (min(most, total - start) for start in range(0, total, most))
 
 
 def wilcoxon_test(values: FloatArray, median: float, alternative: Alternative = "less") -> TestResult:
@@ -97,6 +153,60 @@ def holm(p_values: FloatArray) -> FloatArray:
     adjusted = np.empty(len(p_values))
     adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
     return adjusted
+
+
+def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
+    """Benjamini and Hochberg's adjustment (1995), which bounds the false discovery rate. NaN stays NaN.
+
+    A NaN does not count as one of the family: what cannot be tested cannot be a discovery.
+
+    Example:
+        >>> benjamini_hochberg(np.array([0.01, np.nan, 0.04, 0.03])).round(3).tolist()
+        [0.03, nan, 0.04, 0.04]
+    """
+    adjusted = np.full(len(p_values), UNDEFINED)
+    defined = np.isfinite(p_values)
+    if defined.any():
+        adjusted[defined] = stats.false_discovery_control(p_values[defined])
+    return adjusted
+
+
+def p_value_of_breach(
+    value: float,
+    interval: tuple[float, float],
+    limit: float,
+    confidence_level: float,
+    n: int,
+    *,
+    greater_is_better: bool,
+) -> float:
+    """Two-sided p of "the quantity lies on the good side of `limit`", read off a confidence interval.
+
+    The interval's half towards the limit serves as so many standard errors (Altman and Bland 2011, BMJ 343:d2304), so
+    that p < 1 - confidence_level exactly where the whole interval lies beyond the limit, whatever the statistic. An
+    interval without width, from values that are all equal, gives no less than a sign test of n values would: 2^(1-n).
+
+    Example:
+        >>> round(p_value_of_breach(0.6, (0.5, 0.7), 0.5, 0.95, 100, greater_is_better=False), 3)
+        0.05
+    """
+    low, high = interval
+    if not np.isfinite([value, low, high]).all():
+        return UNDEFINED
+    beyond = limit - value if greater_is_better else value - limit
+    reach = value - low if value > limit else high - value
+    if beyond <= 0:
+        return 1.0
+    floor = 0.5 ** (n - 1)
+    if reach <= 0:
+        return float(floor)
+    z = stats.norm.ppf((1 + confidence_level) / 2) * beyond / reach
+    return float(max(2 * stats.norm.sf(z), floor))
+
+
+def rate_difference_effect(rate: float, reference: float) -> float:
+    """Cohen's h: the difference of two rates after an arcsine transformation, which makes their variance equal."""
+    return float(2 * np.arcsin(np.sqrt(rate)) - 2 * np.arcsin(np.sqrt(reference)))
 
 
 def mcnemar_test(only_first: int, only_second: int) -> TestResult:

@@ -7,51 +7,94 @@ import numpy as np
 
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
-from case_monitor.core.records import ClassMetrics, ConfusionMatrix, FloatArray, MetricSummary, SampleScores
+from case_monitor.core.records import (
+    UNDEFINED,
+    ClassMetrics,
+    ConfusionMatrix,
+    FloatArray,
+    MetricSummary,
+    SampleScores,
+)
 from case_monitor.core.statistics import (
     Alternative,
-    bootstrap_interval,
     holm,
+    macro_intervals,
     paired_t_test,
+    rate_difference_effect,
     wilcoxon_test,
-    wilson_interval,
 )
+from case_monitor.core.summary_row import NO_IMAGE, NOT_FINITE, rate_row, summary_row
 
 INSENSITIVE = 0.5  # the paper's threshold on agreement
-_MIN_FOR_INTERVAL = 5  # a bootstrap of fewer images says nothing about the rest
 
 
 def model_summaries(
-    confmat: ConfusionMatrix, classes: tuple[ClassMetrics, ...], policy: Policy
+    confmat: ConfusionMatrix, classes: tuple[ClassMetrics, ...], n_undefined: int, policy: Policy, seed: int
 ) -> tuple[MetricSummary, ...]:
-    """Accuracy, balanced accuracy, macro F1, and the recall of every class."""
+    """Accuracy, balanced accuracy, macro F1, the recall of every class, and the share of finite logits.
+
+    Args:
+        confmat: of the images with finite logits.
+        classes: metrics of every class.
+        n_undefined: images whose logits are not finite.
+        policy: gives the confidence level.
+        seed: of the bootstrap.
+    """
     hits, n = int(np.diag(confmat.counts).sum()), int(confmat.counts.sum())
-    low, high = wilson_interval(hits, n, policy.confidence_level)
-    recalls = np.array([c.recall for c in classes])
-    f1s = np.array([c.f1 for c in classes])
+    level, chance = policy.confidence_level, 1 / len(classes)
+    accuracy = rate_row(
+        "accuracy",
+        "",
+        hits,
+        n,
+        confidence_level=level,
+        reference=chance,
+        n_undefined=n_undefined,
+        because=NOT_FINITE,
+    )
     return (
-        MetricSummary(metric="accuracy", method="", value=hits / n, n=n, ci_low=low, ci_high=high),
-        _mean_over_classes("balanced_accuracy", recalls),
-        _mean_over_classes("macro_f1", f1s),
-        *(
-            MetricSummary(
-                metric="recall",
-                method="",
-                class_idx=c.class_idx,
-                value=c.recall,
-                n=c.support,
-                ci_low=c.recall_ci_low,
-                ci_high=c.recall_ci_high,
-            )
-            for c in classes
-        ),
+        rate_row("finite_logits", "", n, n + n_undefined, confidence_level=level, reference=0.0),
+        accuracy,
+        *_means_over_classes(confmat, classes, level, seed),
+        *(_recall(c, chance) for c in classes),
     )
 
 
-def _mean_over_classes(metric: str, values: FloatArray) -> MetricSummary:
-    defined = values[np.isfinite(values)]
-    value = float(defined.mean()) if len(defined) else float("nan")
-    return MetricSummary(metric=metric, method="", value=value, n=len(defined), n_undefined=len(values) - len(defined))
+def _recall(c: ClassMetrics, chance: float) -> MetricSummary:
+    return MetricSummary(
+        metric="recall",
+        method="",
+        class_idx=c.class_idx,
+        value=c.recall,
+        n=c.support,
+        undefined_because=None if c.support else NO_IMAGE,
+        ci_low=c.recall_ci_low,
+        ci_high=c.recall_ci_high,
+        effect_size=rate_difference_effect(c.recall, chance),
+    )
+
+
+def _means_over_classes(
+    confmat: ConfusionMatrix, classes: tuple[ClassMetrics, ...], level: float, seed: int
+) -> Iterator[MetricSummary]:
+    recalls, f1s = np.array([c.recall for c in classes]), np.array([c.f1 for c in classes])
+    intervals = macro_intervals(confmat.counts, level, seed)
+    for metric, values in (("balanced_accuracy", recalls), ("macro_f1", f1s)):
+        defined = values[np.isfinite(values)]
+        mean = float(defined.mean()) if len(defined) else UNDEFINED
+        low, high = intervals[metric]
+        missing = len(values) - len(defined)
+        yield MetricSummary(
+            metric=metric,
+            method="",
+            value=mean,
+            n=len(defined),
+            n_undefined=missing,
+            undefined_because=NO_IMAGE if missing else None,
+            ci_low=low,
+            ci_high=high,
+            effect_size=rate_difference_effect(mean, 1 / len(classes)),
+        )
 
 
 def explanation_summaries(scores: SampleScores, protocol: Protocol, policy: Policy) -> tuple[MetricSummary, ...]:
@@ -63,8 +106,11 @@ def explanation_summaries(scores: SampleScores, protocol: Protocol, policy: Poli
     return tuple(rows)
 
 
-MODEL_METRICS = {"accuracy", "accuracy_vs_baseline", "recall"}
+MODEL_METRICS = {"accuracy", "balanced_accuracy", "macro_f1", "recall", "contrast_jaccard"}
 """Metrics of the model itself that have an interval, so that a threshold can judge them."""
+
+BASELINE_ONLY = {"contrast_jaccard", "baseline_agreement"}
+"""Metrics that say how far the candidate is from the baseline: there are none without one."""
 
 
 def metrics_of_methods(protocol: Protocol) -> set[str]:
@@ -74,6 +120,7 @@ def metrics_of_methods(protocol: Protocol) -> set[str]:
         "agreement_mean",
         "agreement_median",
         "agreement_degenerate_rate",
+        "baseline_agreement",
         *fidelity,
         *metrics_against_case(protocol),
     }
@@ -89,6 +136,12 @@ def metrics_against_case(protocol: Protocol) -> set[str]:
 def metrics_per_class(protocol: Protocol) -> set[str]:
     """Those that exist for every class."""
     return {"recall", "agreement_median", *(f"confidence_drop_{s}" for s in protocol.suffixes)}
+
+
+def metrics_with_regression(protocol: Protocol) -> set[str]:
+    """Those whose paired difference from the baseline has an interval."""
+    drops = (f"confidence_drop_{s}" for s in protocol.suffixes)
+    return {"accuracy", "recall", "agreement_mean", "agreement_median", *drops}
 
 
 _FIDELITY_METRICS = (
@@ -107,16 +160,17 @@ class _Summariser:
         medians = []
         for method in methods:
             values = self._scores.values[method, "agreement"]
-            yield self._row("agreement_mean", method, values, np.mean)
+            yield self._row("agreement_mean", method, values, np.mean, reference=INSENSITIVE)
             yield self._degenerate_rate(method, values)
-            median = self._row("agreement_median", method, values, np.median)
+            median = self._row("agreement_median", method, values, np.median, reference=INSENSITIVE)
             test = wilcoxon_test(values[np.isfinite(values)], INSENSITIVE)
             medians.append(replace(median, p_value=test.p_value, effect_size=test.effect_size, test="wilcoxon"))
             yield from self._per_class("agreement_median", method, values, np.median)
         yield from _with_holm(medians)
 
     def chance(self) -> Iterator[MetricSummary]:
-        yield self._row("agreement_mean", "random", self._scores.values["random", "agreement"], np.mean)
+        values = self._scores.values["random", "agreement"]
+        yield self._row("agreement_mean", "random", values, np.mean, reference=INSENSITIVE)
 
     def fidelity(self, methods: tuple[str, ...], suffix: str) -> Iterator[MetricSummary]:
         drop = f"confidence_drop_{suffix}"
@@ -149,8 +203,10 @@ class _Summariser:
     def _per_class(
         self, metric: str, method: str, values: FloatArray, statistic: Callable[..., FloatArray]
     ) -> Iterator[MetricSummary]:
-        for u in np.unique(self._scores.target):
-            yield self._row(metric, method, values[self._scores.target == u], statistic, class_idx=int(u))
+        reference = INSENSITIVE if metric.startswith("agreement") else 0.0
+        for u in np.unique(self._scores.target).tolist():
+            of_class = values[self._scores.target == u]
+            yield self._row(metric, method, of_class, statistic, reference=reference, class_idx=u)
 
     def _row(
         self,
@@ -158,32 +214,25 @@ class _Summariser:
         method: str,
         values: FloatArray,
         statistic: Callable[..., FloatArray],
+        *,
+        reference: float = 0.0,
         class_idx: int | None = None,
     ) -> MetricSummary:
-        defined = values[np.isfinite(values)]
-        n = len(defined)
-        low = high = float("nan")
-        if n >= _MIN_FOR_INTERVAL:
-            low, high = bootstrap_interval(defined, statistic, self._level, self._seed)
-        return MetricSummary(
-            metric=metric,
-            method=method,
+        return summary_row(
+            metric,
+            method,
+            values,
+            statistic,
+            confidence_level=self._level,
+            seed=self._seed,
+            reference=reference,
             class_idx=class_idx,
-            value=float(statistic(defined)) if n else float("nan"),
-            n=n,
-            n_undefined=len(values) - n,
-            ci_low=low,
-            ci_high=high,
-            sd=float(defined.std(ddof=1)) if n > 1 else float("nan"),
         )
 
     def _degenerate_rate(self, method: str, values: FloatArray) -> MetricSummary:
         undefined, n = int(np.isnan(values).sum()), len(values)
-        low, high = wilson_interval(undefined, n, self._level)
-        rate = undefined / n if n else float("nan")
-        return MetricSummary(
-            metric="agreement_degenerate_rate", method=method, value=rate, n=n, ci_low=low, ci_high=high
-        )
+        metric = "agreement_degenerate_rate"
+        return rate_row(metric, method, undefined, n, confidence_level=self._level, reference=0.0)
 
 
 def _with_holm(rows: list[MetricSummary]) -> Iterator[MetricSummary]:

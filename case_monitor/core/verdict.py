@@ -2,22 +2,36 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from case_monitor.core.errors import ConfigError
-from case_monitor.core.policy import Policy, Severity, Threshold
+from case_monitor.core.policy import GATE_METHOD, Policy, Rule, Severity, Threshold, vs_baseline
 from case_monitor.core.protocol import Protocol
-from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Status, ThresholdResult, Verdict
+from case_monitor.core.records import (
+    UNDEFINED,
+    Alert,
+    MetricSummary,
+    ModelVersion,
+    Status,
+    ThresholdResult,
+    Verdict,
+)
 from case_monitor.core.saliency import METHODS
+from case_monitor.core.statistics import benjamini_hochberg, holm, p_value_of_breach
 from case_monitor.core.summary import (
+    BASELINE_ONLY,
     INSENSITIVE,
     MODEL_METRICS,
     metrics_against_case,
     metrics_of_methods,
     metrics_per_class,
+    metrics_with_regression,
 )
 from case_monitor.core.wording import alert_text, method_title
 
-GATE_METHOD = "gate"
+_ROUNDING = 1e-9  # an interval that ends at its limit has p = 1 - confidence_level, up to this
 
 
 def check_policy(policy: Policy, protocol: Protocol) -> None:
@@ -39,6 +53,9 @@ def _check_threshold(field: str, threshold: Threshold, policy: Policy, protocol:
     per_class = metrics_per_class(protocol)
     known = per_class if threshold.per_class else {*MODEL_METRICS, *metrics_of_methods(protocol)} - {"recall"}
     _expect(f"{field}.metric", [threshold.metric], known)
+    if threshold.allowed_regression is not None:
+        comparable = metrics_with_regression(protocol) & ({"recall"} if threshold.per_class else known)
+        _expect(f"{field}.metric, with allowed_regression", [threshold.metric], comparable)
     if threshold.metric in MODEL_METRICS:
         if threshold.method is not None:
             msg = f"{field}.method: none was expected with {threshold.metric}, {threshold.method!r} came"
@@ -63,21 +80,21 @@ def judge(
     summaries: Sequence[MetricSummary],
     policy: Policy,
     *,
-    has_baseline: bool,
+    baseline: ModelVersion | None,
     class_names: Sequence[str],
 ) -> tuple[Verdict, tuple[Alert, ...]]:
-    """Apply every threshold. A rule passes only when the whole confidence interval clears its limit.
+    """Apply every rule. One passes only when the whole confidence interval clears its limit.
 
-    The verdict is `fail` when a blocking rule is broken by its whole interval, `insufficient` when a blocking rule can
-    be decided neither way (too few images, NaN, an interval across the limit), and `pass` only when every blocking
-    rule passes. Rules against a baseline are left out when there is none.
+    A version passes only if all blocking rules pass, so that the chance of passing one that should not is that of a
+    single interval, whatever the number of rules. A rule fails when its whole interval is beyond the limit and the
+    breach survives Holm's adjustment for all blocking rules. In between, as with NaN or too few images, it is
+    `insufficient`. The verdict is the worst of the blocking rules. Rules against a baseline are left out when there
+    is none.
     """
-    results = [
-        result
-        for threshold in policy.thresholds
-        if has_baseline or not threshold.metric.endswith("_vs_baseline")
-        for result in _apply(threshold, summaries, policy, len(class_names))
-    ]
+    rules = [rule for rule in policy.rules if baseline or not _needs_baseline(rule)]
+    results = [r for rule in rules for r in _measure(rule, summaries, policy, len(class_names))]
+    results = [_decide(r, policy) for r in _with_adjusted_p(results)]
+    results += _broken_logits(summaries)
     blocking = {r.status for r in results if r.threshold.severity is Severity.BLOCK}
     if Status.FAIL in blocking:
         status = Status.FAIL
@@ -85,60 +102,123 @@ def judge(
         status = Status.INSUFFICIENT
     else:
         status = Status.PASS
-    alerts = tuple(_alert(r, summaries, class_names) for r in results if _is_alarming(r))
+    alerts = tuple(_alert(r, summaries, class_names, baseline) for r in results if _is_alarming(r))
     sentence = _sentence(model, status, policy, results, alerts)
     return Verdict(status=status, sentence=sentence, results=tuple(results)), alerts
 
 
-def _apply(
-    threshold: Threshold, summaries: Sequence[MetricSummary], policy: Policy, num_classes: int
+def _needs_baseline(rule: Rule) -> bool:
+    return rule.metric in BASELINE_ONLY or rule.metric.endswith(vs_baseline(""))
+
+
+def _measure(
+    rule: Rule, summaries: Sequence[MetricSummary], policy: Policy, num_classes: int
 ) -> Iterator[ThresholdResult]:
-    method = policy.gate_method if threshold.method == GATE_METHOD else threshold.method or ""
-    found = {s.class_idx: s for s in summaries if (s.metric, s.method) == (threshold.metric, method)}
-    for class_idx in range(num_classes) if threshold.per_class else [None]:
+    """The figures that a rule is about, not yet decided."""
+    method = policy.method_of(rule)
+    found = {s.class_idx: s for s in summaries if (s.metric, s.method) == (rule.metric, method)}
+    for class_idx in range(num_classes) if rule.per_class else [None]:
         # A class without a correctly classified image has no figure; that must not let the rule pass.
-        missing = MetricSummary(metric=threshold.metric, method=method, class_idx=class_idx, value=float("nan"), n=0)
+        missing = MetricSummary(metric=rule.metric, method=method, class_idx=class_idx, value=UNDEFINED, n=0)
         row = found.get(class_idx, missing)
-        status, reason = _decide(row, threshold, policy)
+        least = policy.min_class_samples if rule.per_class else policy.min_samples
+        problem, n_needed = _problem(row, least)
+        p_value = UNDEFINED
+        if not problem:
+            interval = row.ci_low, row.ci_high
+            level, greater = policy.confidence_level, rule.greater_is_better
+            p_value = p_value_of_breach(row.value, interval, rule.limit, level, row.n, greater_is_better=greater)
         yield ThresholdResult(
-            threshold=threshold,
+            threshold=rule,
             method=method or None,
             class_idx=row.class_idx,
-            status=status,
+            status=Status.INSUFFICIENT,
             observed=row.value,
             ci_low=row.ci_low,
             ci_high=row.ci_high,
             n=row.n,
-            reason=reason,
+            n_needed=n_needed,
+            p_value=p_value,
+            reason=problem,
         )
 
 
-def _decide(row: MetricSummary, threshold: Threshold, policy: Policy) -> tuple[Status, str]:
-    min_samples = policy.min_class_samples if threshold.per_class else policy.min_samples
-    if row.n < min_samples:
-        return Status.INSUFFICIENT, f"{row.n} images with a defined score, at least {min_samples} are needed"
+def _problem(row: MetricSummary, least: int) -> tuple[str, int | None]:
+    """Why a figure cannot be judged at all, with the number of images that is needed; "" if it can."""
+    undefined = f"{row.n_undefined} undefined: {row.undefined_because}" if row.n_undefined else ""
+    # Jaccard indices are of classes, of which there are no more to be had.
+    if row.n < least and row.metric != "contrast_jaccard":
+        more = f" ({undefined})" if undefined else ""
+        return f"{row.n} images with a defined score{more}, at least {least} are needed", least
     if not all(map(math.isfinite, (row.value, row.ci_low, row.ci_high))):
-        return Status.INSUFFICIENT, f"undefined (n = {row.n}, {row.n_undefined} undefined)"
-    observed = f"{row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]"
-    limit = threshold.limit
-    good, bad = (row.ci_low > limit, row.ci_high <= limit)
-    if not threshold.greater_is_better:
-        good, bad = (row.ci_high < limit, row.ci_low >= limit)
+        return f"undefined (n = {row.n}{', ' if undefined else ''}{undefined})", None
+    return "", None
+
+
+def _with_adjusted_p(results: Sequence[ThresholdResult]) -> list[ThresholdResult]:
+    """Holm over all blocking rules, which together withhold a version; a warning rule's classes by themselves."""
+    families: dict[Rule | None, list[int]] = {}
+    for i, r in enumerate(results):
+        families.setdefault(None if r.threshold.severity is Severity.BLOCK else r.threshold, []).append(i)
+    adjusted = np.full(len(results), UNDEFINED)
+    for rule, members in families.items():
+        p_values = np.array([results[i].p_value for i in members])
+        adjusted[members] = holm(p_values) if rule is None else benjamini_hochberg(p_values)
+    return [replace(r, p_adjusted=float(p)) for r, p in zip(results, adjusted, strict=True)]
+
+
+def _decide(result: ThresholdResult, policy: Policy) -> ThresholdResult:
+    if result.reason:
+        return result
+    rule, limit = result.threshold, result.threshold.limit
+    observed = f"{result.observed:.3f} [{result.ci_low:.3f}, {result.ci_high:.3f}]"
+    good, bad = result.ci_low > limit, result.ci_high <= limit
+    if not rule.greater_is_better:
+        good, bad = result.ci_high < limit, result.ci_low >= limit
     if good:
-        return Status.PASS, f"{observed} clears the limit {limit:g}"
-    if bad:
-        return Status.FAIL, f"{observed} is beyond the limit {limit:g}"
-    return Status.INSUFFICIENT, f"{observed} lies across the limit {limit:g}; {_enough(row, limit)}"
+        return replace(result, status=Status.PASS, reason=f"{observed} clears the limit {limit:g}")
+    p = f"adjusted p = {result.p_adjusted:.2g}"
+    if bad and result.p_adjusted <= policy.false_block_budget + _ROUNDING:
+        return replace(result, status=Status.FAIL, reason=f"{observed} is beyond the limit {limit:g} ({p})")
+    where = (
+        f"is beyond the limit {limit:g}, but not surely with so many rules ({p})"
+        if bad
+        else (f"lies across the limit {limit:g}")
+    )
+    n_needed = _enough(result)
+    enough = f"about {n_needed} images would decide" if n_needed else "no number of images is likely to decide"
+    return replace(result, n_needed=n_needed, reason=f"{observed} {where}; {enough}")
 
 
-def _enough(row: MetricSummary, limit: float) -> str:
+def _enough(result: ThresholdResult) -> int | None:
     """How many images would decide: an interval shrinks with the square root of n."""
-    distance = abs(row.value - limit)
-    if distance < 1e-6 or row.n == 0:
-        return "no number of images is likely to decide"
-    reach = max(row.value - row.ci_low, row.ci_high - row.value)
-    needed = math.ceil(row.n * (reach / distance) ** 2 * 1.1)
-    return f"about {needed} images would decide"
+    distance = abs(result.observed - result.threshold.limit)
+    if distance < 1e-6:
+        return None
+    reach = max(result.observed - result.ci_low, result.ci_high - result.observed)
+    return math.ceil(result.n * max(1.0, (reach / distance) ** 2) * 1.1)
+
+
+def _broken_logits(summaries: Sequence[MetricSummary]) -> list[ThresholdResult]:
+    """The one rule that no policy can leave out: a model whose logits are NaN or infinite never passes."""
+    row = next((s for s in summaries if s.metric == "finite_logits"), None)
+    if row is None or row.value >= 1:
+        return []
+    rule = Rule(metric=row.metric, limit=1.0, greater_is_better=True)
+    broken = round(row.n * (1 - row.value)) if math.isfinite(row.value) else 0
+    reason = f"the logits of {broken} of {row.n} images are NaN or infinite"
+    result = ThresholdResult(
+        threshold=rule,
+        method=None,
+        class_idx=None,
+        status=Status.INSUFFICIENT,
+        observed=row.value,
+        ci_low=row.ci_low,
+        ci_high=row.ci_high,
+        n=row.n,
+        reason=reason,
+    )
+    return [result]
 
 
 def _is_alarming(result: ThresholdResult) -> bool:
@@ -147,9 +227,17 @@ def _is_alarming(result: ThresholdResult) -> bool:
     return result.status is Status.FAIL
 
 
-def _alert(result: ThresholdResult, summaries: Sequence[MetricSummary], class_names: Sequence[str]) -> Alert:
+def _alert(
+    result: ThresholdResult,
+    summaries: Sequence[MetricSummary],
+    class_names: Sequence[str],
+    baseline: ModelVersion | None,
+) -> Alert:
     class_name = None if result.class_idx is None else class_names[result.class_idx]
-    message, advice = alert_text(result, class_name, _sensitive_methods(summaries))
+    message, advice = alert_text(result, class_name, _sensitive_methods(summaries), baseline)
+    change = _change(result, summaries)
+    if baseline and change is not None:
+        message += f" Against {baseline}, in production, it changed by {change:+.3f} on the same images."
     return Alert(
         rule=result.threshold.metric,
         method=result.method,
@@ -161,6 +249,13 @@ def _alert(result: ThresholdResult, summaries: Sequence[MetricSummary], class_na
         message=message,
         advice=advice,
     )
+
+
+def _change(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> float | None:
+    """By how much the figure differs from the baseline's, where that was measured."""
+    key = vs_baseline(result.threshold.metric), result.method or "", result.class_idx
+    values = (s.value for s in summaries if (s.metric, s.method, s.class_idx) == key)
+    return next((value for value in values if math.isfinite(value)), None)
 
 
 def _sensitive_methods(summaries: Sequence[MetricSummary]) -> list[str]:

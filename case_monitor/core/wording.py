@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from case_monitor.core.records import Status, ThresholdResult
+from case_monitor.core.policy import vs_baseline
+from case_monitor.core.records import ModelVersion, Status, ThresholdResult
 
 METHOD_TITLES = {
     "case": "CASE",
@@ -23,19 +24,27 @@ def method_title(method: str) -> str:
     return METHOD_TITLES.get(method, method)
 
 
-def alert_text(result: ThresholdResult, class_name: str | None, sensitive: Sequence[str]) -> tuple[str, str]:
+def alert_text(
+    result: ThresholdResult, class_name: str | None, sensitive: Sequence[str], baseline: ModelVersion | None
+) -> tuple[str, str]:
     """(message, advice) for a rule that did not pass.
 
     Args:
         result: the rule and what was observed.
         class_name: of a per-class rule.
         sensitive: methods whose maps do tell classes apart on the same model.
+        baseline: the version in production, if there is one.
     """
     subject = method_title(result.method) if result.method else "The model"
     of_class = f" for class {class_name!r}" if class_name is not None else ""
+    if result.threshold.metric == "finite_logits":
+        return (
+            f"The model is broken: {result.reason}, so that nothing else about it can be trusted.",
+            "Look at predictions.parquet for the images, and at the model for divisions and overflows.",
+        )
     if result.status is Status.INSUFFICIENT:
         what = f"{subject}: {_readable(result.threshold.metric)}{of_class} cannot be judged: {result.reason}."
-        return what, "Raise protocol.sample_size, or use a larger validation split, and check again."
+        return what, _more(result)
     metric = result.threshold.metric
     if metric == "agreement_median":
         return _insensitive(result, subject, [m for m in sensitive if m != result.method])
@@ -51,16 +60,28 @@ def alert_text(result: ThresholdResult, class_name: str | None, sensitive: Seque
             f"by {result.observed:+.3f} more than random pixels do.",
             "Look at fidelity.png; do not show these maps as evidence for the decision.",
         )
-    if metric == "accuracy_vs_baseline":
+    if metric.endswith(vs_baseline("")):
+        of = metric.removesuffix(vs_baseline(""))
+        what = f"{_readable(of).capitalize()}" if result.method is None else f"{subject}: {_readable(of)}"
         return (
-            f"Accuracy is {result.observed:+.1%} against the version in production (interval "
-            f"{result.ci_low:+.1%} to {result.ci_high:+.1%}; allowed {result.threshold.limit:+.1%}).",
-            "Look at confusion_matrix.png and class_metrics.csv for the classes that got worse.",
+            f"{what}{of_class} is {result.observed:+.3f} against {baseline}, in production, on the same images "
+            f"(interval {result.ci_low:+.3f} to {result.ci_high:+.3f}; at most {abs(result.threshold.limit):.3f} "
+            f"{'less' if result.threshold.greater_is_better else 'more'} is allowed).",
+            "Look at confusion_matrix.png and class_metrics.csv for the classes that got worse."
+            if result.method is None
+            else "Compare gallery.png with that of the version in production.",
         )
     return (
         f"{subject}: {_readable(metric)}{of_class}: {result.reason}.",
         "Look at the per-class table and the confusion matrix.",
     )
+
+
+def _more(result: ThresholdResult) -> str:
+    if result.n_needed is None:
+        return "Look at the figure itself: more images are not likely to decide."
+    needed = f"{result.n_needed} images" + (" of the class" if result.class_idx is not None else "")
+    return f"Check again with about {needed}: raise protocol.sample_size, or use a larger validation split."
 
 
 def _insensitive(result: ThresholdResult, subject: str, others: Sequence[str]) -> tuple[str, str]:

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import metrics
 from statsmodels.stats.proportion import proportion_confint
@@ -30,6 +33,20 @@ def test_counts_equal_scikit_learn(unbalanced: Predictions) -> None:
     ours = confusion_matrix(unbalanced, 7).counts
     assert_array_equal(ours, metrics.confusion_matrix(unbalanced.target, unbalanced.preds, labels=range(7)))
     assert not (ours == ours.T).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    logits=arrays(np.float32, (12, 4), elements=st.floats(-3, 3, width=32) | st.sampled_from([np.nan, np.inf])),
+    target=arrays(np.int64, 12, elements=st.integers(0, 3)),
+)
+def test_counts_sum_to_the_images_that_have_a_prediction(logits: np.ndarray, target: np.ndarray) -> None:
+    confmat, defined = confusion_matrix(predictions(logits, target), 4), np.isfinite(logits).all(1)
+    assert confmat.counts.sum() == defined.sum()
+    assert_array_equal(confmat.counts.sum(1), np.bincount(target[defined], minlength=4))
+    seen = np.unique(target[defined])
+    assert_allclose(confmat.soft[seen].sum(1), 1)
+    assert np.isnan(np.delete(confmat.soft, seen, axis=0)).all()
 
 
 def test_precision_recall_and_f1_equal_scikit_learn(unbalanced: Predictions) -> None:

@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from case_monitor.core.errors import ConfigError, DataError, ModelError
-from case_monitor.core.evaluation import Candidate, Findings, evaluate, evaluation_key
+from case_monitor.core.evaluation import Baseline, Candidate, Findings, evaluate, evaluation_key
 from case_monitor.core.policy import Policy, Threshold
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import Evaluation, ModelVersion, Status
@@ -57,9 +57,10 @@ def source() -> TensorSource:
 
 def run(model: torch.nn.Module, source: TensorSource, num_classes: int = 4, **changes: Any) -> Findings:
     baseline = changes.pop("baseline", None)
+    known = changes.pop("known", None)
     return evaluate(
         Candidate(version=version(2), model=model),
-        None if baseline is None else Candidate(version=version(1), model=baseline),
+        None if baseline is None else Baseline(version=version(1), model=baseline, scores=known),
         a_split(num_classes, len(source.sample_ids)),
         source,
         policy=changes.pop("policy", POLICY),
@@ -175,6 +176,64 @@ def test_an_identical_baseline_differs_by_nothing(model: PlainCNN, source: Tenso
     assert row.ci_low < 0 < row.ci_high
     assert_array_equal(findings.baseline_preds.logits, findings.evaluation.preds.logits)
     assert findings.evaluation.baseline == version(1)
+
+
+def test_an_identical_baseline_explains_the_same_way(model: PlainCNN, source: TensorSource) -> None:
+    evaluation = run(model, source, baseline=model).evaluation
+    for method in PROTOCOL.methods:
+        drift = evaluation.summary("baseline_agreement", method)
+        assert (drift.value, drift.ci_low, drift.ci_high) == (1, 1, 1)
+        assert drift.n + drift.n_undefined == len(evaluation.scores.sample_ids)
+        for metric in ("agreement_median", "agreement_mean", "confidence_drop_50", "confidence_drop_5"):
+            row = evaluation.summary(f"{metric}_vs_baseline", method)
+            assert row.value == 0
+            # Grad-CAM has no positive pixel on most of these images, and no interval on so few.
+            assert (row.ci_low, row.ci_high) == (0, 0) or row.n < 5
+            assert np.isnan(row.p_value)
+    assert evaluation.summary("contrast_jaccard").value == 1
+
+
+def test_another_training_explains_differently(model: PlainCNN, source: TensorSource) -> None:
+    evaluation = run(model, source, baseline=trained(4, seed=1)).evaluation
+    drift = evaluation.summary("baseline_agreement", "case")
+    assert 0 < drift.value < 1
+    assert drift.ci_low < drift.value < drift.ci_high
+
+
+def test_stored_scores_of_the_baseline_give_what_measuring_it_gives(model: PlainCNN, source: TensorSource) -> None:
+    other = trained(4, seed=1)
+    stored = run(other, source).evaluation.scores
+    measured, known = (run(model, source, baseline=other, known=scores).evaluation for scores in (None, stored))
+    assert_same_figures(measured, known, atol=0)
+
+
+def test_a_model_that_gives_nan_for_some_images_is_insufficient(model: PlainCNN, source: TensorSource) -> None:
+    class Broken(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits = self.model(images)
+            marked = (images == source.images[5]).flatten(1).all(1)
+            return torch.where(marked[:, None], torch.full_like(logits, float("nan")), logits)
+
+    evaluation = run(Broken(), source, target_layer="model.features").evaluation
+    assert evaluation.verdict.status is Status.INSUFFICIENT
+    assert "the logits of 1 of 64 images are NaN or infinite" in evaluation.verdict.sentence
+    accuracy = evaluation.summary("accuracy")
+    assert (accuracy.n, accuracy.n_undefined, accuracy.undefined_because) == (63, 1, "NaN or infinite logits")
+    assert evaluation.confmat.counts.sum() == 63
+    against = run(model, source, baseline=Broken(), target_layer="auto").evaluation.summary("accuracy_vs_baseline")
+    assert np.isnan(against.value)
+
+
+def test_a_model_that_gives_only_nan_is_insufficient_too(model: PlainCNN, source: TensorSource) -> None:
+    broken = trained(4, steps=0)
+    torch.nn.init.constant_(broken.head.bias, float("nan"))
+    evaluation = run(broken, source, target_layer="features").evaluation
+    assert evaluation.verdict.status is Status.INSUFFICIENT
+    assert evaluation.scores.sample_ids == ()
 
 
 def test_the_model_is_left_as_it_was_found(source: TensorSource) -> None:

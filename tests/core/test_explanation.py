@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.testing import assert_allclose
 
+from case_monitor.core.drift import Explained
 from case_monitor.core.explanation import GALLERY_SIZE, Explainer, sample_indices, second_best
 from case_monitor.core.predictions import no_progress, predict
 from case_monitor.core.protocol import Protocol
@@ -35,7 +36,8 @@ def explained(batch_size: int = 5) -> tuple:
     source, model = blobs(30, (0, 1, 2, 3)), BlobNet(4)
     preds = predict(model, source, num_classes=4, batch_size=8)
     protocol = Protocol(methods=("case", "gradcam"), target_layer="relu", sample_size=20)
-    explainer = Explainer(model, "relu", source, protocol, {0: {1: 1.0}, 1: {}, 2: {3: 1.0}}, "cpu", batch_size)
+    explained = Explained(model=model, layer="relu", contrast={0: {1: 1.0}, 1: {}, 2: {3: 1.0}})
+    explainer = Explainer(explained, source, protocol, "cpu", batch_size)
     return model, source, preds, *explainer.run(preds, no_progress)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,16 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
+from sklearn.metrics import balanced_accuracy_score, f1_score
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import proportion_confint, proportion_effectsize
 
 from case_monitor.core.statistics import (
+    benjamini_hochberg,
     bootstrap_interval,
     holm,
+    macro_intervals,
     mcnemar_test,
     newcombe_paired_interval,
+    p_value_of_breach,
+    paired_bootstrap_interval,
     paired_t_test,
+    rate_difference_effect,
     wilcoxon_test,
     wilson_interval,
 )
@@ -207,3 +214,91 @@ def test_the_bootstrap_interval_of_too_little_is_undefined_and_of_a_constant_is_
         *bootstrap_interval(np.array([]), np.mean, 0.95, 0), *bootstrap_interval(np.ones(1), np.mean, 0.95, 0)
     )
     assert bootstrap_interval(np.full(9, 0.25), np.median, 0.95, 0) == (0.25, 0.25)
+
+
+@pytest.mark.parametrize("p_values", [[0.01, 0.04, 0.03], [0.2, np.nan, 0.001, 0.04], [np.nan, np.nan], [0.5], []])
+def test_benjamini_hochberg_agrees_with_statsmodels(p_values: list[float]) -> None:
+    p = np.array(p_values, dtype=np.float64)
+    adjusted, defined = benjamini_hochberg(p), np.isfinite(p)
+    assert np.isnan(adjusted[~defined]).all()
+    if defined.any():
+        assert_allclose(adjusted[defined], multipletests(p[defined], method="fdr_bh")[1])
+
+
+@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
+@given(p_values=st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_adjusted_p_are_monotone_and_never_smaller(adjust: Callable, p_values: list[float]) -> None:
+    p = np.array(p_values)
+    adjusted = adjust(p)
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(adjusted[order]) >= -1e-12).all()
+    assert ((adjusted >= p - 1e-12) & (adjusted <= 1)).all()
+
+
+@pytest.mark.parametrize(("rate", "reference"), [(0.9, 0.1), (0.5, 0.5), (1.0, 0.25), (0.0, 0.3)])
+def test_cohens_h_agrees_with_statsmodels(rate: float, reference: float) -> None:
+    assert rate_difference_effect(rate, reference) == pytest.approx(proportion_effectsize(rate, reference))
+
+
+def test_p_of_a_breach_is_that_of_the_normal_test_behind_the_interval() -> None:
+    mean, se, n = 0.6, 0.04, 300
+    low, high = stats.norm.interval(0.9, mean, se)
+    for limit, greater in ((0.5, False), (0.68, True)):
+        found = p_value_of_breach(mean, (low, high), limit, 0.9, n, greater_is_better=greater)
+        assert found == pytest.approx(2 * stats.norm.sf(abs(mean - limit) / se))
+        assert p_value_of_breach(mean, (low, high), limit, 0.9, n, greater_is_better=not greater) == 1
+
+
+@given(
+    value=st.floats(-1, 1),
+    below=st.floats(0.001, 1),
+    above=st.floats(0.001, 1),
+    limit=st.floats(-1, 1),
+    greater=st.booleans(),
+)
+def test_p_of_a_breach_and_interval_say_the_same(
+    value: float, below: float, above: float, limit: float, greater: bool
+) -> None:
+    low, high = value - below, value + above
+    p = p_value_of_breach(value, (low, high), limit, 0.95, 500, greater_is_better=greater)
+    beyond = high < limit if greater else low > limit
+    assert (p < 0.05) == beyond or abs((high if greater else low) - limit) < 1e-9
+
+
+def test_p_of_a_breach_by_equal_values_is_not_zero_and_of_nan_undefined() -> None:
+    assert p_value_of_breach(1.0, (1.0, 1.0), 0.5, 0.95, 6, greater_is_better=False) == 0.5**5
+    assert p_value_of_breach(0.5, (0.5, 0.5), 0.5, 0.95, 6, greater_is_better=False) == 1
+    assert np.isnan(p_value_of_breach(np.nan, (0.1, 0.2), 0.5, 0.95, 6, greater_is_better=False))
+
+
+def test_intervals_over_classes_are_those_of_drawing_images() -> None:
+    counts = np.array([[30, 5, 0], [2, 40, 1], [0, 6, 16]])
+    target, predicted = (np.repeat(axis, counts.ravel()) for axis in np.indices((3, 3)).reshape(2, -1))
+    rng = np.random.default_rng(1)
+    drawn = [rng.integers(0, len(target), len(target)) for _ in range(1500)]
+    found = macro_intervals(counts, 0.9, seed=0)
+    for metric, oracle in (
+        ("balanced_accuracy", balanced_accuracy_score),
+        ("macro_f1", lambda t, p: f1_score(t, p, average="macro")),
+    ):
+        expected = np.quantile([oracle(target[i], predicted[i]) for i in drawn], [0.05, 0.95])
+        assert_allclose(found[metric], expected, atol=0.01)
+
+
+def test_intervals_over_classes_leave_classes_without_images_out() -> None:
+    assert macro_intervals(np.diag([20, 30, 0]), 0.95, 0) == {
+        "balanced_accuracy": (1.0, 1.0),
+        "macro_f1": (1.0, 1.0),
+    }
+    assert np.isnan(macro_intervals(np.zeros((3, 3), dtype=np.int64), 0.95, 0)["macro_f1"]).all()
+
+
+def test_a_paired_bootstrap_keeps_pairs_together() -> None:
+    """A constant shift of every image is known exactly, however much the images differ."""
+    values = np.random.default_rng(0).normal(0, 5, 50)
+    for statistic in (np.mean, np.median):
+        assert_allclose(paired_bootstrap_interval(values + 2, values, statistic, 0.95, 0), (2, 2))
+    other = np.random.default_rng(1).normal(0, 5, 50)
+    assert paired_bootstrap_interval(values, other, np.mean, 0.95, 0) == pytest.approx(
+        bootstrap_interval(values - other, np.mean, 0.95, 0), abs=0.4
+    )

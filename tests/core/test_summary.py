@@ -169,7 +169,7 @@ def test_the_models_own_figures() -> None:
     confmat = confusion_matrix(preds, 3)
     rows = {
         (r.metric, r.class_idx): r
-        for r in model_summaries(confmat, class_metrics(confmat, np.zeros(3), 0.95), Policy())
+        for r in model_summaries(confmat, class_metrics(confmat, np.zeros(3), 0.95), 0, Policy(), seed=0)
     }
     assert rows["accuracy", None].value == pytest.approx(0.6)
     assert rows["balanced_accuracy", None].value == pytest.approx((2 / 3 + 1 / 2) / 2)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.policy import Policy, Severity, Threshold
@@ -17,11 +18,12 @@ from case_monitor.core.verdict import check_policy, judge
 MODEL = ModelVersion(name="digits", version=3, run_id=None, digest="d" * 64)
 NAN = float("nan")
 NAMES = ("cat", "dog")
+BASELINE = ModelVersion(name="digits", version=2, run_id=None, digest="b" * 64)
 POLICY = Policy(
     thresholds=(
         Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False),
         Threshold(metric="confidence_drop_5_vs_random", method="gate", limit=0.0, greater_is_better=True),
-        Threshold(metric="accuracy_vs_baseline", limit=-0.03, greater_is_better=True),
+        Threshold(metric="accuracy", allowed_regression=0.03, greater_is_better=True),
         Threshold(metric="recall", per_class=True, limit=0.5, greater_is_better=True),
         Threshold(metric="accuracy", limit=0.9, greater_is_better=True, severity=Severity.WARN),
     )
@@ -48,7 +50,7 @@ GOOD = (
 def judged(
     summaries: Sequence[MetricSummary], policy: Policy = POLICY, *, has_baseline: bool = True
 ) -> tuple[Verdict, tuple[Alert, ...]]:
-    return judge(MODEL, summaries, policy, has_baseline=has_baseline, class_names=NAMES)
+    return judge(MODEL, summaries, policy, baseline=BASELINE if has_baseline else None, class_names=NAMES)
 
 
 def status(summaries: Sequence[MetricSummary], policy: Policy = POLICY, *, has_baseline: bool = True) -> Status:
@@ -83,11 +85,13 @@ def test_a_pass_claims_nothing_that_no_rule_has_tested() -> None:
         (0.5, 0.6, True, Status.INSUFFICIENT),
         (0.4, 0.6, True, Status.INSUFFICIENT),
         (0.4, 0.5, True, Status.FAIL),
-        (0.5, 0.5, True, Status.FAIL),
+        (0.4, 0.4, True, Status.FAIL),
+        (0.5, 0.5, True, Status.INSUFFICIENT),
         (0.4, 0.49, False, Status.PASS),
         (0.4, 0.5, False, Status.INSUFFICIENT),
         (0.5, 0.6, False, Status.FAIL),
-        (0.5, 0.5, False, Status.FAIL),
+        (0.6, 0.6, False, Status.FAIL),
+        (0.5, 0.5, False, Status.INSUFFICIENT),
     ],
 )
 def test_a_rule_is_decided_by_its_whole_interval(low: float, high: float, greater: bool, expected: Status) -> None:
@@ -253,7 +257,10 @@ def rule(**fields: object) -> Policy:
         (rule(metric="accuracy", per_class=True), "'accuracy' came"),
         (rule(metric="agreement_mean", method="case", per_class=True), "'agreement_mean' came"),
         (rule(metric="recall"), "'recall' came"),
-        (rule(metric="balanced_accuracy"), "'balanced_accuracy' came"),
+        (rule(metric="accuracy_vs_baseline"), "'accuracy_vs_baseline' came"),
+        (rule(metric="finite_logits"), "'finite_logits' came"),
+        (rule(metric="macro_f1", allowed_regression=0.1), "allowed_regression.*'macro_f1' came"),
+        (rule(metric="agreement_median", method="case", per_class=True, allowed_regression=0.1), "'agreement_median'"),
         (rule(metric="confidence_drop_5_vs_case", method="case"), "'case' came"),
         (rule(metric="confidence_drop_5_vs_case", method="gate"), "'gate' came"),
         (rule(metric="accuracy", severity=Severity.WARN), "at least one rule of severity 'block'"),
@@ -281,7 +288,92 @@ def test_a_protocol_without_known_methods_is_refused(methods: tuple[str, ...]) -
         rule(metric="confidence_drop_50_vs_case", method="gradcam"),
         rule(metric="relative_confidence_drop_5", method="gate"),
         rule(metric="accuracy"),
+        rule(metric="balanced_accuracy"),
+        rule(metric="contrast_jaccard"),
+        rule(metric="baseline_agreement", method="gate"),
+        rule(metric="recall", per_class=True, allowed_regression=0.1),
+        rule(metric="confidence_drop_50", method="gradcam", limit=None, allowed_regression=0.1),
     ],
 )
 def test_a_policy_that_can_be_judged_is_accepted(policy: Policy) -> None:
     check_policy(policy, Protocol())
+
+
+@pytest.mark.parametrize("limits", [{}, {"allowed_regression": -0.1}])
+def test_a_threshold_needs_a_limit_and_a_margin_of_the_right_sign(limits: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"limit|allowed_regression"):
+        Threshold(metric="accuracy", greater_is_better=True, **limits)
+
+
+def test_both_limits_make_two_rules() -> None:
+    threshold = Threshold(
+        metric="agreement_median", method="gate", limit=0.5, allowed_regression=0.1, greater_is_better=False
+    )
+    assert [(r.metric, r.limit, r.method) for r in threshold.rules] == [
+        ("agreement_median", 0.5, "gate"),
+        ("agreement_median_vs_baseline", 0.1, "gate"),
+    ]
+    accuracy = Threshold(metric="accuracy", allowed_regression=0.03, greater_is_better=True)
+    assert [(r.metric, r.limit) for r in accuracy.rules] == [("accuracy_vs_baseline", -0.03)]
+
+
+def test_four_blocking_rules_share_the_level() -> None:
+    """p = 0.03 fails by itself; beside three others, Holm makes it 0.12."""
+    breach = figure("accuracy", 0.4, ci_low=0.31, ci_high=0.49, n=500)
+    alone = Policy(thresholds=(Threshold(metric="accuracy", limit=0.5, greater_is_better=True),))
+    (result,) = judged([breach], alone)[0].results
+    assert result.status is Status.FAIL
+    assert result.p_value == pytest.approx(2 * norm.sf(1.959964 * 0.1 / 0.09))
+    with_three_more = replace(alone, thresholds=(*alone.thresholds, *POLICY.thresholds[:3]))
+    verdict, _ = judged([breach, *GOOD[:5]], with_three_more)
+    assert verdict.results[0].p_adjusted == pytest.approx(4 * result.p_value)
+    assert verdict.results[0].status is Status.INSUFFICIENT
+    assert "not surely with so many rules" in verdict.results[0].reason
+    assert verdict.status is Status.INSUFFICIENT
+
+
+def test_classes_of_a_warning_rule_share_a_false_discovery_rate() -> None:
+    """Two classes with p of 0.04 and 0.03: Benjamini and Hochberg leave 0.04 for both, Holm would not."""
+    policy = Policy(
+        thresholds=(
+            Threshold(metric="accuracy", limit=0.5, greater_is_better=True),
+            Threshold(metric="recall", per_class=True, limit=0.5, greater_is_better=True, severity=Severity.WARN),
+        )
+    )
+    widths = [0.1 * 1.959964 / norm.isf(p / 2) for p in (0.04, 0.03)]
+    rows = [figure("recall", 0.4, class_idx=u, ci_low=0.4 - w, ci_high=0.4 + w) for u, w in enumerate(widths)]
+    verdict, alerts = judged([GOOD[5], *rows], policy)
+    assert [r.p_adjusted for r in verdict.results[1:]] == pytest.approx([0.04, 0.04])
+    assert [(a.class_idx, a.status) for a in alerts] == [(0, Status.FAIL), (1, Status.FAIL)]
+    assert verdict.status is Status.PASS
+
+
+def test_logits_that_are_not_finite_never_pass_whatever_the_policy() -> None:
+    broken = figure("finite_logits", 0.99, n=200)
+    verdict, alerts = judged([*GOOD, broken])
+    assert verdict.status is Status.INSUFFICIENT
+    assert [a.rule for a in alerts] == ["finite_logits"]
+    assert "the logits of 2 of 200 images are NaN or infinite" in verdict.sentence
+    assert judged([*GOOD, replace(broken, value=1.0)])[0].status is Status.PASS
+
+
+def test_an_alert_says_what_the_baseline_was() -> None:
+    rows = with_figure(2, value=-0.1, ci_low=-0.15, ci_high=-0.05)
+    (alert,) = judged(rows)[1]
+    assert alert.message == (
+        "Accuracy is -0.100 against digits/2, in production, on the same images (interval -0.150 to -0.050; at most "
+        "0.030 less is allowed)."
+    )
+    rows = [*with_figure(0, value=0.9, ci_low=0.8, ci_high=0.95), figure("agreement_median_vs_baseline", 0.4, "case")]
+    (alert,) = judged(rows)[1]
+    assert alert.message.endswith("Against digits/2, in production, it changed by +0.400 on the same images.")
+
+
+def test_too_few_images_say_how_many_are_needed() -> None:
+    rows = with_figure(0, n=60, n_undefined=40, undefined_because="empty or constant map")
+    verdict, (alert,) = judged(rows)
+    assert verdict.results[0].n_needed == POLICY.min_samples
+    assert verdict.results[0].reason == (
+        "60 images with a defined score (40 undefined: empty or constant map), at least 100 are needed"
+    )
+    assert "about 100 images" in alert.advice

@@ -12,13 +12,14 @@ torch.Size([2, 2, 16, 16])
 
 from case_monitor.core.saliency.find_layer import find_target_layer
 from case_monitor.core.saliency.forward import fast_weights, fastest_forward
-from case_monitor.core.saliency.maps import METHODS, resize_maps, saliency_maps
+from case_monitor.core.saliency.maps import GRADIENT_METHODS, METHODS, resize_maps, saliency_maps
 from case_monitor.core.saliency.memory import batch_size_for
 from case_monitor.core.saliency.outputs import logits_of
 from case_monitor.core.saliency.taps import Tap, inspecting, tap_layer
 from case_monitor.core.saliency.target_layer import TargetLayer
 
 __all__ = [
+    "GRADIENT_METHODS",
     "METHODS",
     "Tap",
     "TargetLayer",

@@ -34,6 +34,9 @@ METHODS: dict[str, Callable[[Trace], Tensor]] = {
 }
 """Name -> function from a `Trace` to maps (B, T, h, w). See each function for its paper and formula."""
 
+GRADIENT_METHODS = tuple(method for method in METHODS if method not in {"scorecam", "ablationcam"})
+"""Those that cost one forward and one short backward pass, however many channels there are."""
+
 
 def saliency_maps(
     model: nn.Module,

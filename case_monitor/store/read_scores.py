@@ -1,0 +1,48 @@
+"""Reads of the scores per image, which are the bulk of the database."""
+
+import numpy as np
+from sqlalchemy import Engine, select
+
+from case_monitor.core.records import FloatArray, SampleScores
+from case_monitor.store.connection import reading
+from case_monitor.store.tables import EvaluationRow, SampleRow, SampleScoreRow
+
+
+def find_scores(engine: Engine, model_digest: str, split_digest: str, protocol_digest: str) -> SampleScores | None:
+    """The scores of a model under a protocol, from whichever evaluation was saved last; None if there is none.
+
+    Policy and baseline do not matter: they judge scores and do not change them.
+    """
+    of_both = (
+        EvaluationRow.model_digest == model_digest,
+        EvaluationRow.split_digest == split_digest,
+        EvaluationRow.protocol_digest == protocol_digest,
+    )
+    with reading(engine) as connection:
+        latest = select(EvaluationRow.id).where(*of_both).order_by(EvaluationRow.updated_at.desc()).limit(1)
+        evaluation_id = connection.execute(latest).scalar_one_or_none()
+        if evaluation_id is None:
+            return None
+        samples = connection.execute(
+            select(SampleRow.sample_id, SampleRow.target, SampleRow.top2, SampleRow.confidence)
+            .where(SampleRow.evaluation_id == evaluation_id)
+            .order_by(SampleRow.position)
+        ).all()
+        rows = connection.execute(
+            select(SampleScoreRow.method, SampleScoreRow.metric, SampleScoreRow.position, SampleScoreRow.value).where(
+                SampleScoreRow.evaluation_id == evaluation_id
+            )
+        )
+        values: dict[tuple[str, str], FloatArray] = {}
+        for method, metric, position, value in rows:
+            column = values.setdefault((method, metric), np.full(len(samples), np.nan))
+            column[position] = np.nan if value is None else value
+    if not values:
+        return None
+    return SampleScores(
+        sample_ids=tuple(row.sample_id for row in samples),
+        target=np.array([row.target for row in samples], dtype=np.int64),
+        top2=np.array([row.top2 for row in samples], dtype=np.int64),
+        confidence=np.array([row.confidence for row in samples], dtype=np.float64),
+        values=values,
+    )
