@@ -1,20 +1,25 @@
 """Tasks that touch the outside world. Each is retried, but only where trying again can help."""
 
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 from sqlalchemy import Engine
 
+from case_monitor.core.alert_life import EvaluationRun, Scope
 from case_monitor.core.errors import NotFoundError, RegistryError, StoreError
 from case_monitor.core.evaluation import Findings
-from case_monitor.core.records import Evaluation, Promotion
+from case_monitor.core.records import Evaluation, Promotion, SampleScores
 from case_monitor.dataset import RawSplit, load_split
 from case_monitor.model_ref import ModelRef
 from case_monitor.registry import RegisteredModel, Registry
 from case_monitor.settings import Settings, SplitSpec
 from case_monitor.store import write
+from case_monitor.store.read_scores import find_scores
 from case_monitor.tracking import EvidenceRun, log_evidence, version_tags
 
 
@@ -70,10 +75,23 @@ def fetch_split(settings: Settings, spec: SplitSpec) -> RawSplit:
     return load_split(spec)
 
 
+@_edge("fetch-scores")
+def fetch_scores(engine: Engine, model_digest: str, split_digest: str, protocol_digest: str) -> SampleScores | None:
+    """Scores of the version in production that need not be measured again."""
+    return find_scores(engine, model_digest, split_digest, protocol_digest)
+
+
 @_edge("store-evaluation")
-def store_evaluation(engine: Engine, evaluation: Evaluation) -> int:
-    """Save the evaluation in one transaction."""
-    return write.save_evaluation(engine, evaluation)
+def store_evaluation(settings: Settings, engine: Engine, evaluation: Evaluation) -> int:
+    """Save the evaluation, and what it means for the model's alerts, in one transaction."""
+    model = evaluation.model
+    in_production = open_registry(settings).alias_holder(model.name, settings.alias) == model.version
+    run = EvaluationRun(
+        id=str(flow_run.id or uuid.uuid4()),  # the same when this task is retried
+        started_at=datetime.now(UTC) - timedelta(seconds=evaluation.duration_s),
+        scope=Scope.PRODUCTION if in_production else Scope.CANDIDATE,
+    )
+    return write.save_evaluation(engine, evaluation, run)
 
 
 @_edge("log-evidence")

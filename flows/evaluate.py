@@ -8,10 +8,18 @@ from prefect.utilities.annotations import quote
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
-from case_monitor.core.evaluation import Candidate, Findings, evaluate, evaluation_key
+from case_monitor.core.evaluation import Baseline, Candidate, Findings, digest, evaluate, evaluation_key
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
-from case_monitor.core.records import Alert, Evaluation, EvaluationKey, ModelVersion, Split, Verdict
+from case_monitor.core.records import (
+    Alert,
+    Evaluation,
+    EvaluationKey,
+    ModelVersion,
+    SampleScores,
+    Split,
+    Verdict,
+)
 from case_monitor.dataset import PreparedImages
 from case_monitor.model_ref import ModelRef
 from case_monitor.reconcile import reconcile, with_target_layer
@@ -20,7 +28,15 @@ from case_monitor.settings import Settings, load_settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 from flows.artifacts import show_in_prefect
-from flows.edges import fetch_baseline, fetch_model, fetch_split, publish_evidence, store_evaluation
+from flows.edges import (
+    fetch_baseline,
+    fetch_model,
+    fetch_scores,
+    fetch_split,
+    publish_evidence,
+    store_evaluation,
+)
+from flows.notices import send_notices
 from flows.progress import ProgressReport
 
 
@@ -59,6 +75,7 @@ class _Inputs:
     source: PreparedImages
     policy: Policy
     protocol: Protocol
+    baseline_protocol: Protocol
     device: str
 
     @property
@@ -79,8 +96,10 @@ def evaluate_version(request: EvaluationRequest) -> Outcome:
         if stored is not None and stored.mlflow_run_id is not None:
             return _reused(engine, stored, inputs)
         # quote: Prefect would walk through the model and the images in search of futures.
-        findings: Findings = measure(quote(inputs))  # type: ignore[call-overload]
-        evaluation_id = store_evaluation(quote(engine), quote(findings.evaluation))
+        scores = quote(_baseline_scores(engine, inputs))
+        findings: Findings = measure(quote(inputs), scores)  # type: ignore[call-overload]
+        evaluation_id = store_evaluation(quote(settings), quote(engine), quote(findings.evaluation))
+        send_notices(quote(settings), quote(engine))  # type: ignore[call-overload]
         run = publish_evidence(quote(settings), quote(engine), quote(findings), evaluation_id)
         show_in_prefect(findings.evaluation)
     finally:
@@ -105,19 +124,21 @@ def _gather(settings: Settings, ref: ModelRef) -> _Inputs:
     baseline = fetch_baseline(quote(settings), ref.name, candidate.version.version)
     raw = fetch_split(quote(settings), quote(model_settings.split))
     split, source = reconcile(candidate, model_settings, raw, settings.num_workers)
+    protocol = settings.protocol_of(ref.name)
     return _Inputs(
         candidate=candidate,
         baseline=baseline,
         split=split,
         source=source,
         policy=settings.policy_of(ref.name),
-        protocol=with_target_layer(settings.protocol_of(ref.name), candidate),
+        protocol=with_target_layer(protocol, candidate),
+        baseline_protocol=with_target_layer(protocol, baseline) if baseline else protocol,
         device=device,
     )
 
 
 @task(name="measure", cache_policy=NO_CACHE, persist_result=False)
-def measure(inputs: _Inputs) -> Findings:
+def measure(inputs: _Inputs, baseline_scores: SampleScores | None) -> Findings:
     """Predict, explain, test and judge. Not retried: the same numbers would come out."""
     candidate, baseline = inputs.candidate, inputs.baseline
     candidate.model.to(inputs.device)
@@ -125,7 +146,7 @@ def measure(inputs: _Inputs) -> Findings:
         baseline.model.to(inputs.device)
     return evaluate(
         Candidate(version=candidate.version, model=candidate.model),
-        Candidate(version=baseline.version, model=baseline.model) if baseline else None,
+        _baseline(baseline, inputs.baseline_protocol, baseline_scores) if baseline else None,
         inputs.split,
         inputs.source,
         policy=inputs.policy,
@@ -133,6 +154,23 @@ def measure(inputs: _Inputs) -> Findings:
         device=inputs.device,
         progress=ProgressReport(f"evaluate {candidate.version}"),
     )
+
+
+def _baseline(registered: RegisteredModel, protocol: Protocol, scores: SampleScores | None) -> Baseline:
+    return Baseline(
+        version=registered.version, model=registered.model, target_layer=protocol.target_layer, scores=scores
+    )
+
+
+def _baseline_scores(engine: Engine, inputs: _Inputs) -> SampleScores | None:
+    """What is stored of the version in production, for the same split and protocol."""
+    if inputs.baseline is None:
+        return None
+    protocol_digest = digest(inputs.baseline_protocol)
+    scores: SampleScores | None = fetch_scores(
+        quote(engine), inputs.baseline.version.digest, inputs.split.digest, protocol_digest
+    )
+    return scores
 
 
 def _reused(engine: Engine, stored: read.StoredEvaluation, inputs: _Inputs) -> Outcome:

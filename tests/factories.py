@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from case_monitor.core.policy import Policy, Severity, Threshold
+from case_monitor.core.policy import Policy, Rule, Severity
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import (
     Alert,
@@ -85,7 +85,7 @@ def an_evaluation(
         )
         for u in range(num_classes)
     )
-    threshold = Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False)
+    threshold = Rule(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False)
     result = ThresholdResult(
         threshold=threshold,
         method="case",

@@ -265,6 +265,59 @@ def test_the_password_in_a_variable_is_in_no_error(load: Load, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
+    ("text", "urls"),
+    [
+        ("notify: ['json://host/a', 'mailto://me:hunter2@host']", ["json://host/a", "mailto://me:hunter2@host"]),
+        ("notify: json://host/a", ["json://host/a"]),
+        ("", []),
+    ],
+)
+def test_notification_urls(load: Load, text: str, urls: list[str]) -> None:
+    settings = load(text)
+    assert [url.get_secret_value() for url in settings.notify] == urls
+    assert "hunter2" not in f"{settings!r} {settings!s} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("value", "count"), [("json://me:hunter2@host/a", 1), ('["json://host/a", "json://host/b"]', 2), ("", 0)]
+)
+def test_notification_urls_in_a_variable(load: Load, monkeypatch: pytest.MonkeyPatch, value: str, count: int) -> None:
+    monkeypatch.setenv("CASE_MONITOR_NOTIFY", value)
+    assert len(load("notify: [json://in/the/file]").notify) == count
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "notify: [hunter2]",
+        "notify: hunter2",
+        "notify: '[hunter2'",
+        "notify: {url: json://hunter2}",
+        "notify: [[json://hunter2]]",
+        "notify: ['json://hunter2 and more']",
+        "notify: [json://host/a, 'ht!tp://hunter2']",
+        "notfy: [json://hunter2]",
+    ],
+)
+def test_a_wrong_notification_url_is_named_and_not_shown(
+    load: Load, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    message = error_of(load, text)
+    assert message.startswith("case-monitor.yaml: not")
+    assert "hunter2" not in message
+    monkeypatch.setenv("CASE_MONITOR_NOTIFY", "hunter2")
+    message = error_of(load, "")
+    assert message == (
+        "CASE_MONITOR_NOTIFY: notify.0: a URL of Apprise was expected, such as json://host/path; "
+        "what came may be secret"
+    )
+
+
+def test_a_number_is_no_notification_url(load: Load) -> None:
+    assert str(0x68756E746572) not in error_of(load, "notify: [0x68756e746572]")
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("a\n  b", "a b"),

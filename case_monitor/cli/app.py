@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 
 from case_monitor import __version__
+from case_monitor.cli.alert_commands import alerts
+from case_monitor.cli.policy_commands import policy
 from case_monitor.core.errors import CaseMonitorError
 
 PASS, FAIL, COULD_NOT_RUN, INSUFFICIENT = 0, 1, 2, 3
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 database = typer.Typer(help="The results database.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(database, name="db")
+app.add_typer(alerts, name="alerts")
+app.add_typer(policy, name="policy")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A registered version: name/3 or name@alias.")]
 Config = Annotated[

@@ -25,7 +25,7 @@ def _list(text: str) -> Any:
 
 
 def _with_finite_limits(policy: Policy) -> Policy:
-    limits = [threshold.limit for threshold in policy.thresholds]
+    limits = [rule.limit for rule in policy.rules]
     if not all(map(math.isfinite, limits)):  # no figure is on either side of NaN, every figure of infinity
         msg = f"thresholds: a finite limit in every rule was expected, {limits} came"
         raise ValueError(msg)

@@ -32,6 +32,6 @@ def _problem(item: Any, file: Path) -> str:
         return f"{where}.{item['ctx']['error']}"
     # What came may be a secret (a URL with a password): show short plain values only, and never that field's.
     came = item["input"]
-    if not isinstance(came, int | float | str) or "url" in path:
+    if not isinstance(came, int | float | str) or "url" in path or path.startswith("notify"):
         return f"{where}: {item['msg']}"
     return f"{where}: {item['msg']}, {short_message(repr(came))[:72]} came"

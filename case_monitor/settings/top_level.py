@@ -7,6 +7,7 @@ from case_monitor.core.errors import ConfigError
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
 from case_monitor.settings.model_settings import ModelSettings
+from case_monitor.settings.notification_urls import NotificationUrls
 from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
 
 ENV_PREFIX = "CASE_MONITOR_"
@@ -37,6 +38,8 @@ class Settings(BaseSettings):
     """torch device; `auto` takes a GPU where there is one."""
     num_workers: int = Field(0, ge=0)
     """Processes that read images, each some seconds to start; 0 reads in the main process."""
+    notify: NotificationUrls = ()
+    """Apprise URLs (`mailto://`, `slack://`, `json://` and about a hundred more) that are told of alerts."""
     policy: PolicySettings = Policy()
     """When a version may be promoted."""
     protocol: ProtocolSettings = Protocol()

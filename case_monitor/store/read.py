@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Double, Engine, RowMapping, Select, select
 
 from case_monitor.core.errors import StoreError
-from case_monitor.core.policy import Severity, Threshold
+from case_monitor.core.policy import Rule, Severity
 from case_monitor.core.records import (
     UNDEFINED,
     Alert,
@@ -22,7 +22,7 @@ from case_monitor.core.records import (
 )
 from case_monitor.store.connection import reading
 from case_monitor.store.tables import (
-    AlertRow,
+    AlertObservationRow,
     ChildRow,
     ContrastMemberRow,
     EvaluationRow,
@@ -134,7 +134,7 @@ def load_alerts(engine: Engine, evaluation_id: int) -> tuple[Alert, ...]:
     """The alerts as they were saved."""
     with reading(engine) as connection:
         _evaluation(connection, evaluation_id)
-        return tuple(_alert(row) for row in _children(connection, AlertRow, evaluation_id))
+        return tuple(_alert(row) for row in _children(connection, AlertObservationRow, evaluation_id))
 
 
 def load_summaries(engine: Engine, evaluation_id: int) -> tuple[MetricSummary, ...]:
@@ -219,7 +219,7 @@ def _contrast_member(row: dict[str, Any]) -> ContrastMember:
 
 
 def _threshold_result(row: dict[str, Any]) -> ThresholdResult:
-    threshold = Threshold(
+    threshold = Rule(
         metric=row.pop("metric"),
         limit=row.pop("limit_value"),
         greater_is_better=row.pop("greater_is_better"),
@@ -232,4 +232,5 @@ def _threshold_result(row: dict[str, Any]) -> ThresholdResult:
 
 def _alert(row: dict[str, Any]) -> Alert:
     limit = row.pop("limit_value")
+    del row["alert_id"]
     return Alert(**{**row, "limit": limit, "severity": Severity(row["severity"]), "status": Status(row["status"])})

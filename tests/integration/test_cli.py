@@ -196,3 +196,27 @@ def test_a_command_of_its_own_process_without_any_server(demo_copy: Callable[[st
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout)["verdict"] == "fail"
     assert "Traceback" not in done.stderr
+
+
+def test_another_policy_is_tried_on_what_is_stored(cli: Cli, demo_copy: Callable[[str], Path]) -> None:
+    config = demo_copy(CONFIG)
+    assert cli("check", "digits/3", "--json", cwd=config.parent).code == 1
+    same = cli("policy", "try", "--json", cwd=config.parent)
+    assert [(t["version"], t["status"], t["changed"]) for t in json.loads(same.out)] == [("digits/3", "fail", False)]
+    lenient = "policy:\n  thresholds:\n    - {metric: accuracy, limit: 0.5, greater_is_better: true}\n"
+    config.write_text(config.read_text() + lenient)
+    tried = cli("policy", "try", "--last", "5", cwd=config.parent)
+    assert "1 of 1 verdicts would change" in tried.out, tried.err
+    assert rows(config, "evaluations") == 1
+    shown = json.loads(cli("policy", "show", "--json", cwd=config.parent).out)
+    assert [t["metric"] for t in shown["digits"]["thresholds"]] == ["accuracy"]
+
+
+def test_the_policy_in_effect_is_shown_with_its_defaults(cli: Cli, demo_copy: Callable[[str], Path]) -> None:
+    config = demo_copy(CONFIG)
+    shown = cli("policy", "show", "--model", "digits", cwd=config.parent)
+    assert shown.code == 0, shown.err
+    words = " ".join(shown.out.replace("│", " ").split())
+    assert "accuracy_vs_baseline" in words
+    assert "At most 5% of the evaluations of an unchanged healthy model may fail" in words
+    assert_one_clear_line(cli("policy", "show", "--model", "flowers", cwd=config.parent), config, "models.flowers")

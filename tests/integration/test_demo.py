@@ -13,7 +13,8 @@ from tests.integration.conftest import Cli, Demo
 
 TABLES = (
     *("model_versions", "evaluations", "class_metrics", "confusion_cells", "contrast_members", "samples"),
-    *("sample_scores", "metric_summaries", "threshold_results", "alerts", "promotions"),
+    *("sample_scores", "metric_summaries", "threshold_results", "promotions"),
+    *("alert_observations", "alerts", "alert_marks", "alert_notices"),
 )
 
 

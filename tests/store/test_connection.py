@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
@@ -23,6 +24,7 @@ from case_monitor.store.connection import (
 )
 from case_monitor.store.tables import VERSION_TABLE
 
+HEAD = ScriptDirectory.from_config(alembic_config()).get_current_head()
 SECRET = "s3cret/p@ss word"
 QUOTED = "s3cret%2Fp%40ss+word"
 
@@ -174,7 +176,7 @@ def test_require_schema_missing(database_url: str) -> None:
 def test_require_schema_older(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     future = code_of_the_future(tmp_path)
     monkeypatch.setattr("case_monitor.__file__", str(future / "case_monitor" / "__init__.py"))
-    with pytest.raises(StoreError, match=r"older schema 0001; run: case-monitor db upgrade$"):
+    with pytest.raises(StoreError, match=rf"older schema {HEAD}; run: case-monitor db upgrade$"):
         require_schema(engine)
 
 
@@ -206,7 +208,7 @@ def code_of_the_future(tmp_path: Path) -> Path:
     """A checkout whose migrations go one revision further."""
     checkout = tmp_path / "future"
     shutil.copytree(migrations_folder(Path(alembic_config.__code__.co_filename).parents[1]), checkout / "migrations")
-    (checkout / "migrations" / "versions" / "0002_more.py").write_text(
-        "revision, down_revision = '0002', '0001'\ndef upgrade(): pass\ndef downgrade(): pass\n"
+    (checkout / "migrations" / "versions" / "more.py").write_text(
+        f"revision, down_revision = 'more', '{HEAD}'\ndef upgrade(): pass\ndef downgrade(): pass\n"
     )
     return checkout

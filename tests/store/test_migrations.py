@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, inspect
 
@@ -22,10 +23,12 @@ from case_monitor.store.connection import (
     migrating,
     upgrade,
 )
+from case_monitor.store.read_alerts import load_alert_lives
 from case_monitor.store.tables import VERSION_TABLE, Base
 from case_monitor.store.write import save_evaluation
+from tests.alerting import evaluation_with, found, night, recall
 from tests.factories import an_evaluation
-from tests.store.rows import counts
+from tests.store.rows import counts, rows_of
 
 
 def tables(url: str) -> set[str]:
@@ -47,7 +50,7 @@ def schema(connection: Connection) -> dict[str, Any]:
 
     def of(table: str) -> dict[str, Any]:
         return {
-            "columns": [(c["name"], str(c["type"]), c["nullable"]) for c in inspector.get_columns(table)],
+            "columns": sorted((c["name"], str(c["type"]), c["nullable"]) for c in inspector.get_columns(table)),
             "pk": inspector.get_pk_constraint(table),
             "fk": sorted(map(str, inspector.get_foreign_keys(table))),
             "unique": sorted(map(str, inspector.get_unique_constraints(table))),
@@ -74,7 +77,7 @@ def test_up_down_and_up_again(database_url: str) -> None:
         assert tables(database_url) == {VERSION_TABLE}
     upgrade(database_url)
     engine = connect(database_url)
-    assert current_revision(engine) == "0001"
+    assert current_revision(engine) == ScriptDirectory.from_config(alembic_config()).get_current_head()
     assert save_evaluation(engine, an_evaluation()) == 1
     engine.dispose()
 
@@ -110,7 +113,51 @@ def test_migrated_schema_is_the_declared_one_with_checks_and_partial_indexes(dat
     with connected(database_url) as connection:
         Base.metadata.create_all(connection)
         assert schema(connection) == migrated
-    assert {name for name, _ in migrated["alerts"]["check"]} == {"ck_alerts_severity", "ck_alerts_status"}
+    checks = {name for name, _ in migrated["alert_observations"]["check"]}
+    assert checks == {"ck_alert_observations_severity", "ck_alert_observations_status"}
+
+
+def old_alerts(url: str) -> list[tuple[Any, ...]]:
+    with connected(url) as connection:
+        return [tuple(row) for row in connection.execute(sa.text(f"SELECT {OBSERVED} FROM alerts ORDER BY 1, 2"))]
+
+
+OBSERVED = "evaluation_id, position, rule, method, class_idx, severity, status, observed, limit_value, message, advice"
+
+
+def test_old_alerts_become_observations_each_of_a_resolved_alert(engine: Engine, database_url: str) -> None:
+    """0003, there and back: nothing of an observation is lost on either way."""
+    nan = float("nan")
+    evaluation = evaluation_with(found(), recall(1), recall(1), found(observed=nan, limit=nan), version=3)
+    save_evaluation(engine, evaluation, night(1))
+    save_evaluation(engine, evaluation_with(found(), name="letters"), night(1))
+    downgrade(database_url, "0002")
+    before = old_alerts(database_url)
+    assert len(before) == 5
+    assert {"alert_observations", "alert_marks", "alert_notices"}.isdisjoint(tables(database_url))
+
+    upgrade(database_url)
+    observations = rows_of(engine, "alert_observations")
+    assert [tuple(row[name] for name in OBSERVED.split(", ")) for row in observations] == before
+    lives = rows_of(engine, "alerts")
+    assert [row["alert_id"] for row in observations] == [life["id"] for life in lives]
+    assert [(life["model_name"], life["version"], life["method"], life["class_name"]) for life in lives] == [
+        ("digits", 3, "case", None),
+        ("digits", 3, "", "dog"),
+        ("digits", 3, "", "dog"),
+        ("digits", 3, "case", None),
+        ("letters", 1, "case", None),
+    ]
+    [saved_at, *_] = [row["updated_at"] for row in rows_of(engine, "evaluations")]
+    assert lives[0]["opened_at"] == lives[0]["last_seen_at"] == lives[0]["resolved_at"] == saved_at
+    assert {life["resolution"] for life in lives} == {
+        "from before alerts were followed from one evaluation to the next"
+    }
+
+    save_evaluation(engine, evaluation, night(1))
+    assert len(load_alert_lives(engine)) == 2  # what still holds opens
+    downgrade(database_url, "0002")
+    assert len(old_alerts(database_url)) == 5
 
 
 def test_rebuilding_a_table_keeps_its_children(engine: Engine, database_url: str) -> None:

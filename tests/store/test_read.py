@@ -10,7 +10,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.pool import QueuePool
 
 from case_monitor.core.errors import StoreError
-from case_monitor.core.policy import Severity, Threshold
+from case_monitor.core.policy import Rule, Severity
 from case_monitor.core.records import (
     ContrastSets,
     ContrastSource,
@@ -52,7 +52,7 @@ def rich_evaluation() -> Evaluation:
     """Results and alerts with every kind of value: NaN, None, per class, both severities, all statuses."""
     evaluation = an_evaluation()
     [result], [alert] = evaluation.verdict.results, evaluation.alerts
-    per_class = Threshold(metric="recall", limit=0.1, greater_is_better=True, per_class=True, severity=Severity.WARN)
+    per_class = Rule(metric="recall", limit=0.1, greater_is_better=True, per_class=True, severity=Severity.WARN)
     undefined = replace(result, status=Status.INSUFFICIENT, observed=NAN, ci_low=NAN, ci_high=NAN, n=0, reason="")
     results = (
         result,

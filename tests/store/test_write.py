@@ -91,7 +91,7 @@ def test_rows_of_every_table(engine: Engine) -> None:
 
     [result] = rows_of(engine, "threshold_results")
     assert (result["threshold_method"], result["method"], result["limit_value"]) == ("gate", "case", 0.5)
-    [alert] = rows_of(engine, "alerts")
+    [alert] = rows_of(engine, "alert_observations")
     assert (alert["rule"], alert["limit_value"], alert["severity"]) == ("agreement_median", 0.5, "block")
     assert len(rows_of(engine, "metric_summaries")) == len(evaluation.summaries)
     assert len(rows_of(engine, "contrast_members")) == 8
@@ -115,8 +115,8 @@ def test_saving_again_replaces_the_parts_and_keeps_what_hangs_on_the_row(engine:
     assert [r["id"] for r in rows_of(engine, "promotions")] == [promotion]
     sample_ids = [r["sample_id"] for r in rows_of(engine, "samples") if r["evaluation_id"] == first]
     assert tuple(sample_ids) == again.scores.sample_ids
-    assert not [r for r in rows_of(engine, "alerts") if r["evaluation_id"] == first]
-    assert len([r for r in rows_of(engine, "alerts") if r["evaluation_id"] == other]) == 1
+    assert not [r for r in rows_of(engine, "alert_observations") if r["evaluation_id"] == first]
+    assert len([r for r in rows_of(engine, "alert_observations") if r["evaluation_id"] == other]) == 1
 
 
 def test_each_part_of_the_key_makes_another_evaluation(engine: Engine) -> None:
@@ -177,8 +177,8 @@ BROKEN: dict[Callable[[Evaluation], Evaluation], str] = {
     with_duplicate_sample: "sample_id",
     with_duplicate_overall_summary: "uq_metric_summaries_overall|metric_summaries.metric",
     with_duplicate_class_summary: "uq_metric_summaries_per_class|metric_summaries.metric",
-    with_nul_in_alert: r"alerts.advice holds NUL .*'a\\x00b'",
-    with_unknown_status: "ck_alerts_status",
+    with_nul_in_alert: r"alert_observations.advice holds NUL .*'a\\x00b'",
+    with_unknown_status: "ck_alert_observations_status",
     with_a_huge_seed: "out of range|too large",
 }
 
@@ -214,7 +214,8 @@ def test_hostile_text_everywhere(engine: Engine) -> None:
     [row] = rows_of(engine, "evaluations")
     assert (row["class_names"], row["verdict_sentence"], row["split_name"]) == (list(names), HOSTILE, HOSTILE)
     assert rows_of(engine, "model_versions")[0]["name"] == HOSTILE
-    assert rows_of(engine, "alerts")[0]["message"] == HOSTILE
+    assert rows_of(engine, "alert_observations")[0]["message"] == HOSTILE
+    assert rows_of(engine, "alerts")[0]["rule"] == HOSTILE
     assert rows_of(engine, "promotions")[0]["reason"] == HOSTILE
 
 
@@ -252,7 +253,8 @@ def test_infinite_and_undefined_limits(engine: Engine) -> None:
     evaluation = an_evaluation()
     limits = (math.inf, -math.inf, math.nan)
     thresholds = tuple(replace(evaluation.policy.thresholds[0], limit=limit) for limit in limits)
-    results = tuple(replace(evaluation.verdict.results[0], threshold=t) for t in thresholds)
+    first = evaluation.verdict.results[0]
+    results = tuple(replace(first, threshold=replace(first.threshold, limit=limit)) for limit in limits)
     save_evaluation(
         engine,
         replace(
@@ -302,7 +304,7 @@ def test_an_evaluation_without_parts(engine: Engine) -> None:
         alerts=(),
     )
     save_evaluation(engine, empty)
-    assert {table for table, n in counts(engine).items() if n} == {"model_versions", "evaluations"}
+    assert {table for table, n in counts(engine).items() if n} == {"model_versions", "evaluations", "alert_marks"}
 
 
 def test_a_large_evaluation_is_saved_quickly(engine: Engine) -> None:
@@ -402,7 +404,8 @@ def test_deleting_evaluations(engine: Engine) -> None:
     record_promotion(engine, a_promotion(kept))
     with writing(engine) as connection:
         connection.execute(delete(EvaluationRow).where(EvaluationRow.id == dropped))
-    for table in set(counts(engine)) - {"model_versions", "evaluations", "promotions"}:
+    lasting = {"model_versions", "evaluations", "promotions", "alerts", "alert_marks", "alert_notices"}
+    for table in set(counts(engine)) - lasting:
         assert {r["evaluation_id"] for r in rows_of(engine, table)} == {kept}, table
     before = counts(engine)
     for statement in ("DELETE FROM evaluations", "DELETE FROM model_versions WHERE version = 1"):
@@ -421,7 +424,7 @@ def test_every_field_of_the_records_has_a_column(engine: Engine) -> None:
         "contrast_members": evaluation.contrast_sets.members[0][0],
         "metric_summaries": evaluation.summaries[0],
         "threshold_results": evaluation.verdict.results[0],
-        "alerts": evaluation.alerts[0],
+        "alert_observations": evaluation.alerts[0],
     }.items():
         fields = {renamed.get(f.name, f.name) for f in dataclasses.fields(record)}  # type: ignore[arg-type]
         assert fields <= columns[table], table

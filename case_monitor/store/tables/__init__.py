@@ -3,9 +3,10 @@
 Whoever imports `Base` from here has every table in its metadata.
 """
 
+from case_monitor.store.tables.alerts import AlertMarkRow, AlertNoticeRow, AlertRow
 from case_monitor.store.tables.base import VERSION_TABLE, Base, UtcDateTime
 from case_monitor.store.tables.evaluation_parts import (
-    AlertRow,
+    AlertObservationRow,
     ChildRow,
     ClassMetricsRow,
     ConfusionCellRow,
@@ -21,6 +22,9 @@ from case_monitor.store.tables.promotions import PromotionRow
 __all__ = [
     "NATURAL_KEY",
     "VERSION_TABLE",
+    "AlertMarkRow",
+    "AlertNoticeRow",
+    "AlertObservationRow",
     "AlertRow",
     "Base",
     "ChildRow",

@@ -1,6 +1,6 @@
 """The parts of an evaluation, which live and die with it."""
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from case_monitor.core.policy import Severity
@@ -126,6 +126,7 @@ class MetricSummaryRow(ChildRow):
     value: Mapped[float | None]
     n: Mapped[int]
     n_undefined: Mapped[int]
+    undefined_because: Mapped[str | None]
     ci_low: Mapped[float | None]
     ci_high: Mapped[float | None]
     sd: Mapped[float | None]
@@ -155,16 +156,20 @@ class ThresholdResultRow(ChildRow):
     ci_low: Mapped[float | None]
     ci_high: Mapped[float | None]
     n: Mapped[int]
+    n_needed: Mapped[int | None] = mapped_column(BigInteger)
+    p_value: Mapped[float | None]
+    p_adjusted: Mapped[float | None]
     reason: Mapped[str]
 
 
-class AlertRow(ChildRow):
-    """Something a person should look at."""
+class AlertObservationRow(ChildRow):
+    """Something a person should look at, as this evaluation saw it; `alert_id` NULL: it came too late to count."""
 
-    __tablename__ = "alerts"
-    __table_args__ = (one_of("severity", Severity), one_of("status", Status))
+    __tablename__ = "alert_observations"
+    __table_args__ = (Index(None, "alert_id"), one_of("severity", Severity), one_of("status", Status))
 
     position: Mapped[int] = mapped_column(primary_key=True)
+    alert_id: Mapped[int | None] = mapped_column(ForeignKey("alerts.id", ondelete="SET NULL"))
     rule: Mapped[str]
     method: Mapped[str | None]
     class_idx: Mapped[int | None]

@@ -1,6 +1,18 @@
 """Writes: one transaction each, idempotent by a natural key: flows retry and schedulers start twice."""
 
+from case_monitor.store.write.alerts import acknowledge, mute, unmute
 from case_monitor.store.write.evaluation import save_evaluation, set_mlflow_run
+from case_monitor.store.write.notices import claim_notices, settle_notices
 from case_monitor.store.write.promotion import mark_promotion_applied, record_promotion
 
-__all__ = ["mark_promotion_applied", "record_promotion", "save_evaluation", "set_mlflow_run"]
+__all__ = [
+    "acknowledge",
+    "claim_notices",
+    "mark_promotion_applied",
+    "mute",
+    "record_promotion",
+    "save_evaluation",
+    "set_mlflow_run",
+    "settle_notices",
+    "unmute",
+]

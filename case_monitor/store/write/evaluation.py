@@ -1,20 +1,31 @@
 """Evaluations, each whole with the model version that it is of."""
 
+import uuid
+from datetime import UTC, datetime
+
 from sqlalchemy import Connection, Engine, delete, insert, update
 
+from case_monitor.core.alert_life import EvaluationRun, Scope
 from case_monitor.core.errors import StoreError
 from case_monitor.core.records import Evaluation, ModelVersion
 from case_monitor.store.connection import writing
 from case_monitor.store.tables import NATURAL_KEY, EvaluationRow, ModelVersionRow, name_digest
+from case_monitor.store.write.alerts import apply_to_alerts
 from case_monitor.store.write.evaluation_rows import PARTS, evaluation_row
 from case_monitor.store.write.rows import bindable, dialect_insert
 
 
-def save_evaluation(engine: Engine, evaluation: Evaluation) -> int:
-    """Save an evaluation whole, or not at all.
+def save_evaluation(engine: Engine, evaluation: Evaluation, run: EvaluationRun | None = None) -> int:
+    """Save an evaluation whole, or not at all, and with it what it means for the alerts of its model.
 
     Where its natural key is stored already, that row keeps its id, `created_at`, MLflow run and promotions,
-    and everything else is replaced.
+    and everything else is replaced. What an alert observes is counted once per run, however often it is saved, so
+    that a night's run counts although its key is that of the night before.
+
+    Args:
+        engine: the results database.
+        evaluation: what was found.
+        run: the run that found it; without one this call is a run by itself, of a candidate.
 
     Returns:
         The evaluation's id.
@@ -32,6 +43,7 @@ def save_evaluation(engine: Engine, evaluation: Evaluation) -> int:
             rows = [bindable(table, {"evaluation_id": evaluation_id, **row}) for row in rows_of(evaluation)]
             if rows:
                 connection.execute(insert(table), rows)
+        apply_to_alerts(connection, evaluation_id, evaluation, run or _run_of_this_call())
     return evaluation_id
 
 
@@ -42,6 +54,10 @@ def set_mlflow_run(engine: Engine, evaluation_id: int, run_id: str) -> None:
         found = connection.execute(update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(values))
         if not found.rowcount:
             raise StoreError(f"evaluation {evaluation_id} is not stored")
+
+
+def _run_of_this_call() -> EvaluationRun:
+    return EvaluationRun(id=str(uuid.uuid4()), started_at=datetime.now(UTC), scope=Scope.CANDIDATE)
 
 
 def _upsert_model_version(connection: Connection, model: ModelVersion) -> int:

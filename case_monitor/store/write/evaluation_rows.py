@@ -8,7 +8,7 @@ import numpy as np
 
 from case_monitor.core.records import Evaluation
 from case_monitor.store.tables import (
-    AlertRow,
+    AlertObservationRow,
     ChildRow,
     ClassMetricsRow,
     ConfusionCellRow,
@@ -118,5 +118,5 @@ PARTS: dict[type[ChildRow], Callable[[Evaluation], Iterable[Row]]] = {
     SampleScoreRow: _sample_scores,
     MetricSummaryRow: _metric_summaries,
     ThresholdResultRow: _threshold_results,
-    AlertRow: _alerts,
+    AlertObservationRow: _alerts,
 }

@@ -1,0 +1,99 @@
+"""`alerts`: what is open, since when, and who knows about it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+from sqlalchemy import Engine
+
+from case_monitor.core.alert_notice import plain
+from case_monitor.core.errors import ConfigError
+from case_monitor.core.wording import method_title
+from case_monitor.settings import load_settings
+from case_monitor.store import write
+from case_monitor.store.connection import open_store
+from case_monitor.store.read_alerts import StoredAlert, load_alert_lives
+
+
+def list_alerts(config: Path | None, model: str | None, *, resolved: bool) -> None:
+    """Print the alerts, the newest first."""
+    with _store(config) as engine:
+        alerts = load_alert_lives(engine, model, resolved=resolved)
+    console = Console()
+    for alert in alerts:
+        console.print(_heading(alert), soft_wrap=True)
+        console.print(Text(f"   {plain(alert.message)}"), soft_wrap=True)
+        console.print(Text(f"   {plain(alert.advice)}", style="italic"), soft_wrap=True)
+    if not alerts:
+        console.print("No alerts." if resolved else "No open alerts.", highlight=False)
+
+
+def acknowledge(config: Path | None, alert_id: int, by: str) -> None:
+    """Note who looks after an alert."""
+    with _store(config) as engine:
+        write.acknowledge(engine, alert_id, by)
+    _say(f"Alert {alert_id}: {plain(by)} looks after it.")
+
+
+def mute(config: Path | None, alert_id: int, until: datetime, reason: str) -> None:
+    """Keep an alert quiet until a time in UTC."""
+    until = until.replace(tzinfo=UTC)
+    if until <= datetime.now(UTC):
+        msg = f"--until: a time in the future was expected, {until:%Y-%m-%d %H:%M} UTC came"
+        raise ConfigError(msg)
+    with _store(config) as engine:
+        write.mute(engine, alert_id, until, reason)
+    _say(f"Alert {alert_id}: no notices until {until:%Y-%m-%d %H:%M} UTC.")
+
+
+def unmute(config: Path | None, alert_id: int) -> None:
+    """Let an alert be heard again."""
+    with _store(config) as engine:
+        write.unmute(engine, alert_id)
+    _say(f"Alert {alert_id}: notices are sent again.")
+
+
+@contextmanager
+def _store(config: Path | None) -> Iterator[Engine]:
+    engine = open_store(load_settings(config).database_url.get_secret_value())
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _heading(alert: StoredAlert) -> Text:
+    what = [alert.rule] + [method_title(alert.method)] * bool(alert.method)
+    what += [f"class {alert.class_name!r}"] if alert.class_idx is not None else []
+    style = "green" if alert.resolved_at else "red" if alert.severity == "block" else "yellow"
+    parts = [
+        f"{alert.severity}, {alert.status}",
+        f"since {_time(alert.opened_at)}, last {_time(alert.last_seen_at)}, {alert.observations} observed",
+        *_state(alert),
+    ]
+    of = plain(f"{alert.model_name}/{alert.version}")
+    return Text.assemble(
+        (f"{alert.id}  ", "dim"),
+        (f"{of} ({alert.scope}): {plain(', '.join(what))}", f"bold {style}"),
+        f"  {'; '.join(parts)}",
+    )
+
+
+def _state(alert: StoredAlert) -> Iterator[str]:
+    if alert.acknowledged_by:
+        yield f"acknowledged by {plain(alert.acknowledged_by)}"
+    if alert.resolved_at:
+        yield f"resolved {_time(alert.resolved_at)}: {plain(alert.resolution or '')}"
+    elif alert.muted_until and alert.muted_until > datetime.now(UTC):
+        yield f"muted until {_time(alert.muted_until)}: {plain(alert.mute_reason or '')}"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _say(line: str) -> None:
+    Console(stderr=True).print(Text(line), soft_wrap=True)

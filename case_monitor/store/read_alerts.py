@@ -1,0 +1,72 @@
+"""Reads of alerts, open and resolved."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from sqlalchemy import Engine, RowMapping, select
+
+from case_monitor.core.alert_life import Scope
+from case_monitor.core.policy import Severity
+from case_monitor.core.records import UNDEFINED, Status
+from case_monitor.store.connection import reading
+from case_monitor.store.tables import AlertRow, name_digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAlert:
+    """One life of an alert; figures and words are those of the latest observation, on `version`."""
+
+    id: int
+    model_name: str
+    scope: Scope
+    rule: str
+    method: str
+    class_idx: int | None
+    class_name: str | None
+    version: int
+    baseline_version: int | None
+    severity: Severity
+    status: Status
+    worst_severity: Severity
+    worst_status: Status
+    observed: float
+    limit_value: float
+    message: str
+    advice: str
+    opened_at: datetime
+    last_seen_at: datetime
+    observations: int
+    resolved_at: datetime | None
+    resolution: str | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    muted_until: datetime | None
+    mute_reason: str | None
+
+
+def load_alert_lives(
+    engine: Engine, model_name: str | None = None, *, resolved: bool = False
+) -> tuple[StoredAlert, ...]:
+    """The open alerts of one or of all models, the newest first; on demand with the resolved ones."""
+    query = select(AlertRow.__table__).order_by(AlertRow.opened_at.desc(), AlertRow.id.desc())
+    if model_name is not None:
+        query = query.where(AlertRow.name_digest == name_digest(model_name))
+    if not resolved:
+        query = query.where(AlertRow.resolved_at.is_(None))
+    with reading(engine) as connection:
+        return tuple(_stored(row) for row in connection.execute(query).mappings())
+
+
+def _stored(row: RowMapping) -> StoredAlert:
+    values = {field.name: row[field.name] for field in fields(StoredAlert)}
+    for figure in ("observed", "limit_value"):
+        values[figure] = UNDEFINED if row[figure] is None else row[figure]
+    for name, kind in {
+        "scope": Scope,
+        "severity": Severity,
+        "status": Status,
+        "worst_severity": Severity,
+        "worst_status": Status,
+    }.items():
+        values[name] = kind(row[name])
+    return StoredAlert(**values)
