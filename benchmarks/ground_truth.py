@@ -6,11 +6,16 @@ chance; and, the sanity check of Adebayo et al. (2018), how much is left of the 
 """
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from benchmarks.ground_truth_figure import picture
@@ -30,6 +35,9 @@ from benchmarks.planted import Planted
 from benchmarks.planted_models import NETWORKS, STRIDE
 from benchmarks.timing import say
 
+Measured = tuple[Subject, dict[str, Tensor], dict[str, dict[str, Tensor]]]
+"""A trained network, its maps, and step of the cascade -> its maps with weights drawn anew."""
+
 _QUICK = Effort(seeds=2, train_images=12000, epochs=2, validation_images=1500, images=100)
 
 _EPILOG = """\
@@ -47,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     effort = _QUICK if options.quick else Effort()
     effort = replace(effort, seeds=options.seeds or effort.seeds)
     data = explained_images(effort)
-    everything = [_found(network, effort, data) for network in NETWORKS]
+    measured = _measured([(network, seed) for network in NETWORKS for seed in range(effort.seeds)], effort)
+    everything = [_found(measured[i : i + effort.seeds]) for i in range(0, len(measured), effort.seeds)]
     for table in _tables(everything, data):
         print(table.as_markdown() if options.markdown else table.as_text(), end="\n\n")
     if options.figure:
@@ -66,22 +75,44 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _found(network: str, effort: Effort, data: Planted) -> Found:
-    subjects = []
-    for seed in range(effort.seeds):
-        say(f"{network}: training seed {seed} ({seed + 1} of {effort.seeds})")
-        subjects.append(trained(network, seed, effort))
-        say(f"{network}: seed {seed} reaches {subjects[-1].accuracy:.1%}")
-    maps = [_maps(subject, data) for subject in subjects]
-    anew = {step: [_maps(subject, data, step) for subject in subjects] for step in CASCADE}
-    return Found(subjects=subjects, trained=maps, anew=anew)
+def _measured(jobs: Sequence[tuple[str, int]], effort: Effort) -> list[Measured]:
+    """Train and explain every network and seed, in as many processes as there are cores."""
+    workers = min(len(jobs), os.cpu_count() or 1)
+    networks, seeds = zip(*jobs, strict=True)
+    if workers == 1:
+        return list(map(_measure, networks, seeds, [effort] * len(jobs)))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(_measure, networks, seeds, [effort] * len(jobs)))
 
 
-def _maps(subject: Subject, data: Planted, step: str | None = None) -> dict[str, Tensor]:
-    say(f"{subject.network}: explaining seed {subject.seed}" + (f" with new weights in: {step}" if step else ""))
-    if step is None:
-        return explain(subject, subject.model, data) | controls(data, subject.seed)
-    return explain(subject, drawn_anew(subject, CASCADE[step], data.images), data)
+def _measure(network: str, seed: int, effort: Effort) -> Measured:
+    data = explained_images(effort)
+    with _one_thread():
+        say(f"{network}: training seed {seed}")
+        subject = trained(network, seed, effort)
+        say(f"{network}: seed {seed} reaches {subject.accuracy:.1%}; explaining {effort.images} images")
+        maps = explain(subject, subject.model, data) | controls(data, seed)
+        anew = {}
+        for step, modules in CASCADE.items():
+            say(f"{network}: explaining seed {seed} with new weights in: {step}")
+            anew[step] = explain(subject, drawn_anew(subject, modules, data.images), data)
+    return subject, maps, anew
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Threads of so small a network mostly wait for each other, and their number would change the last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _found(measured: Sequence[Measured]) -> Found:
+    subjects, maps, anew = zip(*measured, strict=True)
+    return Found(subjects=subjects, trained=maps, anew={step: [of[step] for of in anew] for step in CASCADE})
 
 
 def _tables(everything: Sequence[Found], data: Planted) -> list[Table]:

@@ -6,7 +6,7 @@ import re
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from case_monitor.core.records import Alert, Evaluation, MetricSummary
-from case_monitor.core.wording import method_title
+from case_monitor.core.wording import method_title, p_text
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+.!|~>-])")
 
@@ -44,11 +44,12 @@ def verdict_markdown(evaluation: Evaluation) -> str:
         "",
         literal(verdict.sentence),
         "",
-        "| rule | method | outcome | why |",
-        "| --- | --- | --- | --- |",
+        "| rule | method | outcome | p | p adjusted | why |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {literal(r.threshold.metric)} | {literal(r.method or '')} | {r.status} | {literal(r.reason)} |"
+        f"| {literal(r.threshold.metric)} | {literal(r.method or '')} | {r.status} | {literal(p_text(r.p_value))} | "
+        f"{literal(p_text(r.p_adjusted))} | {literal(r.reason)} |"
         for r in verdict.results
         if r.class_idx is None
     ]

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from case_monitor.core.records import Alert, Decision, Evaluation, MetricSummary, Promotion, Status, ThresholdResult
-from case_monitor.core.wording import method_title
+from case_monitor.core.wording import method_title, p_text
 from flows.evaluate import Outcome
 
 STATUS_STYLE = {Status.PASS: "green", Status.FAIL: "red", Status.INSUFFICIENT: "yellow"}
@@ -63,11 +63,12 @@ def methods_table(evaluation: Evaluation) -> Table:
 
 def _rules_table(results: list[ThresholdResult]) -> Table:
     table = Table(title="Policy", title_justify="left")
-    for header in ("rule", "method", "outcome", "why"):
+    for header in ("rule", "method", "outcome", "p", "adjusted", "why"):
         table.add_column(header)
     for r in results:
         outcome = Text(r.status, style=STATUS_STYLE[r.status])
-        table.add_row(Text(r.threshold.metric), Text(method_title(r.method or "")), outcome, Text(r.reason))
+        rule, method = Text(r.threshold.metric), Text(method_title(r.method or ""))
+        table.add_row(rule, method, outcome, p_text(r.p_value), p_text(r.p_adjusted), Text(r.reason))
     return table
 
 

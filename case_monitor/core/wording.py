@@ -1,5 +1,6 @@
 """What a broken rule means and what to do about it, in words for people who do not know the metric's name."""
 
+import math
 from collections.abc import Sequence
 
 from case_monitor.core.policy import vs_baseline
@@ -22,6 +23,18 @@ METHOD_TITLES = {
 def method_title(method: str) -> str:
     """The method's name as its authors write it."""
     return METHOD_TITLES.get(method, method)
+
+
+def p_text(p: float) -> str:
+    """A p value for people; empty where there is none.
+
+    Example:
+        >>> p_text(0.0312), p_text(1e-9), p_text(float("nan"))
+        ('0.031', '<0.001', '')
+    """
+    if math.isnan(p):
+        return ""
+    return "<0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def alert_text(
