@@ -116,15 +116,13 @@ def _verdict_table(rates: list[Rate]) -> str:
     for rate in rates:
         low, high = wilson_interval(rate.withheld, rate.draws, 0.95)
         share = rate.withheld / rate.draws
-        reached = share <= _BUDGET if rate.healthy else share >= _CAUGHT
-        goal = (
-            f"{'<=' if rate.healthy else '>='} {_BUDGET if rate.healthy else _CAUGHT:.0%}: {'yes' if reached else 'NO'}"
-        )
+        reached = "yes" if (share <= _BUDGET if rate.healthy else share >= _CAUGHT) else "NO"
+        goal = f"at most {_BUDGET:.0%}" if rate.healthy else f"at least {_CAUGHT:.0%}"
         why = ", ".join(f"{metric} {count / rate.draws:.0%}" for metric, count in rate.causes.most_common(3))
         fail, unsure = (rate.statuses[s] / rate.draws for s in (Status.FAIL, Status.INSUFFICIENT))
         lines.append(
             f"| {rate.name} | {rate.accuracy:.3f} | {rate.n} | {fail:.1%} | {unsure:.1%} | "
-            f"{share:.1%} ({low:.1%} to {high:.1%}) of {rate.draws} | {goal}: {'yes' if reached else 'NO'} | {why} |"
+            f"{share:.1%} ({low:.1%} to {high:.1%}) of {rate.draws} | {goal}: {reached} | {why} |"
         )
     return "\n".join(lines)
 

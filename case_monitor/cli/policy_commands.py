@@ -70,7 +70,7 @@ def try_policy(
         engine.dispose()
     console = Console()
     if json:
-        console.print_json(data=[asdict(trial) | {"changed": trial.changed} for trial in trials])
+        console.print_json(data=[asdict(trial) | {"changed": trial.changed} for trial in trials], default=str)
         return
     if not trials:
         console.print("No evaluation is stored yet.")
@@ -95,8 +95,8 @@ def _policy_table(name: str, policy: "Policy") -> "Table":
 
     title = Text(f"Policy of {name}" if name else "Policy")
     table = Table(title=title, title_justify="left")
-    for header in ("rule", "method", "passes when the whole interval is", "of", "severity"):
-        table.add_column(header)
+    for header in ("rule", "method", "whole interval", "images", "severity"):
+        table.add_column(header, overflow="fold")
     for rule in policy.rules:
         method = policy.method_of(rule)
         least = policy.min_class_samples if rule.per_class else policy.min_samples
@@ -104,7 +104,7 @@ def _policy_table(name: str, policy: "Policy") -> "Table":
             Text(rule.metric),
             Text(method_title(method) if method else ""),
             f"{'above' if rule.greater_is_better else 'below'} {rule.limit:g}",
-            f"each class with {least} or more images" if rule.per_class else f"{least} or more images",
+            f"{least} per class" if rule.per_class else f"{least}",
             rule.severity.value,
         )
     return table

@@ -177,7 +177,7 @@ def _decide(result: ThresholdResult, policy: Policy) -> ThresholdResult:
         good, bad = result.ci_high < limit, result.ci_low >= limit
     if good:
         return replace(result, status=Status.PASS, reason=f"{observed} clears the limit {limit:g}")
-    p = f"adjusted p = {result.p_adjusted:.2g}"
+    p = "adjusted p < 0.001" if result.p_adjusted < 0.001 else f"adjusted p = {result.p_adjusted:.2g}"
     if bad and result.p_adjusted <= policy.false_block_budget + _ROUNDING:
         return replace(result, status=Status.FAIL, reason=f"{observed} is beyond the limit {limit:g} ({p})")
     where = (
