@@ -111,9 +111,14 @@ def save(path: Path, found: Iterable[Row]) -> None:
     path.write_text(json.dumps(table, indent=1) + "\n")
 
 
+def load(path: Path) -> list[Row]:
+    """The rows that `save` wrote."""
+    return [Row(**r) for r in json.loads(path.read_text())["rows"]]
+
+
 def slower_than_saved(path: Path, found: Iterable[Row]) -> list[str]:
     """Speed-ups that fell far behind the saved table's; rows that it does not have are passed over."""
-    saved = {(r["model"], r["name"]): Row(**r) for r in json.loads(path.read_text())["rows"]}
+    saved = {(r.model, r.name): r for r in load(path)}
     behind = []
     for now in found:
         then = saved.get((now.model, now.name))
