@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from benchmarks import calibration_tests
+from benchmarks import calibration_nights, calibration_tests
 from benchmarks.calibration_models import PROTOCOL, Effort, accuracy, drawn, versions
 from benchmarks.planted import CLASS_NAMES
 from benchmarks.timing import say
@@ -47,17 +47,19 @@ class Rate:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer versions, images and draws; under five minutes")
-    parser.add_argument("--only", choices=["verdicts", "tests"], help="one of the two tables")
+    parser.add_argument("--only", choices=["verdicts", "tests", "nights"], help="one of the tables")
     parser.add_argument("-n", nargs="+", type=int, default=[500], help="images of an evaluation (default: 500)")
     options = parser.parse_args(arguments)
     effort = Effort.quick() if options.quick else Effort()
-    if options.only != "tests":
+    if options.only in {None, "verdicts"}:
         print(_verdict_table(_rates(effort, options.n)), end="\n\n")
-    if options.only != "verdicts":
-        print(calibration_tests.table(quick=options.quick))
+    if options.only in {None, "tests"}:
+        print(calibration_tests.table(quick=options.quick), end="\n\n")
+    if options.only in {None, "nights"}:
+        print(calibration_nights.table(quick=options.quick))
     return 0
 
 

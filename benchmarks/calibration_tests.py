@@ -73,7 +73,7 @@ def _experiments(runs: int) -> Iterator[tuple[str, str, int, float, int, int]]:
     for n in _SIZES:
         for values, draw in VALUES.items():
             say(f"tests: {values}, n = {n}")
-            mean, median = _truth(draw)
+            mean, median = truth(draw)
             tests: dict[str, tuple[float, Callable[[np.random.Generator], bool]]] = {
                 "bootstrap interval of the mean": (0.05, partial(_misses, draw, n, np.mean, mean)),
                 "bootstrap interval of the median": (0.05, partial(_misses, draw, n, np.median, median)),
@@ -92,7 +92,7 @@ def _experiments(runs: int) -> Iterator[tuple[str, str, int, float, int, int]]:
     yield from _of_families(10 * runs)
 
 
-def _truth(draw: Draw) -> tuple[float, float]:
+def truth(draw: Draw) -> tuple[float, float]:
     """Mean and median, from very many values."""
     many = draw(np.random.default_rng(1), 4_000_001)
     return float(many.mean()), float(np.median(many))

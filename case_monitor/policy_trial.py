@@ -63,7 +63,14 @@ def _judge(engine: Engine, stored: read.StoredEvaluation, policy: Policy) -> Ver
             name=stored.model_name, version=stored.baseline_version, run_id=None, digest=stored.baseline_digest
         )
     summaries = read.load_summaries(engine, stored.id)
-    return judge(model, summaries, policy, baseline=baseline, class_names=stored.class_names)[0]
+    return judge(
+        model,
+        summaries,
+        policy,
+        baseline=baseline,
+        class_names=stored.class_names,
+        in_production=stored.in_production,
+    )[0]
 
 
 def _deciding(verdict: Verdict) -> str:

@@ -2,10 +2,12 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from case_monitor.core.records import Alert, Evaluation, MetricSummary
+from case_monitor.core.records import Alert, Evaluation, MetricSummary, ModelVersion, Verdict
+from case_monitor.core.reproduction import Reproduction
 from case_monitor.core.wording import method_title, p_text
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+.!|~>-])")
@@ -15,7 +17,8 @@ def show_in_prefect(evaluation: Evaluation) -> None:
     """Create the artifacts of one evaluation."""
     name = str(evaluation.model)
     create_table_artifact(table=methods_table(evaluation), key="saliency-methods", description=literal(name))
-    create_markdown_artifact(markdown=verdict_markdown(evaluation), key="verdict", description=literal(name))
+    markdown = verdict_markdown(evaluation.verdict, evaluation.alerts)
+    create_markdown_artifact(markdown=markdown, key="verdict", description=literal(name))
 
 
 def methods_table(evaluation: Evaluation) -> list[dict[str, str]]:
@@ -36,9 +39,16 @@ def methods_table(evaluation: Evaluation) -> list[dict[str, str]]:
     ]
 
 
-def verdict_markdown(evaluation: Evaluation) -> str:
+def show_night_in_prefect(model: ModelVersion, found: Reproduction, verdict: Verdict, alerts: Sequence[Alert]) -> None:
+    """Create the artifact of a night that looked at a stored evaluation again."""
+    outcome = "come out again" if found.reproduced else "DO NOT come out again"
+    again = f"The stored figures {outcome}: {found.n} images, {found.changed_predictions} with another prediction."
+    markdown = "\n\n".join([again, verdict_markdown(verdict, alerts)])
+    create_markdown_artifact(markdown=markdown, key="verdict", description=literal(str(model)))
+
+
+def verdict_markdown(verdict: Verdict, alerts: Sequence[Alert]) -> str:
     """The verdict, its rules and its alerts."""
-    verdict = evaluation.verdict
     lines = [
         f"# {verdict.status.upper()}",
         "",
@@ -53,7 +63,7 @@ def verdict_markdown(evaluation: Evaluation) -> str:
         for r in verdict.results
         if r.class_idx is None
     ]
-    return "\n".join([*lines, *(line for alert in evaluation.alerts for line in _alert_lines(alert))])
+    return "\n".join([*lines, *(line for alert in alerts for line in _alert_lines(alert))])
 
 
 def _alert_lines(alert: Alert) -> list[str]:

@@ -10,16 +10,18 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from sqlalchemy import Engine
 
-from case_monitor.core.alert_life import EvaluationRun, Scope
+from case_monitor.core.alert_life import EvaluationRun, Judged, Scope
 from case_monitor.core.errors import NotFoundError, RegistryError, StoreError
 from case_monitor.core.evaluation import Findings
 from case_monitor.core.records import Evaluation, Promotion, SampleScores
+from case_monitor.core.reproduction import Reproduction, Stored
 from case_monitor.dataset import RawSplit, load_split
 from case_monitor.model_ref import ModelRef
 from case_monitor.registry import RegisteredModel, Registry
 from case_monitor.settings import Settings, SplitSpec
 from case_monitor.store import write
-from case_monitor.store.read_scores import find_scores
+from case_monitor.store.read import StoredEvaluation, load_contrast_sets
+from case_monitor.store.read_scores import find_scores, load_scores
 from case_monitor.tracking import EvidenceRun, log_evidence, version_tags
 
 
@@ -60,14 +62,6 @@ def fetch_model(settings: Settings, ref: ModelRef) -> RegisteredModel:
     return registry.fetch(ref.name, registry.resolve(ref))
 
 
-@_edge("fetch-baseline")
-def fetch_baseline(settings: Settings, name: str, candidate_version: int) -> RegisteredModel | None:
-    """The version in production, unless there is none or it is the candidate itself."""
-    registry = open_registry(settings)
-    holder = registry.alias_holder(name, settings.alias)
-    return None if holder in {None, candidate_version} else registry.fetch(name, int(holder or 0))
-
-
 @_edge("fetch-split")
 def fetch_split(settings: Settings, spec: SplitSpec) -> RawSplit:
     """Read the validation split."""
@@ -75,23 +69,45 @@ def fetch_split(settings: Settings, spec: SplitSpec) -> RawSplit:
     return load_split(spec)
 
 
-@_edge("fetch-scores")
-def fetch_scores(engine: Engine, model_digest: str, split_digest: str, protocol_digest: str) -> SampleScores | None:
+@_edge("fetch-baseline-scores")
+def fetch_baseline_scores(
+    engine: Engine, model_digest: str, split_digest: str, protocol_digest: str
+) -> SampleScores | None:
     """Scores of the version in production that need not be measured again."""
     return find_scores(engine, model_digest, split_digest, protocol_digest)
 
 
+@_edge("fetch-stored")
+def fetch_stored(engine: Engine, published: StoredEvaluation) -> Stored | None:
+    """What a stored evaluation measured; None if it explained no image."""
+    scores = load_scores(engine, published.id)
+    if scores is None:
+        return None
+    contrast_sets = load_contrast_sets(engine, published.id)
+    return Stored(scores=scores, contrast_sets=contrast_sets, target_layer=published.target_layer)
+
+
 @_edge("store-evaluation")
-def store_evaluation(settings: Settings, engine: Engine, evaluation: Evaluation) -> int:
+def store_evaluation(engine: Engine, evaluation: Evaluation) -> int:
     """Save the evaluation, and what it means for the model's alerts, in one transaction."""
-    model = evaluation.model
-    in_production = open_registry(settings).alias_holder(model.name, settings.alias) == model.version
-    run = EvaluationRun(
-        id=str(flow_run.id or uuid.uuid4()),  # the same when this task is retried
-        started_at=datetime.now(UTC) - timedelta(seconds=evaluation.duration_s),
+    return write.save_evaluation(engine, evaluation, _this_run(evaluation.duration_s, evaluation.in_production))
+
+
+@_edge("store-reproduction")
+def store_reproduction(
+    engine: Engine, evaluation_id: int, found: Reproduction, judged: Judged, seconds: float, device: str
+) -> None:
+    """Save what a night found, and one more observation of the model's alerts."""
+    write.save_reproduction(engine, evaluation_id, found, judged, _this_run(seconds, in_production=True), device)
+
+
+def _this_run(seconds: float, in_production: bool) -> EvaluationRun:
+    """The flow run, which is the same when its task is retried, and began so many seconds ago to measure."""
+    return EvaluationRun(
+        id=str(flow_run.id or uuid.uuid4()),
+        started_at=datetime.now(UTC) - timedelta(seconds=seconds),
         scope=Scope.PRODUCTION if in_production else Scope.CANDIDATE,
     )
-    return write.save_evaluation(engine, evaluation, run)
 
 
 @_edge("log-evidence")

@@ -8,34 +8,27 @@ from prefect.utilities.annotations import quote
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
-from case_monitor.core.evaluation import Baseline, Candidate, Findings, digest, evaluate, evaluation_key
-from case_monitor.core.policy import Policy
+from case_monitor.core.evaluation import Baseline, Candidate, Findings, digest, evaluate
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import (
     Alert,
     Evaluation,
-    EvaluationKey,
     ModelVersion,
     SampleScores,
-    Split,
     Verdict,
 )
-from case_monitor.dataset import PreparedImages
 from case_monitor.model_ref import ModelRef
-from case_monitor.reconcile import reconcile, with_target_layer
-from case_monitor.registry import RegisteredModel, pick_device
+from case_monitor.registry import RegisteredModel
 from case_monitor.settings import Settings, load_settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 from flows.artifacts import show_in_prefect
 from flows.edges import (
-    fetch_baseline,
-    fetch_model,
-    fetch_scores,
-    fetch_split,
+    fetch_baseline_scores,
     publish_evidence,
     store_evaluation,
 )
+from flows.inputs import Inputs, gather
 from flows.notices import send_notices
 from flows.progress import ProgressReport
 
@@ -67,44 +60,35 @@ class Outcome:
     evaluation: Evaluation | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Inputs:
-    candidate: RegisteredModel
-    baseline: RegisteredModel | None
-    split: Split
-    source: PreparedImages
-    policy: Policy
-    protocol: Protocol
-    baseline_protocol: Protocol
-    device: str
-
-    @property
-    def key(self) -> EvaluationKey:
-        baseline = self.baseline.version if self.baseline else None
-        return evaluation_key(self.candidate.version, self.split, baseline, self.policy, self.protocol)
-
-
 @flow(name="evaluate-version", flow_run_name="evaluate {request.model}", persist_result=False)
 def evaluate_version(request: EvaluationRequest) -> Outcome:
     """Evaluate a registered version: fetch, measure, store, publish."""
     settings = load_settings(request.config)
     engine = open_store(settings.database_url.get_secret_value())
     try:
-        inputs = _gather(settings, ModelRef.parse(request.model))
-        stored = read.find_evaluation(engine, inputs.key) if request.reuse else None
-        # Without its MLflow run an evaluation was stored but not published: then it is done again.
-        if stored is not None and stored.mlflow_run_id is not None:
-            return _reused(engine, stored, inputs)
-        # quote: Prefect would walk through the model and the images in search of futures.
-        scores = quote(_baseline_scores(engine, inputs))
-        findings: Findings = measure(quote(inputs), scores)  # type: ignore[call-overload]
-        evaluation_id = store_evaluation(quote(settings), quote(engine), quote(findings.evaluation))
-        send_notices(quote(settings), quote(engine))  # type: ignore[call-overload]
-        run = publish_evidence(quote(settings), quote(engine), quote(findings), evaluation_id)
-        show_in_prefect(findings.evaluation)
+        inputs = gather(settings, engine, ModelRef.parse(request.model))
+        stored = find_published(engine, inputs) if request.reuse else None
+        return _reused(engine, stored, inputs) if stored else evaluate_inputs(settings, engine, inputs)
     finally:
         engine.dispose()
+
+
+def find_published(engine: Engine, inputs: Inputs) -> read.StoredEvaluation | None:
+    """The stored evaluation of the same inputs. Without its MLflow run it was not published, and is done again."""
+    stored = read.find_evaluation(engine, inputs.key)
+    return stored if stored is not None and stored.mlflow_run_id is not None else None
+
+
+def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outcome:
+    """Measure, store, tell, publish."""
+    # quote: Prefect would walk through the model and the images in search of futures.
+    scores = quote(_baseline_scores(engine, inputs))
+    findings: Findings = measure(quote(inputs), scores)  # type: ignore[call-overload]
     evaluation = findings.evaluation
+    evaluation_id = store_evaluation(quote(engine), quote(evaluation))
+    send_notices(quote(settings), quote(engine))  # type: ignore[call-overload]
+    run = publish_evidence(quote(settings), quote(engine), quote(findings), evaluation_id)
+    show_in_prefect(evaluation)
     return Outcome(
         evaluation_id=evaluation_id,
         model=evaluation.model,
@@ -117,28 +101,8 @@ def evaluate_version(request: EvaluationRequest) -> Outcome:
     )
 
 
-def _gather(settings: Settings, ref: ModelRef) -> _Inputs:
-    model_settings = settings.model(ref.name)
-    device = pick_device(settings.device)
-    candidate: RegisteredModel = fetch_model(quote(settings), quote(ref))
-    baseline = fetch_baseline(quote(settings), ref.name, candidate.version.version)
-    raw = fetch_split(quote(settings), quote(model_settings.split))
-    split, source = reconcile(candidate, model_settings, raw, settings.num_workers)
-    protocol = settings.protocol_of(ref.name)
-    return _Inputs(
-        candidate=candidate,
-        baseline=baseline,
-        split=split,
-        source=source,
-        policy=settings.policy_of(ref.name),
-        protocol=with_target_layer(protocol, candidate),
-        baseline_protocol=with_target_layer(protocol, baseline) if baseline else protocol,
-        device=device,
-    )
-
-
 @task(name="measure", cache_policy=NO_CACHE, persist_result=False)
-def measure(inputs: _Inputs, baseline_scores: SampleScores | None) -> Findings:
+def measure(inputs: Inputs, baseline_scores: SampleScores | None) -> Findings:
     """Predict, explain, test and judge. Not retried: the same numbers would come out."""
     candidate, baseline = inputs.candidate, inputs.baseline
     candidate.model.to(inputs.device)
@@ -153,6 +117,8 @@ def measure(inputs: _Inputs, baseline_scores: SampleScores | None) -> Findings:
         protocol=inputs.protocol,
         device=inputs.device,
         progress=ProgressReport(f"evaluate {candidate.version}"),
+        in_production=inputs.in_production,
+        first_digest=inputs.first_digest,
     )
 
 
@@ -162,18 +128,18 @@ def _baseline(registered: RegisteredModel, protocol: Protocol, scores: SampleSco
     )
 
 
-def _baseline_scores(engine: Engine, inputs: _Inputs) -> SampleScores | None:
+def _baseline_scores(engine: Engine, inputs: Inputs) -> SampleScores | None:
     """What is stored of the version in production, for the same split and protocol."""
     if inputs.baseline is None:
         return None
     protocol_digest = digest(inputs.baseline_protocol)
-    scores: SampleScores | None = fetch_scores(
+    scores: SampleScores | None = fetch_baseline_scores(
         quote(engine), inputs.baseline.version.digest, inputs.split.digest, protocol_digest
     )
     return scores
 
 
-def _reused(engine: Engine, stored: read.StoredEvaluation, inputs: _Inputs) -> Outcome:
+def _reused(engine: Engine, stored: read.StoredEvaluation, inputs: Inputs) -> Outcome:
     return Outcome(
         evaluation_id=stored.id,
         model=inputs.candidate.version,

@@ -26,7 +26,7 @@ protocol: { methods: [case, gradcam, layercam], sample_size: 1000 }
 policy:
   gate_method: gradcam # the method whose maps you show to people
   thresholds:
-    - { metric: agreement_median, method: gate, limit: 0.5, greater_is_better: false }
+    - { metric: agreement_median, method: gate, limit: 0.5, allowed_regression: 0.2, greater_is_better: false }
     - { metric: confidence_drop_5_vs_random, method: gate, limit: 0.0, greater_is_better: true }
     - { metric: accuracy, limit: 0.9, allowed_regression: 0.02, greater_is_better: true }
     - { metric: recall, per_class: true, limit: 0.6, greater_is_better: true, severity: warn }

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +64,24 @@ def gate(
     from case_monitor.cli.run import run_gate
 
     raise typer.Exit(run_gate(model, config, as_json=json, fresh=fresh))
+
+
+@app.command()
+def nightly(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Registered names [default: all configured].")
+    ] = None,
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="Print what came of it for machines.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Check the versions in production: the stored figures must come out again; what is new is evaluated."""
+    _prepare(verbose=verbose)
+    names = tuple(models or ())
+    _check_names(names, config)
+    from case_monitor.cli.nightly import run_nightly
+
+    raise typer.Exit(run_nightly(names, config, as_json=json))
 
 
 @app.command()
@@ -144,9 +163,16 @@ def _say(message: str) -> None:
 def _check_arguments(model: str, config: Path | None) -> None:
     """A mistyped model or configuration is answered before torch, MLflow and Prefect are imported."""
     from case_monitor.model_ref import ModelRef
+
+    _check_names([ModelRef.parse(model).name], config)
+
+
+def _check_names(names: Sequence[str], config: Path | None) -> None:
     from case_monitor.settings import load_settings
 
-    load_settings(config).model(ModelRef.parse(model).name)
+    settings = load_settings(config)
+    for name in names:
+        settings.model(name)
 
 
 def _prepare(*, verbose: bool) -> None:

@@ -13,6 +13,8 @@ _WORDS = {
     "predict": "predict the validation split",
     "predict baseline": "predict with the version in production",
     "explain": "explain and test the sample",
+    "predict again": "predict some stored images again",
+    "explain again": "explain and test them again",
 }
 
 

@@ -25,7 +25,7 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
         console.print(methods_table(outcome.evaluation))
     console.print(_rules_table([r for r in verdict.results if r.class_idx is None]))
     for alert in outcome.alerts:
-        console.print(_alert_line(alert))
+        console.print(alert_line(alert))
     where = f"MLflow run {outcome.run_id}" + (f", pictures in {outcome.artifact_uri}" if outcome.artifact_uri else "")
     console.print(Text(f"Evaluation {outcome.evaluation_id}, {where}", style="dim"), soft_wrap=True)
 
@@ -72,7 +72,8 @@ def _rules_table(results: list[ThresholdResult]) -> Table:
     return table
 
 
-def _alert_line(alert: Alert) -> Text:
+def alert_line(alert: Alert) -> Text:
+    """Message and advice."""
     style = STATUS_STYLE[alert.status] if alert.severity == "block" else "yellow"
     return Text.assemble((f"{alert.severity}: ", f"bold {style}"), alert.message, " ", (alert.advice, "italic"))
 
@@ -100,13 +101,14 @@ def outcome_as_dict(outcome: Outcome, promotion: Promotion | None = None) -> dic
         "alerts": [asdict(alert) for alert in outcome.alerts],
         "promotion": asdict(promotion) if promotion else None,
     }
-    cleaned: dict[str, Any] = _without_nan(content)
+    cleaned: dict[str, Any] = without_nan(content)
     return cleaned
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """What strict JSON has: NaN and infinity become null."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The life of an alert: it opens, goes on, gets worse and resolves. Pure: what is open and an evaluation in, steps out.
+"""The life of an alert: it opens, goes on, gets worse and resolves. Pure: what is open and a finding in, steps out.
 
 Several limits on one figure (warn below 0.6, block below 0.4) are one alert, as bad as the worst of them.
 """
@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from math import isfinite
+from typing import Protocol
 
-from case_monitor.core.policy import Severity
-from case_monitor.core.records import Alert, Evaluation, Status, ThresholdResult
+from case_monitor.core.policy import Policy, Severity
+from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Status, ThresholdResult, Verdict
+from case_monitor.core.standing_alerts import GOOD_NEWS
 
 _SEVERITIES = (Severity.WARN, Severity.BLOCK)
 _STATUSES = (Status.PASS, Status.INSUFFICIENT, Status.FAIL)
@@ -23,6 +26,29 @@ class Scope(StrEnum):
 
     PRODUCTION = "production"
     CANDIDATE = "candidate"
+
+
+class Judged(Protocol):
+    """What alerts are about: an `Evaluation`, or a night that looked at a stored one again."""
+
+    @property
+    def model(self) -> ModelVersion: ...
+    @property
+    def baseline(self) -> ModelVersion | None: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def policy(self) -> Policy: ...
+    @property
+    def summaries(self) -> tuple[MetricSummary, ...]: ...
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def alerts(self) -> tuple[Alert, ...]: ...
+    @property
+    def looked_at(self) -> frozenset[str]:
+        """The standing alerts (`standing_alerts`) that would be among `alerts` if there were reason for them."""
+        ...
 
 
 class NoticeKind(StrEnum):
@@ -102,30 +128,35 @@ class Step:
 
 def next_steps(
     open_alerts: Sequence[OpenAlert],
-    evaluation: Evaluation,
+    judged: Judged,
     now: datetime,
     mutes: Mapping[AlertIdentity, Mute],
+    scope: Scope,
 ) -> list[Step]:
-    """What an evaluation does to the alerts of its model and scope; an alert that it says nothing about has no step.
+    """What a finding does to the alerts of its model and scope; an alert that it says nothing about has no step.
 
     Args:
         open_alerts: all that are open in this scope, one per identity.
-        evaluation: the new evidence.
+        judged: the new evidence.
         now: when it was found.
         mutes: of resolved alerts; one that has not ended yet also keeps the next alert on the same thing quiet.
+        scope: in production, where nobody waits for a decision, doubt alone opens no alert.
     """
     before = {alert.identity: alert for alert in open_alerts}
-    observed = _worst_alerts(evaluation.alerts)
-    steps = [
-        _going_on(before[identity], alert, now) if identity in before else _opening(identity, alert, now, mutes)
-        for identity, alert in observed.items()
-    ]
-    for identity, alert in before.items():
-        reason = None if identity in observed else _reason_to_resolve(identity, evaluation)
+    observed = _worst_alerts(judged.alerts)
+    doubts = _in_doubt(judged) if scope is Scope.PRODUCTION else set()
+    steps = []
+    for identity, alert in observed.items():
+        if identity in before:
+            steps.append(_going_on(before[identity], alert, now))
+        elif identity not in doubts or alert.status is Status.FAIL:
+            steps.append(_opening(identity, alert, now, mutes))
+    for identity, known in before.items():
+        reason = None if identity in observed else _reason_to_resolve(identity, judged)
         if reason:
-            notice = None if _muted(alert.mute, now) else NoticeKind.RESOLVED
+            notice = None if _muted(known.mute, now) else NoticeKind.RESOLVED
             steps.append(
-                Step(identity=identity, before=alert, alert=None, notice=notice, reason=reason, mute=alert.mute)
+                Step(identity=identity, before=known, alert=None, notice=notice, reason=reason, mute=known.mute)
             )
     return steps
 
@@ -134,6 +165,12 @@ def identity_of(found: Alert | ThresholdResult) -> AlertIdentity:
     """What an alert or a result is about."""
     rule = found.rule if isinstance(found, Alert) else found.threshold.metric
     return AlertIdentity(rule=rule, method=found.method or "", class_idx=found.class_idx)
+
+
+def _in_doubt(judged: Judged) -> set[AlertIdentity]:
+    """What was measured without a clear answer; a figure that is missing has no p value and is not in doubt."""
+    results = judged.verdict.results
+    return {identity_of(r) for r in results if r.status is Status.INSUFFICIENT and isfinite(r.p_value)}
 
 
 def _worst_alerts(alerts: Sequence[Alert]) -> dict[AlertIdentity, Alert]:
@@ -179,23 +216,25 @@ def _muted(mute: Mute | None, now: datetime) -> bool:
     return mute is not None and now < mute.until
 
 
-def _reason_to_resolve(identity: AlertIdentity, evaluation: Evaluation) -> str | None:
+def _reason_to_resolve(identity: AlertIdentity, judged: Judged) -> str | None:
     """Why an alert that was not observed again is over; None if nothing is known, which is not good news."""
-    judged = [r for r in evaluation.verdict.results if identity_of(r) == identity]
-    if judged:
-        return judged[0].reason if all(r.status is Status.PASS for r in judged) else None
+    results = [r for r in judged.verdict.results if identity_of(r) == identity]
+    if results:
+        return results[0].reason if all(r.status is Status.PASS for r in results) else None
     if identity.rule == "finite_logits":  # judged only where it is broken
-        healthy = any(s.metric == identity.rule and s.value >= 1 for s in evaluation.summaries)
+        healthy = any(s.metric == identity.rule and s.value >= 1 for s in judged.summaries)
         return "all logits are finite" if healthy else None
-    if not _in_policy(identity, evaluation):
+    if identity.rule in GOOD_NEWS:
+        return GOOD_NEWS[identity.rule] if identity.rule in judged.looked_at else None
+    if not _in_policy(identity, judged):
         return "the policy no longer has this rule"
-    others = {(r.threshold.metric, r.method or "") for r in evaluation.verdict.results if r.class_idx is not None}
+    others = {(r.threshold.metric, r.method or "") for r in judged.verdict.results if r.class_idx is not None}
     if identity.class_idx is not None and (identity.rule, identity.method) in others:
         return "the model no longer has this class"
     return None
 
 
-def _in_policy(identity: AlertIdentity, evaluation: Evaluation) -> bool:
-    policy = evaluation.policy
+def _in_policy(identity: AlertIdentity, judged: Judged) -> bool:
+    policy = judged.policy
     rules = {(rule.metric, policy.method_of(rule), rule.per_class) for rule in policy.rules}
     return (identity.rule, identity.method, identity.class_idx is not None) in rules

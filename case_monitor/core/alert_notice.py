@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from case_monitor.core.alert_life import NoticeKind, Scope, Step, identity_of
+from case_monitor.core.alert_life import Judged, NoticeKind, Scope, Step, identity_of
 from case_monitor.core.policy import Severity
-from case_monitor.core.records import Alert, Evaluation
+from case_monitor.core.records import Alert
 from case_monitor.core.wording import method_title
 
 MAX_BODY = 1900  # Discord takes 2000 characters, most others more
@@ -48,11 +48,11 @@ def plain(text: str, limit: int = _MAX_LINE) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def notice_text(kind: NoticeKind, step: Step, evaluation: Evaluation, scope: Scope, alert_id: int) -> tuple[str, str]:
+def notice_text(kind: NoticeKind, step: Step, judged: Judged, scope: Scope, alert_id: int) -> tuple[str, str]:
     """(title, body): what was observed, the limit, the baseline, what it means and what to do."""
-    name = plain(evaluation.model.name, _MAX_NAME)
-    title = f"{name}/{evaluation.model.version} ({scope}): {_WORDS[kind]}: {_about(step, evaluation)}"
-    lines = _observed(step.alert, evaluation) if step.alert else [f"Resolved: {plain(step.reason or '')}."]
+    name = plain(judged.model.name, _MAX_NAME)
+    title = f"{name}/{judged.model.version} ({scope}): {_WORDS[kind]}: {_about(step, judged)}"
+    lines = _observed(step.alert, judged) if step.alert else [f"Resolved: {plain(step.reason or '')}."]
     if step.before:
         since = f"{step.before.opened_at:%Y-%m-%d %H:%M} UTC"
         lines.append(f"Open since {since}; observed {_times(step.before.observations + (step.alert is not None))}.")
@@ -78,29 +78,32 @@ def combined(notices: Sequence[Notice]) -> tuple[str, str]:
     return title, "\n\n".join(texts)
 
 
-def _about(step: Step, evaluation: Evaluation) -> str:
+def _about(step: Step, judged: Judged) -> str:
     identity = step.identity
     parts = [plain(identity.rule.replace("_", " "), _MAX_NAME)]
     if identity.method:
         parts.append(plain(method_title(identity.method), _MAX_NAME))
     name = step.before.class_name if step.before else None
     if identity.class_idx is not None:
-        name = evaluation.split.class_names[identity.class_idx] if step.alert else name
+        name = judged.class_names[identity.class_idx] if step.alert else name
         parts.append(f"class {plain(repr(name), _MAX_NAME)}")
     return ", ".join(parts)
 
 
-def _observed(alert: Alert, evaluation: Evaluation) -> list[str]:
-    result = next((r for r in evaluation.verdict.results if _of(alert) == (identity_of(r), r.threshold.limit)), None)
+def _observed(alert: Alert, judged: Judged) -> list[str]:
+    advice = f"What to do: {plain(alert.advice)}"
+    if math.isnan(alert.limit):  # the alert is not about a number
+        return [plain(alert.message), advice]
+    result = next((r for r in judged.verdict.results if _of(alert) == (identity_of(r), r.threshold.limit)), None)
     observed = _number(alert.observed)
     if result and math.isfinite(result.ci_low + result.ci_high):
         observed += f" (interval {_number(result.ci_low)} to {_number(result.ci_high)}, n = {result.n})"
-    baseline = evaluation.baseline
+    baseline = judged.baseline
     against = f"version {baseline.version}" if baseline else "none"
     return [
         plain(alert.message),
         f"Observed: {observed}; limit: {alert.limit:g}; baseline: {against}; {alert.severity}, {alert.status}.",
-        f"What to do: {plain(alert.advice)}",
+        advice,
     ]
 
 

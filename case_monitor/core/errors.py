@@ -37,6 +37,10 @@ class StaleEvidenceError(CaseMonitorError):
     """The registry changed between the evaluation and the promotion that it should justify."""
 
 
+class IncompleteError(CaseMonitorError):
+    """Some of several checks could not run; the others did."""
+
+
 def expect(condition: bool, field: str, expected: str, came: object) -> None:
     """Raise ValueError, which pydantic turns into an error that names the setting."""
     if not condition:

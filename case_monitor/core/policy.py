@@ -84,7 +84,7 @@ def vs_baseline(metric: str) -> str:
 
 
 DEFAULT_THRESHOLDS = (
-    Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False),
+    Threshold(metric="agreement_median", method="gate", limit=0.5, allowed_regression=0.2, greater_is_better=False),
     Threshold(metric="agreement_degenerate_rate", method="gate", limit=0.2, greater_is_better=False),
     Threshold(metric="confidence_drop_5_vs_random", method="gate", limit=0.0, greater_is_better=True),
     Threshold(metric="accuracy", allowed_regression=0.03, greater_is_better=True),
@@ -117,6 +117,8 @@ class Policy:
     false_block_budget: float = 0.05
     """Share of the evaluations of an unchanged healthy model that may fail: the level of all blocking rules together
     (Holm), and the false discovery rate of alerts per class."""
+    in_control_run_length: int = 365
+    """On new data, a healthy version in production raises one false alarm in so many checks at most, on average."""
     thresholds: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
     """The rules; every `block` rule must pass."""
 
@@ -127,6 +129,8 @@ class Policy:
         expect(0 < level < 1, "confidence_level", "a number between 0 and 1", level)
         budget = self.false_block_budget
         expect(0 < budget < 1, "false_block_budget", "a number between 0 and 1", budget)
+        length = self.in_control_run_length
+        expect(length >= 2, "in_control_run_length", "2 or more", length)
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -234,7 +234,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """Something a person should look at: what was observed, against what, what it means, what to do."""
+    """Something a person should look at: what was observed, against what, what it means, what to do.
+
+    `observed` and `limit` are NaN where the alert is not about a number.
+    """
 
     rule: str
     method: str | None
@@ -262,7 +265,11 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluation:
-    """Everything that was found out about one model version on one split."""
+    """Everything that was found out about one model version on one split.
+
+    `in_production`: the version held the alias, and was judged as `policy.in_control_run_length` says.
+    `looked_at` names what was asked besides the policy's rules, and would be among `alerts` if there were reason to.
+    """
 
     model: ModelVersion
     split: Split
@@ -277,7 +284,14 @@ class Evaluation:
     summaries: tuple[MetricSummary, ...]
     verdict: Verdict
     alerts: tuple[Alert, ...]
+    in_production: bool = False
+    looked_at: frozenset[str] = frozenset()
     duration_s: float
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the split."""
+        return self.split.class_names
 
     @property
     def key(self) -> EvaluationKey:

@@ -1,16 +1,12 @@
 """The gate: figures and a policy in, a verdict and alerts in plain words out. Fails closed on NaN and on too little."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-
-import numpy as np
+from collections.abc import Sequence
 
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.policy import GATE_METHOD, Policy, Rule, Severity, Threshold, vs_baseline
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import (
-    UNDEFINED,
     Alert,
     MetricSummary,
     ModelVersion,
@@ -18,8 +14,8 @@ from case_monitor.core.records import (
     ThresholdResult,
     Verdict,
 )
+from case_monitor.core.rule_outcomes import rule_outcomes
 from case_monitor.core.saliency import METHODS
-from case_monitor.core.statistics import benjamini_hochberg, holm, p_value_of_breach
 from case_monitor.core.summary import (
     BASELINE_ONLY,
     INSENSITIVE,
@@ -30,8 +26,6 @@ from case_monitor.core.summary import (
     metrics_with_regression,
 )
 from case_monitor.core.wording import alert_text, method_title
-
-_ROUNDING = 1e-9  # an interval that ends at its limit has p = 1 - confidence_level, up to this
 
 
 def check_policy(policy: Policy, protocol: Protocol) -> None:
@@ -82,6 +76,7 @@ def judge(
     *,
     baseline: ModelVersion | None,
     class_names: Sequence[str],
+    in_production: bool = False,
 ) -> tuple[Verdict, tuple[Alert, ...]]:
     """Apply every rule. One passes only when the whole confidence interval clears its limit.
 
@@ -89,11 +84,10 @@ def judge(
     single interval, whatever the number of rules. A rule fails when its whole interval is beyond the limit and the
     breach survives Holm's adjustment for all blocking rules. In between, as with NaN or too few images, it is
     `insufficient`. The verdict is the worst of the blocking rules. Rules against a baseline are left out when there
-    is none.
+    is none. A version in production is judged time after time, and fails at the stricter level of the run length.
     """
     rules = [rule for rule in policy.rules if baseline or not _needs_baseline(rule)]
-    results = [r for rule in rules for r in _measure(rule, summaries, policy, len(class_names))]
-    results = [_decide(r, policy) for r in _with_adjusted_p(results)]
+    results = rule_outcomes(rules, summaries, policy, len(class_names), in_production=in_production)
     results += _broken_logits(summaries)
     blocking = {r.status for r in results if r.threshold.severity is Severity.BLOCK}
     if Status.FAIL in blocking:
@@ -109,94 +103,6 @@ def judge(
 
 def _needs_baseline(rule: Rule) -> bool:
     return rule.metric in BASELINE_ONLY or rule.metric.endswith(vs_baseline(""))
-
-
-def _measure(
-    rule: Rule, summaries: Sequence[MetricSummary], policy: Policy, num_classes: int
-) -> Iterator[ThresholdResult]:
-    """The figures that a rule is about, not yet decided."""
-    method = policy.method_of(rule)
-    found = {s.class_idx: s for s in summaries if (s.metric, s.method) == (rule.metric, method)}
-    for class_idx in range(num_classes) if rule.per_class else [None]:
-        # A class without a correctly classified image has no figure; that must not let the rule pass.
-        missing = MetricSummary(metric=rule.metric, method=method, class_idx=class_idx, value=UNDEFINED, n=0)
-        row = found.get(class_idx, missing)
-        least = policy.min_class_samples if rule.per_class else policy.min_samples
-        problem, n_needed = _problem(row, least)
-        p_value = UNDEFINED
-        if not problem:
-            interval = row.ci_low, row.ci_high
-            level, greater = policy.confidence_level, rule.greater_is_better
-            p_value = p_value_of_breach(row.value, interval, rule.limit, level, row.n, greater_is_better=greater)
-        yield ThresholdResult(
-            threshold=rule,
-            method=method or None,
-            class_idx=row.class_idx,
-            status=Status.INSUFFICIENT,
-            observed=row.value,
-            ci_low=row.ci_low,
-            ci_high=row.ci_high,
-            n=row.n,
-            n_needed=n_needed,
-            p_value=p_value,
-            reason=problem,
-        )
-
-
-def _problem(row: MetricSummary, least: int) -> tuple[str, int | None]:
-    """Why a figure cannot be judged at all, with the number of images that is needed; "" if it can."""
-    undefined = f"{row.n_undefined} undefined: {row.undefined_because}" if row.n_undefined else ""
-    # Jaccard indices are of classes, of which there are no more to be had.
-    if row.n < least and row.metric != "contrast_jaccard":
-        more = f" ({undefined})" if undefined else ""
-        return f"{row.n} images with a defined score{more}, at least {least} are needed", least
-    if not all(map(math.isfinite, (row.value, row.ci_low, row.ci_high))):
-        return f"undefined (n = {row.n}{', ' if undefined else ''}{undefined})", None
-    return "", None
-
-
-def _with_adjusted_p(results: Sequence[ThresholdResult]) -> list[ThresholdResult]:
-    """Holm over all blocking rules, which together withhold a version; a warning rule's classes by themselves."""
-    families: dict[Rule | None, list[int]] = {}
-    for i, r in enumerate(results):
-        families.setdefault(None if r.threshold.severity is Severity.BLOCK else r.threshold, []).append(i)
-    adjusted = np.full(len(results), UNDEFINED)
-    for rule, members in families.items():
-        p_values = np.array([results[i].p_value for i in members])
-        adjusted[members] = holm(p_values) if rule is None else benjamini_hochberg(p_values)
-    return [replace(r, p_adjusted=float(p)) for r, p in zip(results, adjusted, strict=True)]
-
-
-def _decide(result: ThresholdResult, policy: Policy) -> ThresholdResult:
-    if result.reason:
-        return result
-    rule, limit = result.threshold, result.threshold.limit
-    observed = f"{result.observed:.3f} [{result.ci_low:.3f}, {result.ci_high:.3f}]"
-    good, bad = result.ci_low > limit, result.ci_high <= limit
-    if not rule.greater_is_better:
-        good, bad = result.ci_high < limit, result.ci_low >= limit
-    if good:
-        return replace(result, status=Status.PASS, reason=f"{observed} clears the limit {limit:g}")
-    p = "adjusted p < 0.001" if result.p_adjusted < 0.001 else f"adjusted p = {result.p_adjusted:.2g}"
-    if bad and result.p_adjusted <= policy.false_block_budget + _ROUNDING:
-        return replace(result, status=Status.FAIL, reason=f"{observed} is beyond the limit {limit:g} ({p})")
-    where = (
-        f"is beyond the limit {limit:g}, but not surely with so many rules ({p})"
-        if bad
-        else (f"lies across the limit {limit:g}")
-    )
-    n_needed = _enough(result)
-    enough = f"about {n_needed} images would decide" if n_needed else "no number of images is likely to decide"
-    return replace(result, n_needed=n_needed, reason=f"{observed} {where}; {enough}")
-
-
-def _enough(result: ThresholdResult) -> int | None:
-    """How many images would decide: an interval shrinks with the square root of n."""
-    distance = abs(result.observed - result.threshold.limit)
-    if distance < 1e-6:
-        return None
-    reach = max(result.observed - result.ci_low, result.ci_high - result.observed)
-    return math.ceil(result.n * max(1.0, (reach / distance) ** 2) * 1.1)
 
 
 def _broken_logits(summaries: Sequence[MetricSummary]) -> list[ThresholdResult]:

@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     """torch device; `auto` takes a GPU where there is one."""
     num_workers: int = Field(0, ge=0)
     """Processes that read images, each some seconds to start; 0 reads in the main process."""
+    reproduction_images: int = Field(50, ge=1)
+    """How many images of a stored evaluation the nightly check predicts and explains again."""
     notify: NotificationUrls = ()
     """Apprise URLs (`mailto://`, `slack://`, `json://` and about a hundred more) that are told of alerts."""
     policy: PolicySettings = Policy()

@@ -53,6 +53,7 @@ class StoredEvaluation:
     policy_digest: str
     baseline_digest: str
     baseline_version: int | None
+    in_production: bool
     split_name: str
     split_size: int
     class_names: tuple[str, ...]
@@ -110,6 +111,19 @@ def find_evaluation(engine: Engine, key: EvaluationKey) -> StoredEvaluation | No
 def latest_evaluation(engine: Engine, model_name: str, version: int) -> StoredEvaluation | None:
     """The version's evaluation that was saved last, under whatever split, protocol and policy."""
     return _first(engine, _of_model(model_name).where(ModelVersionRow.version == version))
+
+
+def first_digest(engine: Engine, model_name: str, version: int) -> str | None:
+    """Digest of the version's artifact in its first evaluation."""
+    query = (
+        select(EvaluationRow.model_digest)
+        .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
+        .where(ModelVersionRow.name_digest == name_digest(model_name), ModelVersionRow.version == version)
+        .order_by(EvaluationRow.created_at, EvaluationRow.id)
+        .limit(1)
+    )
+    with reading(engine) as connection:
+        return connection.execute(query).scalar_one_or_none()
 
 
 def evaluations(engine: Engine, model_name: str) -> list[StoredEvaluation]:

@@ -21,8 +21,12 @@ def find_scores(engine: Engine, model_digest: str, split_digest: str, protocol_d
     with reading(engine) as connection:
         latest = select(EvaluationRow.id).where(*of_both).order_by(EvaluationRow.updated_at.desc()).limit(1)
         evaluation_id = connection.execute(latest).scalar_one_or_none()
-        if evaluation_id is None:
-            return None
+    return None if evaluation_id is None else load_scores(engine, evaluation_id)
+
+
+def load_scores(engine: Engine, evaluation_id: int) -> SampleScores | None:
+    """The scores of an evaluation as they were saved; None if it has none."""
+    with reading(engine) as connection:
         samples = connection.execute(
             select(SampleRow.sample_id, SampleRow.target, SampleRow.top2, SampleRow.confidence)
             .where(SampleRow.evaluation_id == evaluation_id)

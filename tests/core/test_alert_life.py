@@ -10,12 +10,14 @@ from case_monitor.core.alert_life import (
     Mute,
     NoticeKind,
     OpenAlert,
+    Scope,
     Step,
     next_steps,
     worst,
 )
 from case_monitor.core.policy import Policy, Severity
 from case_monitor.core.records import Evaluation, MetricSummary, Status, ThresholdResult
+from case_monitor.core.standing_alerts import GOOD_NEWS
 from tests.alerting import FIRST_NIGHT, RECALL, evaluation_with, found, recall
 
 NOW = FIRST_NIGHT
@@ -47,7 +49,7 @@ def an_open(
 
 
 def steps(evaluation: Evaluation, *known: OpenAlert, mutes: dict[AlertIdentity, Mute] | None = None) -> list[Step]:
-    return next_steps(known, evaluation, NOW, mutes or {})
+    return next_steps(known, evaluation, NOW, mutes or {}, Scope.PRODUCTION)
 
 
 def test_it_opens() -> None:
@@ -160,6 +162,28 @@ def test_broken_logits_are_judged_only_while_they_are_broken(value: float, resol
     identity = AlertIdentity(rule="finite_logits", method="", class_idx=None)
     found_steps = steps(replace(evaluation, summaries=(summary,)), an_open(identity))
     assert [s.reason for s in found_steps] == ["all logits are finite"] * resolves
+
+
+@pytest.mark.parametrize(("scope", "opens"), [(Scope.PRODUCTION, False), (Scope.CANDIDATE, True)])
+def test_in_production_doubt_opens_no_alert_and_ends_none(scope: Scope, opens: bool) -> None:
+    doubt = replace(found(status=INSUFFICIENT), p_value=0.3)
+    opened = next_steps([], evaluation_with(doubt), NOW, {}, scope)
+    assert [s.notice for s in opened] == [NoticeKind.OPENED] * opens
+    [step] = next_steps([an_open()], evaluation_with(doubt), NOW, {}, scope)
+    assert (step.alert is not None, step.notice) == (True, None)
+    missing = replace(found(status=INSUFFICIENT), p_value=float("nan"))  # nothing was measured: that is told
+    assert [s.notice for s in next_steps([], evaluation_with(missing), NOW, {}, scope)] == [NoticeKind.OPENED]
+    both = evaluation_with(doubt, found(limit=0.7))
+    assert [s.notice for s in next_steps([], both, NOW, {}, scope)] == [NoticeKind.OPENED]
+
+
+@pytest.mark.parametrize("rule", GOOD_NEWS)
+def test_a_standing_alert_ends_only_when_it_was_looked_at(rule: str) -> None:
+    known = an_open(AlertIdentity(rule=rule, method="", class_idx=None))
+    evaluation = evaluation_with(found(status=PASS))
+    assert steps(evaluation, known) == []
+    [step] = steps(replace(evaluation, looked_at=frozenset({rule})), known)
+    assert (step.notice, step.reason) == (NoticeKind.RESOLVED, GOOD_NEWS[rule])
 
 
 def test_two_limits_on_one_figure_are_one_alert() -> None:

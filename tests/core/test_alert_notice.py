@@ -35,7 +35,7 @@ def kind_of(step: Step) -> NoticeKind:
 def test_an_opening_says_everything() -> None:
     baseline = ModelVersion(name="digits", version=2, run_id=None, digest="2")
     evaluation = evaluation_with(found(), version=3, baseline=baseline)
-    [step] = next_steps([], evaluation, FIRST_NIGHT, {})
+    [step] = next_steps([], evaluation, FIRST_NIGHT, {}, Scope.PRODUCTION)
     title, body = notice_text(kind_of(step), step, evaluation, Scope.CANDIDATE, 7)
     assert title == "digits/3 (candidate): alert: agreement median, CASE"
     assert body.splitlines() == [
@@ -48,7 +48,7 @@ def test_an_opening_says_everything() -> None:
 
 def test_an_end_says_why_and_how_long_it_was() -> None:
     evaluation = evaluation_with(found(status=Status.PASS, observed=0.3))
-    [step] = next_steps([an_open()], evaluation, FIRST_NIGHT, {})
+    [step] = next_steps([an_open()], evaluation, FIRST_NIGHT, {}, Scope.PRODUCTION)
     title, body = notice_text(kind_of(step), step, evaluation, Scope.PRODUCTION, 7)
     assert title == "digits/1 (production): resolved: agreement median, CASE"
     assert body.splitlines() == [
@@ -60,7 +60,7 @@ def test_an_end_says_why_and_how_long_it_was() -> None:
 
 def test_a_reminder_says_since_when() -> None:
     evaluation = evaluation_with(found(observed=float("nan")))
-    [step] = next_steps([an_open(muted_until=FIRST_NIGHT)], evaluation, FIRST_NIGHT, {})
+    [step] = next_steps([an_open(muted_until=FIRST_NIGHT)], evaluation, FIRST_NIGHT, {}, Scope.PRODUCTION)
     title, body = notice_text(kind_of(step), step, evaluation, Scope.PRODUCTION, 7)
     assert "alert still open after its mute" in title
     assert "Open since 2026-09-30 02:00 UTC; observed 2 times." in body
@@ -69,7 +69,7 @@ def test_a_reminder_says_since_when() -> None:
 
 def test_names_are_text() -> None:
     evaluation = evaluation_with(recall(1), name=HOSTILE, class_names=("a", HOSTILE, "c", "d"))
-    [step] = next_steps([], evaluation, FIRST_NIGHT, {})
+    [step] = next_steps([], evaluation, FIRST_NIGHT, {}, Scope.PRODUCTION)
     title, body = notice_text(kind_of(step), step, evaluation, Scope.PRODUCTION, 7)
     assert len(body.splitlines()) == 4
     for text in (title, *body.splitlines()):
@@ -110,7 +110,7 @@ def test_the_first_notice_is_always_shown() -> None:
 def test_a_class_that_is_gone_keeps_its_name() -> None:
     evaluation = evaluation_with(recall(0, Status.PASS), class_names=("a", "b"))
     before = replace(an_open(AlertIdentity(rule="recall", method="", class_idx=3)), class_name="d")
-    [step] = next_steps([before], evaluation, FIRST_NIGHT + timedelta(days=1), {})
+    [step] = next_steps([before], evaluation, FIRST_NIGHT + timedelta(days=1), {}, Scope.PRODUCTION)
     title, body = notice_text(kind_of(step), step, evaluation, Scope.PRODUCTION, 7)
     assert title.endswith("recall, class 'd'")
     assert body.startswith("Resolved: the model no longer has this class.")

@@ -328,7 +328,7 @@ def test_four_blocking_rules_share_the_level() -> None:
     verdict, _ = judged([breach, *GOOD[:5]], with_three_more)
     assert verdict.results[0].p_adjusted == pytest.approx(4 * result.p_value)
     assert verdict.results[0].status is Status.INSUFFICIENT
-    assert "not surely with so many rules" in verdict.results[0].reason
+    assert "but not surely (adjusted p = " in verdict.results[0].reason
     assert verdict.status is Status.INSUFFICIENT
 
 

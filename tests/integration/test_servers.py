@@ -126,7 +126,7 @@ def test_a_deployment_run_by_a_worker(
     server.command("worker", "start", "--pool", "case-monitor", "--run-once", cwd=ROOT, timeout=300)
 
     runs = server.post("/flow_runs/filter", {})
-    assert {run["name"]: run["state_type"] for run in runs} == {
+    assert {run["name"]: run["state_type"] for run in runs if run["state_type"] != "SCHEDULED"} == {
         "promote served/1": "COMPLETED",
         "evaluate served/1": "COMPLETED",
     }

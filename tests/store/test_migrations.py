@@ -15,6 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, inspect
 
 from case_monitor.core.errors import StoreError
+from case_monitor.core.reproduction import Reproduction
 from case_monitor.store.connection import (
     alembic_config,
     connect,
@@ -25,7 +26,7 @@ from case_monitor.store.connection import (
 )
 from case_monitor.store.read_alerts import load_alert_lives
 from case_monitor.store.tables import VERSION_TABLE, Base
-from case_monitor.store.write import save_evaluation
+from case_monitor.store.write import save_evaluation, save_reproduction
 from tests.alerting import evaluation_with, found, night, recall
 from tests.factories import an_evaluation
 from tests.store.rows import counts, rows_of
@@ -162,7 +163,9 @@ def test_old_alerts_become_observations_each_of_a_resolved_alert(engine: Engine,
 
 def test_rebuilding_a_table_keeps_its_children(engine: Engine, database_url: str) -> None:
     """What a later migration will do on SQLite, where altering a table drops it."""
-    save_evaluation(engine, an_evaluation())
+    evaluation = an_evaluation()
+    again = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
+    save_reproduction(engine, save_evaluation(engine, evaluation), again, evaluation, night(1), "cpu")
     before = counts(engine)
     with migrating(database_url) as connection:
         operations = Operations(MigrationContext.configure(connection))

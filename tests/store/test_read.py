@@ -146,6 +146,7 @@ def test_every_field_of_a_stored_evaluation(engine: Engine) -> None:
         "version": 1,
         "run_id": "r1",
         "model_digest": f"{1:064x}",
+        "in_production": False,
         "split_digest": "5" * 64,
         "protocol_digest": "a" * 64,
         "policy_digest": "b" * 64,

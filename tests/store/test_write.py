@@ -11,6 +11,7 @@ from sqlalchemy import Engine, delete, text
 
 from case_monitor.core.errors import StoreError
 from case_monitor.core.records import Decision, Evaluation, MetricSummary, ModelVersion, Promotion, Status
+from case_monitor.core.reproduction import Reproduction
 from case_monitor.store.connection import writing
 from case_monitor.store.read import promotions
 from case_monitor.store.tables import EvaluationRow
@@ -18,8 +19,10 @@ from case_monitor.store.write import (
     mark_promotion_applied,
     record_promotion,
     save_evaluation,
+    save_reproduction,
     set_mlflow_run,
 )
+from tests.alerting import night
 from tests.factories import an_evaluation
 from tests.store.rows import counts, rows_of
 
@@ -401,6 +404,9 @@ def test_a_promotion_needs_evidence_of_that_very_version(engine: Engine) -> None
 def test_deleting_evaluations(engine: Engine) -> None:
     kept = save_evaluation(engine, an_evaluation())
     dropped = save_evaluation(engine, an_evaluation(version=2))
+    again = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
+    for number, evaluation_id in enumerate((kept, dropped), start=1):
+        save_reproduction(engine, evaluation_id, again, an_evaluation(), night(number), "cpu")
     record_promotion(engine, a_promotion(kept))
     with writing(engine) as connection:
         connection.execute(delete(EvaluationRow).where(EvaluationRow.id == dropped))

@@ -18,6 +18,7 @@ from case_monitor.store.tables.evaluation_parts import (
 )
 from case_monitor.store.tables.evaluations import NATURAL_KEY, EvaluationRow, ModelVersionRow, name_digest
 from case_monitor.store.tables.promotions import PromotionRow
+from case_monitor.store.tables.reproductions import ReproductionRow
 
 __all__ = [
     "NATURAL_KEY",
@@ -35,6 +36,7 @@ __all__ = [
     "MetricSummaryRow",
     "ModelVersionRow",
     "PromotionRow",
+    "ReproductionRow",
     "SampleRow",
     "SampleScoreRow",
     "ThresholdResultRow",

@@ -57,6 +57,7 @@ class EvaluationRow(Base):
     policy_digest: Mapped[str]
     baseline_digest: Mapped[str]
     baseline_version: Mapped[int | None]
+    in_production: Mapped[bool]
     split_name: Mapped[str]
     split_size: Mapped[int]
     class_names: Mapped[list[str]]

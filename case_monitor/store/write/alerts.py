@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, insert, 
 from case_monitor.core.alert_life import (
     AlertIdentity,
     EvaluationRun,
+    Judged,
     Mute,
     NoticeKind,
     OpenAlert,
@@ -21,32 +22,32 @@ from case_monitor.core.alert_life import (
 from case_monitor.core.alert_notice import notice_text
 from case_monitor.core.errors import StoreError
 from case_monitor.core.policy import Severity
-from case_monitor.core.records import Alert, Evaluation, Status
+from case_monitor.core.records import Alert, Status
 from case_monitor.store.connection import writing
 from case_monitor.store.tables import AlertMarkRow, AlertNoticeRow, AlertObservationRow, AlertRow, name_digest
 from case_monitor.store.write.rows import Row, bindable, dialect_insert
 
 
-def apply_to_alerts(connection: Connection, evaluation_id: int, evaluation: Evaluation, run: EvaluationRun) -> None:
+def apply_to_alerts(connection: Connection, evaluation_id: int, judged: Judged, run: EvaluationRun) -> None:
     """Open, carry on and resolve the model's alerts, once per run, and put the notices into the outbox.
 
     A run that is applied already, or that started before the last one that was, changes nothing.
     """
-    digest = name_digest(evaluation.model.name)
+    digest = name_digest(judged.model.name)
     _take_turns(connection, digest)
     if _is_news(connection, digest, run):
         known = _lives(connection, digest, run)
         open_alerts = [_open_alert(row) for row in known if row["resolved_at"] is None]
         mutes = {_identity(row): _mute(row) for row in known if row["resolved_at"] is not None}
-        for step in next_steps(open_alerts, evaluation, run.started_at, {k: m for k, m in mutes.items() if m}):
-            alert_id = _take(connection, step, evaluation, run)
+        for step in next_steps(open_alerts, judged, run.started_at, {k: m for k, m in mutes.items() if m}, run.scope):
+            alert_id = _take(connection, step, judged, run)
             if step.notice:
                 _write_notice(
-                    connection, step.notice, alert_id, notice_text(step.notice, step, evaluation, run.scope, alert_id)
+                    connection, step.notice, alert_id, notice_text(step.notice, step, judged, run.scope, alert_id)
                 )
         if run.scope is Scope.PRODUCTION:
-            _end_candidacy(connection, digest, evaluation.model.version, run.started_at)
-    _link_observations(connection, evaluation_id, evaluation, _lives(connection, digest, run))
+            _end_candidacy(connection, digest, judged.model.version, run.started_at)
+    _link_observations(connection, evaluation_id, judged, _lives(connection, digest, run))
 
 
 def acknowledge(engine: Engine, alert_id: int, by: str) -> None:
@@ -136,7 +137,7 @@ def _open_alert(row: RowMapping) -> OpenAlert:
     )
 
 
-def _take(connection: Connection, step: Step, evaluation: Evaluation, run: EvaluationRun) -> int:
+def _take(connection: Connection, step: Step, judged: Judged, run: EvaluationRun) -> int:
     """Carry out a step; returns the alert's id."""
     now = run.started_at
     values: Row = {
@@ -144,11 +145,11 @@ def _take(connection: Connection, step: Step, evaluation: Evaluation, run: Evalu
         "mute_reason": step.mute.reason if step.mute else None,
     }
     if step.before is None:
-        values |= _identity_row(step, evaluation, run.scope) | {"opened_at": now}
+        values |= _identity_row(step, judged, run.scope) | {"opened_at": now}
     if step.alert is None:
         values |= {"resolved_at": now, "resolution": step.reason}
     else:
-        values |= _observation_row(step.alert, step.before, evaluation) | {"last_seen_at": now}
+        values |= _observation_row(step.alert, step.before, judged) | {"last_seen_at": now}
     values = bindable(AlertRow, values)
     if step.before is None:
         return connection.execute(insert(AlertRow).values(values).returning(AlertRow.id)).scalar_one()
@@ -156,11 +157,11 @@ def _take(connection: Connection, step: Step, evaluation: Evaluation, run: Evalu
     return step.before.id
 
 
-def _identity_row(step: Step, evaluation: Evaluation, scope: Scope) -> Row:
-    idx, names = step.identity.class_idx, evaluation.split.class_names
+def _identity_row(step: Step, judged: Judged, scope: Scope) -> Row:
+    idx, names = step.identity.class_idx, judged.class_names
     return {
-        "model_name": evaluation.model.name,
-        "name_digest": name_digest(evaluation.model.name),
+        "model_name": judged.model.name,
+        "name_digest": name_digest(judged.model.name),
         "scope": scope,
         "rule": step.identity.rule,
         "method": step.identity.method,
@@ -169,13 +170,13 @@ def _identity_row(step: Step, evaluation: Evaluation, scope: Scope) -> Row:
     }
 
 
-def _observation_row(alert: Alert, before: OpenAlert | None, evaluation: Evaluation) -> Row:
+def _observation_row(alert: Alert, before: OpenAlert | None, judged: Judged) -> Row:
     severity, status = alert.severity, alert.status
     if before:
         severity, status = worst(alert, before.worst_severity, before.worst_status)
     return {
-        "version": evaluation.model.version,
-        "baseline_version": evaluation.baseline.version if evaluation.baseline else None,
+        "version": judged.model.version,
+        "baseline_version": judged.baseline.version if judged.baseline else None,
         "severity": alert.severity,
         "status": alert.status,
         "worst_severity": severity,
@@ -215,14 +216,12 @@ def _end_candidacy(connection: Connection, digest: str, version: int, now: datet
     )
 
 
-def _link_observations(
-    connection: Connection, evaluation_id: int, evaluation: Evaluation, lives: Iterable[RowMapping]
-) -> None:
+def _link_observations(connection: Connection, evaluation_id: int, judged: Judged, lives: Iterable[RowMapping]) -> None:
     """Point this evaluation's observations at the alerts that are open."""
     ids = {_identity(row): row["id"] for row in lives if row["resolved_at"] is None}
     links: list[dict[str, Any]] = [
         {"at": position, "alert": ids[identity_of(alert)]}
-        for position, alert in enumerate(evaluation.alerts)
+        for position, alert in enumerate(judged.alerts)
         if identity_of(alert) in ids
     ]
     if links:

@@ -33,6 +33,7 @@ def evaluation_row(model_version_id: int, evaluation: Evaluation) -> Row:
         "policy_digest": provenance.policy_digest,
         "baseline_digest": evaluation.baseline.digest if evaluation.baseline else "",
         "baseline_version": evaluation.baseline.version if evaluation.baseline else None,
+        "in_production": evaluation.in_production,
         "split_name": evaluation.split.name,
         "split_size": evaluation.split.size,
         "class_names": evaluation.split.class_names,

@@ -1,0 +1,146 @@
+"""Does a stored evaluation still come out? A few of its images are predicted and explained again."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from case_monitor.core.drift import Explained
+from case_monitor.core.explanation import Explainer
+from case_monitor.core.passes import Passes
+from case_monitor.core.predictions import ImageSource, Progress, no_progress
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import UNDEFINED, ContrastSets, FloatArray, SampleScores, Split
+
+CONFIDENCE_TOLERANCE = 1e-3
+"""Greatest difference of any image's confidence in its class."""
+SCORE_TOLERANCE = 0.01
+"""Greatest mean difference of any score. Rounding errors move a pixel or two out of a map's top."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What is stored of an evaluation, as far as it takes to do it again."""
+
+    scores: SampleScores
+    contrast_sets: ContrastSets
+    target_layer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduction:
+    """How far figures differ from the stored ones.
+
+    Attributes:
+        n: images looked at again.
+        changed_predictions: of them, that are no longer predicted as the class that they were, and are.
+        confidence_difference: the greatest, of the others.
+        score_difference: of each method's scores, the greatest mean over the others; a score that is defined only once
+            differs by 1. NaN if there are no others.
+        worst: the method and score that this is of, in words.
+    """
+
+    n: int
+    changed_predictions: int
+    confidence_difference: float
+    score_difference: float
+    worst: str
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether all is as before, but for rounding errors; NaN is not."""
+        return (
+            self.n > 0
+            and self.changed_predictions == 0
+            and self.confidence_difference <= CONFIDENCE_TOLERANCE
+            and self.score_difference <= SCORE_TOLERANCE
+        )
+
+
+def reproduce(
+    model: nn.Module,
+    stored: Stored,
+    split: Split,
+    source: ImageSource,
+    *,
+    protocol: Protocol,
+    images: int,
+    device: str = "cpu",
+    progress: Progress = no_progress,
+) -> Reproduction:
+    """Predict and explain some of the stored images again, and compare.
+
+    Args:
+        model: the version, loaded.
+        stored: the evaluation, of this version on this split by this protocol.
+        split, source: the images.
+        protocol: how to measure.
+        images: how many of the explained ones to take, evenly over the sample; the same ones every time.
+        device: torch device.
+        progress: called as work goes on.
+    """
+    places = np.unique(np.linspace(0, len(stored.scores.sample_ids) - 1, images).round().astype(int))
+    known = _taken(stored.scores, places)
+    position = {name: i for i, name in enumerate(source.sample_ids)}
+    part = _Part(source, [position[name] for name in known.sample_ids])
+    protocol = replace(protocol, sample_size=len(places))
+    passes = Passes(replace(split, size=len(places)), part, protocol, device, progress)
+    with passes.prepared(model) as batch_size:
+        preds, _ = passes.predictions(model, stored.target_layer, batch_size, "predict again")
+        explained = Explained(model=model, layer=stored.target_layer, contrast=stored.contrast_sets.weights())
+        explainer = Explainer(explained, part, protocol, device, batch_size)
+        found, _ = explainer.run(preds, progress, "explain again")
+    return _compare(found, known)
+
+
+def _compare(found: SampleScores, known: SampleScores) -> Reproduction:
+    n = len(known.sample_ids)
+    again = set(found.sample_ids)  # those that are predicted correctly, in the same order
+    known = _taken(known, np.array([i for i, name in enumerate(known.sample_ids) if name in again], dtype=int))
+    differences = {key: _mean_difference(found.values[key], values) for key, values in known.values.items()}
+    (method, metric), worst = max(differences.items(), key=lambda item: item[1])
+    return Reproduction(
+        n=n,
+        changed_predictions=n - len(again),
+        confidence_difference=float(np.abs(found.confidence - known.confidence).max()) if again else UNDEFINED,
+        score_difference=worst,
+        worst=f"{metric} of {method}",
+    )
+
+
+def _mean_difference(found: FloatArray, known: FloatArray) -> float:
+    if not len(known):
+        return math.nan
+    difference = np.abs(found - known)
+    undefined = np.isnan(found), np.isnan(known)
+    difference[undefined[0] & undefined[1]] = 0.0
+    difference[undefined[0] ^ undefined[1]] = 1.0
+    return float(difference.mean())
+
+
+def _taken(scores: SampleScores, places: npt.NDArray[np.intp]) -> SampleScores:
+    return SampleScores(
+        sample_ids=tuple(scores.sample_ids[i] for i in places),
+        target=scores.target[places],
+        top2=scores.top2[places],
+        confidence=scores.confidence[places],
+        values={key: values[places] for key, values in scores.values.items()},
+    )
+
+
+class _Part:
+    """Some images of a source, as a source."""
+
+    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
+        self._source, self._indices = source, indices
+        self.sample_ids = tuple(source.sample_ids[i] for i in indices)
+        self.target = source.target[list(indices)]
+
+    def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:
+        return self._source.batches([self._indices[i] for i in indices], batch_size)
+
+    def to_display(self, images: Tensor) -> npt.NDArray[np.uint8]:
+        return self._source.to_display(images)

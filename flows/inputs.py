@@ -1,0 +1,75 @@
+"""What an evaluation works on: the version, the one in production, the images, and how to judge and measure."""
+
+from dataclasses import dataclass
+
+from prefect.utilities.annotations import quote
+from sqlalchemy import Engine
+
+from case_monitor.core.evaluation import evaluation_key
+from case_monitor.core.policy import Policy
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import EvaluationKey, Split
+from case_monitor.dataset import PreparedImages
+from case_monitor.model_ref import ModelRef
+from case_monitor.reconcile import reconcile, with_target_layer
+from case_monitor.registry import RegisteredModel, pick_device
+from case_monitor.settings import Settings
+from case_monitor.store import read
+from flows.edges import fetch_model, fetch_split, read_alias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Inputs:
+    """All that was fetched.
+
+    `baseline` is None where no other version holds the alias, `in_production` says that the candidate does, and
+    `first_digest` is that of the candidate's artifact when it was first evaluated.
+    """
+
+    candidate: RegisteredModel
+    baseline: RegisteredModel | None
+    in_production: bool
+    first_digest: str | None
+    split: Split
+    source: PreparedImages
+    policy: Policy
+    protocol: Protocol
+    baseline_protocol: Protocol
+    device: str
+
+    @property
+    def key(self) -> EvaluationKey:
+        """The natural key of an evaluation of these."""
+        baseline = self.baseline.version if self.baseline else None
+        return evaluation_key(self.candidate.version, self.split, baseline, self.policy, self.protocol)
+
+
+def gather(settings: Settings, engine: Engine, ref: ModelRef) -> Inputs:
+    """Fetch a version and what it is held against.
+
+    Raises:
+        CaseMonitorError: something is missing, does not load, or contradicts something else.
+    """
+    model_settings = settings.model(ref.name)
+    device = pick_device(settings.device)
+    candidate: RegisteredModel = fetch_model(quote(settings), quote(ref))
+    version = candidate.version
+    holder: int | None = read_alias(quote(settings), ref.name)
+    baseline: RegisteredModel | None = None
+    if holder not in {None, version.version}:
+        baseline = fetch_model(quote(settings), quote(ModelRef(name=ref.name, version=holder)))
+    raw = fetch_split(quote(settings), quote(model_settings.split))
+    split, source = reconcile(candidate, model_settings, raw, settings.num_workers)
+    protocol = settings.protocol_of(ref.name)
+    return Inputs(
+        candidate=candidate,
+        baseline=baseline,
+        in_production=holder == version.version,
+        first_digest=read.first_digest(engine, version.name, version.version),
+        split=split,
+        source=source,
+        policy=settings.policy_of(ref.name),
+        protocol=with_target_layer(protocol, candidate),
+        baseline_protocol=with_target_layer(protocol, baseline) if baseline else protocol,
+        device=device,
+    )

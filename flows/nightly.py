@@ -1,0 +1,178 @@
+"""`nightly`: is what is in production still what was judged?
+
+A version whose model, data, protocol and policy are those of a stored evaluation is not evaluated again: some of its
+images are, and must give the stored figures. Anything new is evaluated in full.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.utilities.annotations import quote
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Engine
+
+from case_monitor.core.errors import CaseMonitorError, IncompleteError
+from case_monitor.core.policy import Policy
+from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Verdict
+from case_monitor.core.reproduction import Reproduction, Stored, reproduce
+from case_monitor.core.standing_alerts import (
+    ARTIFACT,
+    GOOD_NEWS,
+    REPRODUCTION,
+    artifact_alert,
+    reproduction_alert,
+)
+from case_monitor.model_ref import ModelRef
+from case_monitor.settings import Settings, load_settings
+from case_monitor.store import read
+from case_monitor.store.connection import open_store
+from flows.artifacts import show_night_in_prefect
+from flows.edges import fetch_stored, read_alias, store_reproduction
+from flows.evaluate import evaluate_inputs, find_published
+from flows.inputs import Inputs, gather
+from flows.notices import send_notices
+from flows.progress import ProgressReport
+
+logger = logging.getLogger("case_monitor.nightly")
+
+
+class NightlyRequest(BaseModel):
+    """What to look at."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    models: tuple[str, ...] = Field((), examples=[["flowers"]])
+    """Registered names; without any, all models of the configuration."""
+    config: str | None = None
+    """Path of the configuration file; without it `CASE_MONITOR_CONFIG`, else `case-monitor.yaml`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """What came of one model. `version` None: none is in production; `reproduction` None: it was evaluated in full."""
+
+    model: str
+    version: int | None
+    evaluation_id: int | None = None
+    verdict: Verdict | None = None
+    alerts: tuple[Alert, ...] = ()
+    reproduction: Reproduction | None = None
+
+
+@flow(name="nightly", persist_result=False)
+def nightly(request: NightlyRequest) -> list[Night]:
+    """Check every monitored model's version in production. One that cannot be checked does not keep the others from it.
+
+    Raises:
+        IncompleteError: some could not be checked; the others were.
+    """
+    settings = load_settings(request.config)
+    names = request.models or tuple(settings.models)
+    for name in names:
+        settings.model(name)  # a mistyped name is answered before any work
+    nights, failures = [], []
+    for name in names:
+        try:
+            nights.append(check_production(name, request.config))
+        except Exception as error:
+            reason = str(error) if isinstance(error, CaseMonitorError) else f"unexpected {type(error).__name__}"
+            logger.error("%s could not be checked: %s", name, reason, exc_info=logger.isEnabledFor(logging.DEBUG))
+            failures.append(f"{name} ({reason})")
+    if failures:
+        msg = f"{len(failures)} of {len(names)} models could not be checked: {'; '.join(failures)}"
+        raise IncompleteError(msg)
+    return nights
+
+
+@flow(name="check-production", flow_run_name="check production of {name}", persist_result=False)
+def check_production(name: str, config: str | None = None) -> Night:
+    """Look at one model's version in production."""
+    settings = load_settings(config)
+    holder = read_alias(quote(settings), name)
+    if holder is None:
+        logger.warning("no version of %s holds alias %s: nothing to check", name, settings.alias)
+        return Night(model=name, version=None)
+    engine = open_store(settings.database_url.get_secret_value())
+    try:
+        inputs = gather(settings, engine, ModelRef(name=name, version=holder))
+        published = find_published(engine, inputs)
+        stored: Stored | None = fetch_stored(quote(engine), quote(published)) if published else None
+        if published and stored:
+            return _look_again(settings, engine, inputs, published, stored)
+        outcome = evaluate_inputs(settings, engine, inputs)
+    finally:
+        engine.dispose()
+    return Night(
+        model=name,
+        version=holder,
+        evaluation_id=outcome.evaluation_id,
+        verdict=outcome.verdict,
+        alerts=outcome.alerts,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SeenAgain:
+    """A stored evaluation, for the alerts of the night that looked at it again."""
+
+    model: ModelVersion
+    baseline: ModelVersion | None
+    class_names: tuple[str, ...]
+    policy: Policy
+    summaries: tuple[MetricSummary, ...]
+    verdict: Verdict
+    alerts: tuple[Alert, ...]
+    looked_at: frozenset[str] = frozenset({ARTIFACT, REPRODUCTION})
+
+
+def _look_again(
+    settings: Settings, engine: Engine, inputs: Inputs, published: read.StoredEvaluation, stored: Stored
+) -> Night:
+    started = time.perf_counter()
+    found: Reproduction = look_again(quote(inputs), quote(stored), settings.reproduction_images)  # type: ignore[call-overload]
+    version = inputs.candidate.version
+    standing = (artifact_alert(version, inputs.first_digest), reproduction_alert(version, found))
+    seen = _SeenAgain(
+        model=version,
+        baseline=None,
+        class_names=inputs.split.class_names,
+        policy=inputs.policy,
+        summaries=read.load_summaries(engine, published.id),
+        verdict=read.load_verdict(engine, published.id),
+        alerts=(
+            *(alert for alert in read.load_alerts(engine, published.id) if alert.rule not in GOOD_NEWS),
+            *(alert for alert in standing if alert),
+        ),
+    )
+    seconds = time.perf_counter() - started
+    store_reproduction(quote(engine), published.id, quote(found), quote(seen), seconds, inputs.device)
+    send_notices(quote(settings), quote(engine))  # type: ignore[call-overload]
+    show_night_in_prefect(version, found, seen.verdict, seen.alerts)
+    return Night(
+        model=version.name,
+        version=version.version,
+        evaluation_id=published.id,
+        verdict=seen.verdict,
+        alerts=seen.alerts,
+        reproduction=found,
+    )
+
+
+@task(name="look-again", cache_policy=NO_CACHE, persist_result=False)
+def look_again(inputs: Inputs, stored: Stored, images: int) -> Reproduction:
+    """Predict and explain some images again. Not retried: the same numbers would come out."""
+    version = inputs.candidate
+    version.model.to(inputs.device)
+    return reproduce(
+        version.model,
+        stored,
+        inputs.split,
+        inputs.source,
+        protocol=inputs.protocol,
+        images=images,
+        device=inputs.device,
+        progress=ProgressReport(f"look again at {version.version}"),
+    )

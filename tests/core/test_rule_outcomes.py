@@ -1,0 +1,97 @@
+"""How sure a breach must be: before promotion, and night after night in production."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, norm
+
+from case_monitor.core.policy import Policy, Rule, Severity, Threshold
+from case_monitor.core.records import MetricSummary, Status, ThresholdResult
+from case_monitor.core.rule_outcomes import rule_outcomes
+from case_monitor.core.statistics import wilson_interval
+
+ACCURACY = Threshold(metric="accuracy", limit=0.9, greater_is_better=True)
+RECALL = Threshold(metric="recall", limit=0.5, greater_is_better=True, per_class=True, severity=Severity.WARN)
+
+
+def outcome(row: MetricSummary, policy: Policy, rules: tuple[Rule, ...] | None = None, **options: bool) -> Status:
+    return outcomes(row, policy, rules, **options)[0].status
+
+
+def outcomes(
+    row: MetricSummary, policy: Policy, rules: tuple[Rule, ...] | None = None, *, in_production: bool = True
+) -> list[ThresholdResult]:
+    return rule_outcomes(rules or policy.rules, [row], policy, 2, in_production=in_production)
+
+
+def an_accuracy(p: float, n: int = 500) -> MetricSummary:
+    """An accuracy below 0.9 whose breach has this p value: the interval ends where z standard errors say."""
+    reach = 0.05 * norm.isf(0.025) / norm.isf(p / 2)
+    return MetricSummary(metric="accuracy", method="", value=0.85, n=n, ci_low=0.85 - reach, ci_high=0.85 + reach)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "share"),
+    [((ACCURACY,), 1), ((ACCURACY, RECALL), 2), ((ACCURACY, RECALL, replace(RECALL, limit=0.4)), 3)],
+)
+def test_in_production_the_run_length_is_shared_by_all_families_of_rules(
+    thresholds: tuple[Threshold, ...], share: int
+) -> None:
+    policy = Policy(thresholds=thresholds, in_control_run_length=100)
+    level = 1 / 100 / share
+    assert outcome(an_accuracy(0.99 * level), policy) is Status.FAIL
+    assert outcome(an_accuracy(1.01 * level), policy) is Status.INSUFFICIENT
+    assert outcome(an_accuracy(1.01 * level), policy, in_production=False) is Status.FAIL
+
+
+def test_blocking_rules_are_one_family_with_holms_adjustment() -> None:
+    policy = Policy(thresholds=(ACCURACY, replace(ACCURACY, metric="macro_f1")), in_control_run_length=100)
+    other = MetricSummary(metric="macro_f1", method="", value=0.95, n=500, ci_low=0.94, ci_high=0.96)
+    for p, status in ((0.0049, Status.FAIL), (0.0051, Status.INSUFFICIENT)):
+        results = rule_outcomes(policy.rules, [an_accuracy(p), other], policy, 2, in_production=True)
+        assert [r.status for r in results] == [status, Status.PASS]
+
+
+@pytest.mark.parametrize(("n", "rate"), [(100, 0.9), (500, 0.5), (500, 0.9), (2000, 0.97)])
+def test_a_figure_exactly_at_its_limit_raises_about_one_false_alarm_in_a_run_length(n: int, rate: float) -> None:
+    """Summed over all counts of correct images; Wilson's interval is approximate, the tail of counts discrete."""
+    policy = Policy(thresholds=(replace(ACCURACY, limit=rate),), min_samples=1)
+    alarms = 0.0
+    for k in range(n + 1):
+        low, high = wilson_interval(k, n, 0.95)
+        row = MetricSummary(metric="accuracy", method="", value=k / n, n=n, ci_low=low, ci_high=high)
+        if outcome(row, policy) is Status.FAIL:
+            alarms += float(binom.pmf(k, n, rate))
+    assert 0.1 < alarms * policy.in_control_run_length < 1.6
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    value=st.sampled_from([math.nan, 0.5, 0.85, 0.9, 0.95]),
+    low=st.floats(0, 0.3),
+    high=st.floats(0, 0.3),
+    n=st.sampled_from([0, 99, 100, 1000]),
+)
+def test_in_production_nothing_passes_that_would_not_otherwise_and_less_fails(
+    value: float, low: float, high: float, n: int
+) -> None:
+    row = MetricSummary(metric="accuracy", method="", value=value, n=n, ci_low=value - low, ci_high=value + high)
+    policy = Policy(thresholds=(ACCURACY,))
+    before, after = outcome(row, policy, in_production=False), outcome(row, policy)
+    assert after is before or (before, after) == (Status.FAIL, Status.INSUFFICIENT)
+
+
+def test_as_many_images_as_are_said_to_be_needed_take_the_breach_below_the_level() -> None:
+    policy = Policy(thresholds=(ACCURACY,), in_control_run_length=1000)
+    (result,) = outcomes(an_accuracy(0.01), policy)
+    assert result.status is Status.INSUFFICIENT
+    assert result.n_needed is not None
+    shrink = math.sqrt(500 * 1.1 / result.n_needed)  # a tenth more is asked for than it takes
+    row = an_accuracy(0.01)
+    narrower = replace(row, ci_low=0.85 + shrink * (row.ci_low - 0.85), ci_high=0.85 + shrink * (row.ci_high - 0.85))
+    (at_level,) = outcomes(narrower, policy)
+    assert at_level.p_value == pytest.approx(0.001, rel=0.01)
+    assert "at most 0.001 is asked for" in result.reason
