@@ -120,7 +120,7 @@ def _verdict_table(rates: list[Rate]) -> str:
         share = rate.withheld / rate.draws
         reached = "yes" if (share <= _BUDGET if rate.healthy else share >= _CAUGHT) else "NO"
         goal = f"at most {_BUDGET:.0%}" if rate.healthy else f"at least {_CAUGHT:.0%}"
-        why = ", ".join(f"{metric} {count / rate.draws:.0%}" for metric, count in rate.causes.most_common(3))
+        why = ", ".join(f"{metric} {count / rate.draws:.1%}" for metric, count in rate.causes.most_common(3))
         fail, unsure = (rate.statuses[s] / rate.draws for s in (Status.FAIL, Status.INSUFFICIENT))
         lines.append(
             f"| {rate.name} | {rate.accuracy:.3f} | {rate.n} | {fail:.1%} | {unsure:.1%} | "
