@@ -6,6 +6,9 @@ from sqlalchemy import Engine, func, select
 
 from case_monitor.store.tables import Base
 
+WORK = {"claims", "announcements", "webhook_deliveries"}
+"""Tables that have nothing to do with evaluations."""
+
 
 def rows_of(engine: Engine, table: str) -> list[dict[str, Any]]:
     columns = Base.metadata.tables[table]

@@ -19,6 +19,7 @@ from case_monitor.store.tables.evaluation_parts import (
 from case_monitor.store.tables.evaluations import NATURAL_KEY, EvaluationRow, ModelVersionRow, name_digest
 from case_monitor.store.tables.promotions import PromotionRow
 from case_monitor.store.tables.reproductions import ReproductionRow
+from case_monitor.store.tables.work import AnnouncementRow, ClaimRow, WebhookDeliveryRow
 
 __all__ = [
     "NATURAL_KEY",
@@ -27,8 +28,10 @@ __all__ = [
     "AlertNoticeRow",
     "AlertObservationRow",
     "AlertRow",
+    "AnnouncementRow",
     "Base",
     "ChildRow",
+    "ClaimRow",
     "ClassMetricsRow",
     "ConfusionCellRow",
     "ContrastMemberRow",
@@ -41,5 +44,6 @@ __all__ = [
     "SampleScoreRow",
     "ThresholdResultRow",
     "UtcDateTime",
+    "WebhookDeliveryRow",
     "name_digest",
 ]

@@ -1,0 +1,39 @@
+"""Who works on what: schedulers start twice, servers send twice, machines are several."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from case_monitor.store.tables.base import Base
+
+
+class ClaimRow(Base):
+    """One run at a time works on a resource, and says again and again that it still does."""
+
+    __tablename__ = "claims"
+
+    resource: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    claimed_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class AnnouncementRow(Base):
+    """A registered version of which the orchestration was told."""
+
+    __tablename__ = "announcements"
+
+    name_digest: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    model_name: Mapped[str]
+    announced_at: Mapped[datetime]
+    times: Mapped[int]
+
+
+class WebhookDeliveryRow(Base):
+    """A delivery that was taken; it is not taken again."""
+
+    __tablename__ = "webhook_deliveries"
+
+    delivery_digest: Mapped[str] = mapped_column(primary_key=True)
+    received_at: Mapped[datetime]
