@@ -8,8 +8,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mlflow
 import torch
@@ -27,6 +28,7 @@ from case_monitor.settings import Preprocessing
 
 METADATA_KEY = "case_monitor"
 _PERMANENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
+_REGISTERED: Literal["model_version.created"] = "model_version.created"
 _LOADING = threading.Lock()  # a model's code is imported under names that belong to the whole process
 # MLflow writes this file beside what it downloads; it is not part of the model.
 _NOT_PART_OF_MODEL = {"registered_model_meta"}
@@ -115,6 +117,22 @@ class Registry:
             aliases = self._client.get_registered_model(name).aliases
         return int(aliases[alias]) if alias in aliases else None
 
+    def versions_since(self, name: str, since: datetime) -> list[int]:
+        """The versions registered after a time, the oldest first."""
+        with one_line(f"model {name}"):
+            found: list[int] = []
+            token = None
+            while True:
+                # Names are quoted as MLflow's filters want them; one with both quotes cannot be asked for.
+                mark = '"' if "'" in name else "'"
+                page = self._client.search_model_versions(
+                    f"name = {mark}{name}{mark}", max_results=200, page_token=token
+                )
+                found += [int(v.version) for v in page if v.creation_timestamp >= since.timestamp() * 1000]
+                token = page.token
+                if not token:
+                    return sorted(found)
+
     def fetch(self, name: str, version: int) -> RegisteredModel:
         """Download and load a version.
 
@@ -135,6 +153,20 @@ class Registry:
         """Point `alias` at a version."""
         with one_line(f"alias {alias} of model {name}"):
             self._client.set_registered_model_alias(name, alias, str(version))
+
+    def set_webhook(self, name: str, url: str, secret: str) -> bool:
+        """Have the server post to `url` whenever a version is registered; False if one of that name was renewed."""
+        with one_line(f"webhook {name}"):
+            found = [hook for hook in self._client.list_webhooks() if hook.name == name]
+            for hook in found[1:]:
+                self._client.delete_webhook(hook.webhook_id)
+            if found:
+                self._client.update_webhook(
+                    found[0].webhook_id, url=url, events=[_REGISTERED], secret=secret, status="ACTIVE"
+                )
+            else:
+                self._client.create_webhook(name, url, [_REGISTERED], secret=secret)
+        return not found
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Set tags on a version."""

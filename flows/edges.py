@@ -62,6 +62,18 @@ def fetch_model(settings: Settings, ref: ModelRef) -> RegisteredModel:
     return registry.fetch(ref.name, registry.resolve(ref))
 
 
+@_edge("resolve-model")
+def resolve_model(settings: Settings, ref: ModelRef) -> int:
+    """The version number behind a reference."""
+    return open_registry(settings).resolve(ref)
+
+
+@_edge("registered-since")
+def registered_since(settings: Settings, name: str, since: datetime) -> list[int]:
+    """Versions that were registered after a time."""
+    return open_registry(settings).versions_since(name, since)
+
+
 @_edge("fetch-split")
 def fetch_split(settings: Settings, spec: SplitSpec) -> RawSplit:
     """Read the validation split."""

@@ -23,9 +23,11 @@ from case_monitor.settings import Settings, load_settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 from flows.artifacts import show_in_prefect
+from flows.claims import alone_on, device_slot
 from flows.edges import (
     fetch_baseline_scores,
     publish_evidence,
+    resolve_model,
     store_evaluation,
 )
 from flows.inputs import Inputs, gather
@@ -66,9 +68,13 @@ def evaluate_version(request: EvaluationRequest) -> Outcome:
     settings = load_settings(request.config)
     engine = open_store(settings.database_url.get_secret_value())
     try:
-        inputs = gather(settings, engine, ModelRef.parse(request.model))
-        stored = find_published(engine, inputs) if request.reuse else None
-        return _reused(engine, stored, inputs) if stored else evaluate_inputs(settings, engine, inputs)
+        ref = ModelRef.parse(request.model)
+        settings.model(ref.name)  # before a registry is asked
+        ref = ModelRef(ref.name, version=resolve_model(quote(settings), quote(ref)))
+        with alone_on(engine, f"evaluation of {ref}"):
+            inputs = gather(settings, engine, ref)
+            stored = find_published(engine, inputs) if request.reuse else None
+            return _reused(engine, stored, inputs) if stored else evaluate_inputs(settings, engine, inputs)
     finally:
         engine.dispose()
 
@@ -83,7 +89,8 @@ def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outco
     """Measure, store, tell, publish."""
     # quote: Prefect would walk through the model and the images in search of futures.
     scores = quote(_baseline_scores(engine, inputs))
-    findings: Findings = measure(quote(inputs), scores)  # type: ignore[call-overload]
+    with device_slot(engine, settings, inputs.device):
+        findings: Findings = measure(quote(inputs), scores)  # type: ignore[call-overload]
     evaluation = findings.evaluation
     evaluation_id = store_evaluation(quote(engine), quote(evaluation))
     send_notices(quote(settings), quote(engine))  # type: ignore[call-overload]

@@ -30,6 +30,7 @@ from case_monitor.settings import Settings, load_settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 from flows.artifacts import show_night_in_prefect
+from flows.claims import alone_on, device_slot
 from flows.edges import fetch_stored, read_alias, store_reproduction
 from flows.evaluate import evaluate_inputs, find_published
 from flows.inputs import Inputs, gather
@@ -97,12 +98,14 @@ def check_production(name: str, config: str | None = None) -> Night:
         return Night(model=name, version=None)
     engine = open_store(settings.database_url.get_secret_value())
     try:
-        inputs = gather(settings, engine, ModelRef(name=name, version=holder))
-        published = find_published(engine, inputs)
-        stored: Stored | None = fetch_stored(quote(engine), quote(published)) if published else None
-        if published and stored:
-            return _look_again(settings, engine, inputs, published, stored)
-        outcome = evaluate_inputs(settings, engine, inputs)
+        ref = ModelRef(name=name, version=holder)
+        with alone_on(engine, f"evaluation of {ref}"):
+            inputs = gather(settings, engine, ref)
+            published = find_published(engine, inputs)
+            stored: Stored | None = fetch_stored(quote(engine), quote(published)) if published else None
+            if published and stored:
+                return _look_again(settings, engine, inputs, published, stored)
+            outcome = evaluate_inputs(settings, engine, inputs)
     finally:
         engine.dispose()
     return Night(
@@ -132,7 +135,8 @@ def _look_again(
     settings: Settings, engine: Engine, inputs: Inputs, published: read.StoredEvaluation, stored: Stored
 ) -> Night:
     started = time.perf_counter()
-    found: Reproduction = look_again(quote(inputs), quote(stored), settings.reproduction_images)  # type: ignore[call-overload]
+    with device_slot(engine, settings, inputs.device):
+        found: Reproduction = look_again(quote(inputs), quote(stored), settings.reproduction_images)  # type: ignore[call-overload]
     version = inputs.candidate.version
     standing = (artifact_alert(version, inputs.first_digest), reproduction_alert(version, found))
     seen = _SeenAgain(

@@ -7,8 +7,10 @@ from prefect.utilities.annotations import quote
 
 from case_monitor.core.errors import StaleEvidenceError
 from case_monitor.core.records import Decision, Promotion, Status
+from case_monitor.model_ref import ModelRef
 from case_monitor.settings import Settings, load_settings
 from case_monitor.store.connection import open_store
+from flows.claims import alone_on
 from flows.edges import confirm_decision, move_alias, read_alias, record_decision
 from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
 
@@ -25,15 +27,19 @@ class Gated:
 def promote(request: EvaluationRequest) -> Gated:
     """Gate a version. The decision is logged first, so that a crash in between is seen and mended by the next run."""
     settings = load_settings(request.config)
-    outcome = evaluate_version(request)
-    promotion = decide(outcome, settings.alias, read_alias(quote(settings), outcome.model.name))
+    name = ModelRef.parse(request.model).name
+    settings.model(name)
     engine = open_store(settings.database_url.get_secret_value())
     try:
-        promotion_id = record_decision(quote(engine), quote(promotion))
-        if promotion.decision is Decision.PROMOTED:
-            _require_unchanged(settings, promotion)
-            move_alias(quote(settings), quote(promotion))
-        confirm_decision(quote(engine), promotion_id)
+        # Two candidates at once would be compared with one baseline, and the second with one that has gone.
+        with alone_on(engine, f"promotion of {name}"):
+            outcome = evaluate_version(request)
+            promotion = decide(outcome, settings.alias, read_alias(quote(settings), name))
+            promotion_id = record_decision(quote(engine), quote(promotion))
+            if promotion.decision is Decision.PROMOTED:
+                _require_unchanged(settings, promotion)
+                move_alias(quote(settings), quote(promotion))
+            confirm_decision(quote(engine), promotion_id)
     finally:
         engine.dispose()
     return Gated(outcome=outcome, promotion=promotion)

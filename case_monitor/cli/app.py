@@ -27,7 +27,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 database = typer.Typer(help="The results database.", no_args_is_help=True, rich_markup_mode=None)
+webhook = typer.Typer(help="The webhook on the MLflow server.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(database, name="db")
+app.add_typer(webhook, name="webhook")
 app.add_typer(alerts, name="alerts")
 app.add_typer(policy, name="policy")
 
@@ -110,6 +112,29 @@ def demo(
     from case_monitor.cli.demo import run_demo
 
     run_demo(directory)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    config: Config = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run the web service: health, metrics, and the receiver of MLflow's webhooks."""
+    _prepare(verbose=verbose)
+    from case_monitor.cli.serve import run_serve
+
+    run_serve(host, port, config)
+
+
+@webhook.command()
+def register(config: Config = None, verbose: Verbose = False) -> None:
+    """Have the MLflow server tell the service of every registered version; may be run again."""
+    _prepare(verbose=verbose)
+    from case_monitor.cli.serve import register_webhook
+
+    register_webhook(config)
 
 
 @database.command()

@@ -33,6 +33,10 @@ class StoreError(CaseMonitorError):
     """The results database is missing, outdated or refused a write."""
 
 
+class OrchestrationError(CaseMonitorError):
+    """The Prefect server could not be reached, or refused."""
+
+
 class StaleEvidenceError(CaseMonitorError):
     """The registry changed between the evaluation and the promotion that it should justify."""
 

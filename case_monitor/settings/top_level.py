@@ -38,8 +38,16 @@ class Settings(BaseSettings):
     """torch device; `auto` takes a GPU where there is one."""
     num_workers: int = Field(0, ge=0)
     """Processes that read images, each some seconds to start; 0 reads in the main process."""
+    watch_days: float = Field(7, gt=0)
+    """How far back `watch-registry` looks for versions that have no evaluation."""
+    evaluations_per_gpu: int = Field(1, ge=1)
+    """How many evaluations may use one GPU of one machine at the same time; the others wait."""
     reproduction_images: int = Field(50, ge=1)
     """How many images of a stored evaluation the nightly check predicts and explains again."""
+    webhook_secret: SecretStr | None = Field(None, min_length=16)
+    """What MLflow signs its webhooks with; without it none is taken. Better in the environment than in the file."""
+    service_url: str = "http://127.0.0.1:8000"
+    """Where others reach the service: MLflow sends its webhooks there."""
     notify: NotificationUrls = ()
     """Apprise URLs (`mailto://`, `slack://`, `json://` and about a hundred more) that are told of alerts."""
     policy: PolicySettings = Policy()

@@ -1,0 +1,46 @@
+"""The web application. It listens on loopback unless told otherwise, and keeps no state but the database's."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from sqlalchemy import Engine
+
+from case_monitor.service.health import health
+from case_monitor.service.metrics import metrics
+from case_monitor.service.webhook import webhook
+from case_monitor.settings import Settings
+from case_monitor.store.connection import open_store
+
+
+def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
+    """The application over the results database of these settings.
+
+    Args:
+        settings: the configuration, read once.
+        engine: an open database; without one it is opened here, and closed at the end.
+
+    Raises:
+        StoreError: the database does not answer, or its schema is not this code's.
+    """
+    opened = engine or open_store(settings.database_url.get_secret_value())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if engine is None:
+            opened.dispose()
+
+    app = FastAPI(title="case_monitor", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.state.settings, app.state.engine = settings, opened
+    for router in (health, metrics, webhook):
+        app.include_router(router)
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return app

@@ -1,0 +1,66 @@
+"""`watch-registry`: finds registered versions that no webhook announced, or whose run came to nothing."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.utilities.annotations import quote
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Engine
+
+from case_monitor.announce import announce
+from case_monitor.core.errors import CaseMonitorError, IncompleteError
+from case_monitor.settings import load_settings
+from case_monitor.store.announcements import due, note_announcement
+from case_monitor.store.connection import open_store
+from flows.edges import registered_since
+
+logger = logging.getLogger("case_monitor.watch")
+
+
+class WatchRequest(BaseModel):
+    """Where to look."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    config: str | None = None
+    """Path of the configuration file; without it `CASE_MONITOR_CONFIG`, else `case-monitor.yaml`."""
+
+
+@flow(name="watch-registry", persist_result=False)
+def watch_registry(request: WatchRequest) -> list[str]:
+    """Announce every version of the last days that has no published evaluation, as the webhook would have.
+
+    Raises:
+        IncompleteError: some models could not be looked at; the others were.
+    """
+    settings = load_settings(request.config)
+    since = datetime.now(UTC) - timedelta(days=settings.watch_days)
+    engine = open_store(settings.database_url.get_secret_value())
+    found, failures = [], []
+    try:
+        for name in settings.models:
+            try:
+                versions = registered_since(quote(settings), name, since)
+                for version in due(engine, name, versions):
+                    tell(quote(engine), name, version)  # type: ignore[call-overload]
+                    found.append(f"{name}/{version}")
+            except CaseMonitorError as error:
+                logger.error("%s could not be looked at: %s", name, error)
+                failures.append(f"{name} ({error})")
+    finally:
+        engine.dispose()
+    if failures:
+        msg = f"{len(failures)} of {len(settings.models)} models could not be looked at: {'; '.join(failures)}"
+        raise IncompleteError(msg)
+    return found
+
+
+@task(name="announce", cache_policy=NO_CACHE, persist_result=False)
+def tell(engine: Engine, name: str, version: int) -> None:
+    """Announce one version. Not retried: the next sweep does."""
+    asyncio.run(announce(name, version))
+    note_announcement(engine, name, version)
+    logger.info("%s/%d has no evaluation: announced", name, version)
