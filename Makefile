@@ -1,10 +1,11 @@
-# `make demo` and `make test` do all their own set-up: they need Python 3.11 or newer, and make.
+# `make demo`, `make stack` and `make test` do all their own set-up: they need Python 3.11 or newer, and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+STACK ?= stack
 
-.PHONY: demo test lint serve clean
+.PHONY: demo test lint serve stack clean
 
 demo: $(VENV)/.demo
 	$(BIN)/case-monitor demo --directory $(DEMO)
@@ -23,6 +24,11 @@ serve: $(VENV)/.demo
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \
 		--backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db
 
+# PostgreSQL, MLflow, Prefect, worker and service on loopback until Ctrl-C; data and secrets stay in $(STACK).
+stack: $(VENV)/.stack
+	@$(BIN)/python docker/stack.py $(STACK)
+
+# The data of the stack is kept.
 clean:
 	rm -rf $(VENV) $(DEMO)
 

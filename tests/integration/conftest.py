@@ -1,13 +1,14 @@
 """The whole product, run as a user would: real MLflow, real Prefect, real database, the demo's real models."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.commands import Ran, run_cli
+from tests.integration.running_stack import RunningStack
 
 Cli = Callable[..., Ran]
 
@@ -52,3 +53,15 @@ def demo_copy(demo: Demo, tmp_path: Path) -> Callable[[str], Path]:
         return config
 
     return write
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[RunningStack]:
+    """PostgreSQL, MLflow, Prefect, worker and service, from `docker/stack.py`. Leave it running, on the same data."""
+    running = RunningStack.new()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.end()
+        shutil.rmtree(running.directory, ignore_errors=True)
