@@ -58,10 +58,16 @@ def gate(
     config: Config = None,
     json: Json = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Evaluate again even if the result is stored.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Have a worker of the running stack do it.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the worker.")] = 3600,
     verbose: Verbose = False,
 ) -> None:
     """Evaluate a version if needed; move the alias to it on pass, withhold it otherwise; log the decision."""
     _prepare(verbose=verbose)
+    if wait:
+        from case_monitor.cli.gate_by_worker import run_gate_by_worker
+
+        raise typer.Exit(run_gate_by_worker(model, config, as_json=json, fresh=fresh, timeout_s=timeout))
     _check_arguments(model, config)
     from case_monitor.cli.run import run_gate
 

@@ -121,17 +121,7 @@ class RunningStack:
         ours = ("MLFLOW_", "PREFECT_", "CASE_MONITOR_", "PG")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         path = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
-        path = os.pathsep.join([str(self._stand_in()), path])  # STAND-IN: remove once `case-monitor serve` exists
         if kept.pop("PYTHONDONTWRITEBYTECODE", None):
             # Ten processes would compile the same modules again: half of the time of a start.
             kept["PYTHONPYCACHEPREFIX"] = str(self.directory / "pycache")
         return kept | {"PATH": path, "DO_NOT_TRACK": "true"}
-
-    def _stand_in(self) -> Path:
-        """STAND-IN: remove, with service_stand_in.py, once `case-monitor serve` and `webhook register` exist."""
-        command = self.directory / "stand-in" / "case-monitor"
-        command.parent.mkdir(exist_ok=True)
-        program = ROOT / "tests" / "integration" / "service_stand_in.py"
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} {program} "$@"\n')
-        command.chmod(0o755)
-        return command.parent

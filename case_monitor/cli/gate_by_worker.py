@@ -1,0 +1,103 @@
+"""`gate --wait`: a worker of the running stack does it; this process waits and tells. For CI systems without a GPU."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from rich.console import Console
+
+from case_monitor.cli.run import exit_code
+from case_monitor.cli.show import outcome_as_dict, show_outcome, show_promotion
+from case_monitor.core.errors import ConfigError, OrchestrationError, StoreError
+from case_monitor.core.records import ModelVersion, Promotion
+from case_monitor.foreign_errors import short_message
+from case_monitor.model_ref import ModelRef
+from case_monitor.settings import load_settings
+from case_monitor.store import read
+from case_monitor.store.connection import open_store
+from flows.evaluate import EvaluationRequest, Outcome
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+_DEPLOYMENT = "promote/promote"
+
+
+def run_gate_by_worker(model: str, config: Path | None, *, as_json: bool, fresh: bool, timeout_s: float) -> int:
+    """Start the deployment, wait for its end, read what it stored; returns the exit code."""
+    if not os.environ.get("PREFECT_API_URL"):
+        raise ConfigError("PREFECT_API_URL: the URL of the Prefect server was expected with --wait, nothing came")
+    ref = ModelRef.parse(model)
+    if ref.version is None:
+        msg = f"model: name/<version> was expected with --wait, {model!r} came: an alias may move meanwhile"
+        raise ConfigError(msg)
+    settings = load_settings(config)
+    # The configuration file is the worker's own.
+    _run(EvaluationRequest(model=model, reuse=not fresh), timeout_s)
+    outcome, promotion = _stored(settings.database_url.get_secret_value(), ref)
+    if as_json:
+        result = outcome_as_dict(outcome, promotion)
+        print(json.dumps(result, indent=2, allow_nan=False))  # noqa: T201 - the result, on stdout
+    else:
+        console = Console()
+        show_outcome(outcome, console)
+        show_promotion(promotion, console)
+    return exit_code(outcome.verdict.status)
+
+
+def _run(request: EvaluationRequest, timeout_s: float) -> None:
+    from prefect.deployments import run_deployment
+
+    try:
+        found = run_deployment(
+            _DEPLOYMENT, parameters={"request": request.model_dump()}, timeout=timeout_s, poll_interval=1
+        )
+        run = cast("FlowRun", found)  # typed as either, and sync here
+    except Exception as error:  # httpx's, and Prefect's own for a deployment that does not exist
+        msg = f"deployment {_DEPLOYMENT} could not be run: {type(error).__name__}: {short_message(error)}"
+        raise OrchestrationError(msg) from None
+    state = run.state
+    if state is None or not state.is_final():
+        raise OrchestrationError(f"flow run {run.name}: its end was expected within {timeout_s:g} s; it goes on")
+    if not state.is_completed():
+        raise OrchestrationError(f"flow run {run.name} ended as {state.name}: {short_message(state.message or '')}")
+
+
+def _stored(url: str, ref: ModelRef) -> tuple[Outcome, Promotion]:
+    """What the worker decided last on this version."""
+    engine = open_store(url)
+    try:
+        decisions = (p for p in read.promotions(engine, ref.name) if p.version == ref.version)
+        decided = next(decisions, None)
+        stored = {e.id: e for e in read.evaluations(engine, ref.name)}.get(decided.evaluation_id if decided else -1)
+        if decided is None or stored is None:
+            raise StoreError(f"no decision on {ref} is stored: worker and this command use different databases")
+        outcome = Outcome(
+            evaluation_id=stored.id,
+            model=ModelVersion(
+                name=stored.model_name, version=stored.version, run_id=stored.run_id, digest=stored.model_digest
+            ),
+            baseline=None
+            if stored.baseline_version is None
+            else ModelVersion(
+                name=stored.model_name, version=stored.baseline_version, run_id=None, digest=stored.baseline_digest
+            ),
+            verdict=read.load_verdict(engine, stored.id),
+            alerts=read.load_alerts(engine, stored.id),
+            run_id=stored.mlflow_run_id,
+            artifact_uri=None,
+            evaluation=None,
+        )
+    finally:
+        engine.dispose()
+    promotion = Promotion(
+        model_name=decided.model_name,
+        alias=decided.alias,
+        version=decided.version,
+        previous_version=decided.previous_version,
+        decision=decided.decision,
+        evaluation_id=decided.evaluation_id,
+        reason=decided.reason,
+    )
+    return outcome, promotion

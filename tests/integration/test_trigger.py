@@ -1,0 +1,207 @@
+"""From registering a version over HTTP to its verdict, through the whole stack's real processes."""
+
+import json
+import shutil
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Engine
+from torch import nn
+
+from case_monitor.demo.digits import CLASS_NAMES, MEAN, STD
+from case_monitor.registry import Registry, model_metadata
+from case_monitor.store import read
+from case_monitor.store.connection import open_store
+from case_monitor.store.read_alerts import load_alert_lives
+from tests.integration.conftest import Demo
+from tests.integration.running_stack import RunningStack
+from tests.store.rows import rows_of
+
+GOOD, INSENSITIVE = 2, 3  # of the demo's versions
+PATIENCE_S = 240
+
+
+@pytest.fixture(scope="module")
+def monitored(demo: Demo) -> Iterator[RunningStack]:
+    """A stack that monitors a model which is not there yet."""
+    running = RunningStack.new()
+    split = running.directory / "digits.npz"
+    shutil.copy(demo.directory / "digits-validation.npz", split)
+    running.config_text = (
+        "protocol: {methods: [case, gradcam], sample_size: 150}\n"
+        f"models:\n  served:\n    split: {{kind: npz, path: {split}}}\n"
+    )
+    try:
+        running.start()
+        yield running
+    finally:
+        running.end()
+        shutil.rmtree(running.directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def store(monitored: RunningStack) -> Iterator[Engine]:
+    engine = open_store(monitored.database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def client(monitored: RunningStack, mlflow_globals: None) -> MlflowClient:
+    mlflow.set_tracking_uri(monitored.mlflow_url)
+    mlflow.set_registry_uri(monitored.mlflow_url)
+    return MlflowClient(monitored.mlflow_url, monitored.mlflow_url)
+
+
+@pytest.fixture
+def register(demo: Demo, monitored: RunningStack, client: MlflowClient) -> Callable[[int], int]:
+    """Log a model of the demo to the stack's MLflow, and register it as a version of `served`."""
+
+    def log(version: int) -> int:
+        model: nn.Module = Registry(f"sqlite:///{demo.directory / 'mlflow.db'}").fetch("digits", version).model
+        mlflow.set_tracking_uri(monitored.mlflow_url)
+        mlflow.set_registry_uri(monitored.mlflow_url)
+        mlflow.set_experiment("training")
+        with mlflow.start_run():
+            logged = mlflow.pytorch.log_model(
+                model,
+                name="model",
+                registered_model_name="served",
+                serialization_format="pickle",
+                metadata=model_metadata(class_names=CLASS_NAMES, preprocessing={"mean": MEAN, "std": STD}),
+                pip_requirements=["torch"],
+            )
+        return int(logged.registered_model_version)
+
+    return log
+
+
+def wait_for(what: Callable[[], Any], stack: RunningStack) -> Any:
+    give_up = time.monotonic() + PATIENCE_S
+    while not (found := what()):
+        assert time.monotonic() < give_up, stack.log[-20_000:]
+        time.sleep(0.5)
+    return found
+
+
+def published(store: Engine, version: int) -> read.StoredEvaluation | None:
+    found = read.latest_evaluation(store, "served", version)
+    return found if found is not None and found.mlflow_run_id is not None else None
+
+
+def prefect(stack: RunningStack, path: str, body: dict[str, Any], method: str = "POST") -> Any:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{stack.prefect_api}{path}", json.dumps(body).encode(), headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def deployment(stack: RunningStack, name: str) -> str:
+    [found] = [d for d in prefect(stack, "/deployments/filter", {}) if d["name"] == name]
+    return str(found["id"])
+
+
+def run_deployment(stack: RunningStack, name: str, **request: Any) -> None:
+    """Start it as a person would in Prefect's pages, and wait for its end."""
+    path = f"/deployments/{deployment(stack, name)}/create_flow_run"
+    run = prefect(stack, path, {"parameters": {"request": request}})
+
+    def ended() -> str | None:
+        [found] = prefect(stack, "/flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+        return found["state_type"] if found["state_type"] in {"COMPLETED", "FAILED", "CRASHED"} else None
+
+    assert wait_for(ended, stack) == "COMPLETED", stack.log[-20_000:]
+
+
+def alias_holder(client: MlflowClient) -> int | None:
+    aliases = client.get_registered_model("served").aliases
+    return int(aliases["champion"]) if "champion" in aliases else None
+
+
+def test_a_registered_version_is_evaluated_by_itself_and_promoted_on_request(
+    register: Callable[[int], int], monitored: RunningStack, store: Engine, client: MlflowClient
+) -> None:
+    version = register(GOOD)
+    evaluation = wait_for(lambda: published(store, version), monitored)
+    assert evaluation.verdict_status == "pass"
+    [announcement] = rows_of(store, "announcements")
+    assert (announcement["model_name"], announcement["version"], announcement["times"]) == ("served", version, 1)
+    assert len(rows_of(store, "webhook_deliveries")) == 1  # by the webhook, not by a sweep
+    tags = client.get_model_version("served", str(version)).tags
+    assert tags["case_monitor.verdict"] == "pass"
+    artifacts = {a.path for a in client.list_artifacts(tags["case_monitor.run_id"])}
+    assert artifacts >= {"figures", "alerts.json"}
+    assert alias_holder(client) is None
+
+    run_deployment(monitored, "promote", model=f"served/{version}", reuse=True)
+    assert alias_holder(client) == version
+    assert [row["id"] for row in rows_of(store, "evaluations")] == [evaluation.id]
+    with urllib.request.urlopen(f"{monitored.service_url}/metrics", timeout=30) as answer:
+        shown = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(answer.read().decode())
+            for sample in family.samples
+        }
+    assert shown["case_monitor_evaluations", "served", "pass"] == 1
+    assert shown["case_monitor_waiting_versions",] == 0
+
+
+def test_a_failing_version_is_withheld_and_its_alert_is_open(
+    register: Callable[[int], int], monitored: RunningStack, store: Engine, client: MlflowClient
+) -> None:
+    holder = alias_holder(client)
+    version = register(INSENSITIVE)
+    assert wait_for(lambda: published(store, version), monitored).verdict_status == "fail"
+    run_deployment(monitored, "promote", model=f"served/{version}", reuse=True)
+    assert alias_holder(client) == holder
+    assert next(p.decision for p in read.promotions(store, "served")) == "withheld"
+    assert {"agreement_median"} <= {alert.rule for alert in load_alert_lives(store)}
+
+
+def test_without_the_webhook_the_sweep_finds_the_version_once(
+    register: Callable[[int], int], monitored: RunningStack, store: Engine, client: MlflowClient
+) -> None:
+    [hook] = client.list_webhooks()
+    client.update_webhook(hook.webhook_id, status="DISABLED")
+    try:
+        version = register(GOOD)
+        time.sleep(3)
+        assert version not in {row["version"] for row in rows_of(store, "announcements")}
+        # A scheduled run, as `watch-registry` has them every five minutes.
+        path = f"/deployments/{deployment(monitored, 'watch-registry')}/schedules"
+        [made] = prefect(monitored, path, [{"active": True, "schedule": {"interval": 5}}])  # type: ignore[arg-type]
+        try:
+            evaluation = wait_for(lambda: published(store, version), monitored)
+        finally:
+            request = urllib.request.Request(f"{monitored.prefect_api}{path}/{made['id']}", method="DELETE")
+            urllib.request.urlopen(request, timeout=30).close()
+        runs = prefect(monitored, "/flow_runs/filter", {"flows": {"name": {"any_": ["watch-registry"]}}})
+        assert any(run["auto_scheduled"] and run["state_type"] == "COMPLETED" for run in runs)
+    finally:
+        client.update_webhook(hook.webhook_id, status="ACTIVE")
+    counted = {(row["version"]): row["times"] for row in rows_of(store, "announcements")}
+    assert counted[version] == 1  # later sweeps knew of it
+    assert evaluation.updated_at - evaluation.created_at < timedelta(seconds=1)
+
+
+def test_versions_registered_at_once_are_all_evaluated_and_none_twice(
+    register: Callable[[int], int], monitored: RunningStack, store: Engine, client: MlflowClient
+) -> None:
+    first = register(GOOD)
+    source = client.get_model_version("served", str(first))
+    others = [int(client.create_model_version("served", source.source, run_id=source.run_id).version) for _ in range(3)]
+    versions = {first, *others}
+    wait_for(lambda: all(published(store, version) for version in versions), monitored)
+    times: dict[int, list[datetime]] = {}
+    for row in read.evaluations(store, "served"):
+        if row.version in versions:
+            times.setdefault(row.version, []).extend([row.created_at, row.updated_at])
+    assert all(len(found) == 2 and found[0] == found[1] for found in times.values())
+    assert set(times) == versions
