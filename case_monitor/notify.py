@@ -18,6 +18,17 @@ def channel_id(url: SecretStr) -> str:
     return hashlib.sha256(url.get_secret_value().encode()).hexdigest()[:4]
 
 
+def is_valid(url: SecretStr) -> bool:
+    """Whether Apprise understands the URL. Nothing is sent."""
+    from apprise import Apprise
+
+    with _silent():
+        try:
+            return Apprise.instantiate(url.get_secret_value()) is not None
+        except Exception:
+            return False
+
+
 def send(url: SecretStr, title: str, body: str, urgency: Urgency) -> bool:
     """Send plain text to one channel; True if it was taken. Nothing raises: what went wrong would name the URL."""
     from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType

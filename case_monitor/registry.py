@@ -111,6 +111,15 @@ class Registry:
             return False
         return True
 
+    def newest_version(self, name: str) -> int | None:
+        """The version that was registered last, or None."""
+        quote = '"' if "'" in name else "'"
+        with one_line(f"model {name}"):
+            found = self._client.search_model_versions(
+                f"name = {quote}{name}{quote}", max_results=1, order_by=["version_number DESC"]
+            )
+        return int(found[0].version) if found else None
+
     def alias_holder(self, name: str, alias: str) -> int | None:
         """The version that holds `alias`, or None."""
         with one_line(f"model {name}"):

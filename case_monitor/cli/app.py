@@ -109,6 +109,20 @@ def explain(
 
 
 @app.command()
+def doctor(
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the checks for machines.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Load no model.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Look at everything that a check needs: configuration, databases, servers, models, images, GPU."""
+    _prepare(verbose=verbose)
+    from case_monitor.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(config, quick=quick, as_json=json))
+
+
+@app.command()
 def demo(
     directory: Annotated[Path, typer.Option("--directory", "-d", help="Where to put everything.")] = Path("demo"),
     verbose: Verbose = False,

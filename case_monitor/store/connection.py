@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -98,6 +99,23 @@ def current_revision(engine: Engine) -> str | None:
         return _revision(connection)
 
 
+class SchemaState(Enum):
+    """A database's schema beside the one that this code was written for."""
+
+    MISSING, OLDER, CURRENT, NEWER = range(4)
+
+
+def schema_state(current: str | None) -> SchemaState:
+    """What a revision is to this code."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    if current is None:
+        return SchemaState.MISSING
+    if current == scripts.get_current_head():
+        return SchemaState.CURRENT
+    known = {script.revision for script in scripts.walk_revisions()}
+    return SchemaState.OLDER if current in known else SchemaState.NEWER
+
+
 def require_schema(engine: Engine) -> None:
     """Make sure that the schema is the one this code was written for.
 
@@ -105,11 +123,11 @@ def require_schema(engine: Engine) -> None:
         StoreError: The schema is missing, older or newer; the message says what to do.
     """
     current = current_revision(engine)
-    scripts = ScriptDirectory.from_config(alembic_config())
-    if current == scripts.get_current_head():
+    state = schema_state(current)
+    if state is SchemaState.CURRENT:
         return
-    _refuse_newer(current, scripts, engine.url)
-    has = "has no case_monitor tables yet" if current is None else f"has the older schema {current}"
+    _refuse_newer(current, engine.url)
+    has = "has no case_monitor tables yet" if state is SchemaState.MISSING else f"has the older schema {current}"
     raise StoreError(f"{shown(engine.url)} {has}; run: case-monitor db upgrade")
 
 
@@ -150,7 +168,7 @@ def _migrate(url: str, run: Callable[[Config, str], None], revision: str) -> Non
     connect(url).dispose()
     with migrating(url) as connection:
         config = alembic_config(connection)
-        _refuse_newer(_revision(connection), ScriptDirectory.from_config(config), connection.engine.url)
+        _refuse_newer(_revision(connection), connection.engine.url)
         try:
             run(config, revision)
         except CommandError as error:
@@ -162,8 +180,8 @@ def _revision(connection: Connection) -> str | None:
     return context.get_current_revision()
 
 
-def _refuse_newer(current: str | None, scripts: ScriptDirectory, url: URL) -> None:
-    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+def _refuse_newer(current: str | None, url: URL) -> None:
+    if schema_state(current) is SchemaState.NEWER:
         raise StoreError(
             f"{shown(url)} has the schema {current}, which is newer than case-monitor "
             f"{case_monitor.__version__}; install the case-monitor that upgraded it, or a newer one"

@@ -1,0 +1,44 @@
+"""`doctor`: what is wrong, and what to do about it. Names and messages are untrusted: Text, never markup."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from case_monitor.cli.app import COULD_NOT_RUN, PASS
+from case_monitor.doctor import Check, Outcome, examine
+
+_STYLE = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "red", Outcome.SKIPPED: "dim"}
+_WIDTH = max(map(len, Outcome))
+
+
+def run_doctor(config: Path | None, *, quick: bool, as_json: bool) -> int:
+    """Make the checks; the exit code is 0 if none failed."""
+    checks = []
+    console = Console()
+    for check in examine(config, quick=quick):
+        checks.append(check)
+        if not as_json:
+            _show(check, console)
+    counts = Counter(check.outcome for check in checks)
+    healthy = not counts[Outcome.FAILED]
+    if as_json:
+        print(json.dumps({"ok": healthy, "checks": [_as_dict(c) for c in checks]}, indent=2, allow_nan=False))  # noqa: T201 - the result
+    else:
+        summary = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+        console.print(Text(summary, style="bold"))
+    return PASS if healthy else COULD_NOT_RUN
+
+
+def _show(check: Check, console: Console) -> None:
+    style = _STYLE[check.outcome]
+    line = Text.assemble((f"{check.outcome:<{_WIDTH}}  ", f"bold {style}"), (check.name, "bold"), f": {check.found}")
+    console.print(line, soft_wrap=True)
+    if check.remedy:
+        console.print(Text(f"{'':<{_WIDTH}}  remedy: {check.remedy}", style="italic"), soft_wrap=True)
+
+
+def _as_dict(check: Check) -> dict[str, str]:
+    return {"name": check.name, "status": check.outcome.value, "found": check.found, "remedy": check.remedy}

@@ -1,0 +1,122 @@
+"""One monitored model: its registration, its images, and whether the two fit together."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from case_monitor.core.errors import ModelError
+from case_monitor.core.saliency import find_target_layer, inspecting, logits_of
+from case_monitor.dataset import PreparedImages, RawSplit, load_split
+from case_monitor.doctor.check import WORK_LIMIT_S, Answer, Check, ask, failed, ok, skipped, warning
+from case_monitor.foreign_errors import short_message
+from case_monitor.reconcile import reconcile, with_target_layer
+from case_monitor.registry import RegisteredModel, Registry, pick_device
+from case_monitor.settings import Preprocessing, Settings
+
+_NO_REGISTRY, _NO_VERSION = "the registry does not answer", "no version is registered"
+
+
+def model_checks(settings: Settings, name: str, registry: Registry | None, *, quick: bool) -> Iterator[Check]:
+    """Look at the registered versions, at the split, and at the version in production or else the newest.
+
+    Args:
+        settings: the configuration.
+        name: of the model.
+        registry: None where it does not answer.
+        quick: load no model.
+    """
+    newest = _ask_registered(name, registry)
+    yield newest
+    holder = _ask_alias(name, registry, settings.alias, newest.value)
+    yield holder
+    split = ask(
+        f"model {name}: split",
+        lambda: _open_split(settings, name),
+        remedy=f"correct `models.{name}.split`, or put the images there",
+        limit_s=WORK_LIMIT_S,
+    )
+    yield split
+    yield _ask_loading(settings, name, registry, holder.value or newest.value, split.value, quick=quick)
+
+
+def _ask_registered(name: str, registry: Registry | None) -> Check:
+    title, remedy = f"model {name}: versions", f"log the model with registered_model_name={name!r}, or correct the name"
+
+    def look() -> Answer:
+        newest = registry.newest_version(name) if registry else None
+        return ok(f"version {newest} is the newest", newest) if newest else failed(_NO_VERSION, remedy)
+
+    return ask(title, look, remedy=remedy) if registry else skipped(title, _NO_REGISTRY)
+
+
+def _ask_alias(name: str, registry: Registry | None, alias: str, newest: int | None) -> Check:
+    title = f"model {name}: alias {alias}"
+    if registry is None or newest is None:
+        return skipped(title, _NO_VERSION if registry else _NO_REGISTRY)
+    remedy = f"case-monitor gate {name}/{newest}"
+
+    def look() -> Answer:
+        holder = registry.alias_holder(name, alias)
+        if holder is None:
+            return warning("no version holds it: nothing is in production, and nothing is checked at night", remedy)
+        return ok(f"version {holder} holds it", holder)
+
+    return ask(title, look, remedy=remedy)
+
+
+def _open_split(settings: Settings, name: str) -> Answer:
+    """`value` is the split. One image is prepared, with what the configuration says: the model may not load."""
+    spec = settings.models[name]
+    Registry(settings.tracking_uri, settings.registry_uri)  # where an MLflow artifact is downloaded from
+    raw = load_split(spec.split)
+    source = PreparedImages(raw, raw.labels, spec.preprocessing or Preprocessing(), num_workers=0)
+    next(source.batches([0], 1))
+    classes = f", {len(raw.class_names)} classes" if raw.class_names else ""
+    return ok(f"{raw.name!r}: {len(raw.sample_ids)} images{classes}", raw)
+
+
+def _ask_loading(
+    settings: Settings, name: str, registry: Registry | None, version: int | None, raw: RawSplit | None, *, quick: bool
+) -> Check:
+    title = f"model {name}: loading"
+    if quick:
+        return skipped(title, "--quick")
+    if registry is None or version is None:
+        return skipped(title, _NO_VERSION if registry else _NO_REGISTRY)
+    return ask(
+        title,
+        lambda: _load(settings, registry.fetch(name, version), raw),
+        remedy="log the version again, as the README shows, or correct the configuration where the two contradict",
+        limit_s=WORK_LIMIT_S,
+    )
+
+
+def _load(settings: Settings, registered: RegisteredModel, raw: RawSplit | None) -> Answer:
+    version = registered.version
+    if raw is None:
+        remedy = "mend the split"
+        return warning(f"{version} loads; there is no image to show it", remedy)
+    split, source = reconcile(registered, settings.models[version.name], raw)
+    device = pick_device(settings.device)
+    images = next(source.batches([0], 1)).to(device)
+    logits, layer = _run(settings, registered, images)
+    if logits.shape[1] != split.num_classes:
+        msg = (
+            f"number of classes: the data set has {split.num_classes}, model {version} returns {logits.shape[1]} logits"
+        )
+        raise ModelError(msg)
+    return ok(f"{version} loads and takes an image on {device}; target layer {layer}")
+
+
+def _run(settings: Settings, registered: RegisteredModel, images: Tensor) -> tuple[Tensor, str]:
+    model = registered.model.to(images.device)
+    protocol = with_target_layer(settings.protocol_of(registered.version.name), registered)
+    key, layer = protocol.output_key, protocol.target_layer
+    try:
+        with inspecting(model), torch.no_grad():
+            logits = logits_of(model(images), key, len(images))
+    except (RuntimeError, TypeError, ValueError) as error:
+        msg = f"model {registered.version} does not take an image of {tuple(images.shape)}: {short_message(error)}"
+        raise ModelError(msg) from error
+    return logits, find_target_layer(model, images, output_key=key) if layer == "auto" else layer
