@@ -91,7 +91,7 @@ def fetch_baseline_scores(
 
 @_edge("fetch-stored")
 def fetch_stored(engine: Engine, published: StoredEvaluation) -> Stored | None:
-    """What a stored evaluation measured; None if it explained no image."""
+    """What a stored evaluation measured; None if it explained no image, or its scores were pruned."""
     scores = load_scores(engine, published.id)
     if scores is None:
         return None

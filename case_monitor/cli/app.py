@@ -1,9 +1,7 @@
 """Commands and exit codes: 0 pass, 1 fail, 3 insufficient, 2 could not run."""
 
 import logging
-import os
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +11,9 @@ from rich.console import Console
 
 from case_monitor import __version__
 from case_monitor.cli.alert_commands import alerts
+from case_monitor.cli.database_commands import database
 from case_monitor.cli.policy_commands import policy
+from case_monitor.cli.preparation import prepare
 from case_monitor.core.errors import CaseMonitorError
 
 PASS, FAIL, COULD_NOT_RUN, INSUFFICIENT = 0, 1, 2, 3
@@ -26,7 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-database = typer.Typer(help="The results database.", no_args_is_help=True, rich_markup_mode=None)
 webhook = typer.Typer(help="The webhook on the MLflow server.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(database, name="db")
 app.add_typer(webhook, name="webhook")
@@ -45,7 +44,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of
 @app.command()
 def check(model: Model, config: Config = None, json: Json = False, verbose: Verbose = False) -> None:
     """Evaluate a version: measure, store, publish to MLflow. Moves no alias."""
-    _prepare(verbose=verbose)
+    prepare(verbose=verbose)
     _check_arguments(model, config)
     from case_monitor.cli.run import run_check
 
@@ -63,7 +62,7 @@ def gate(
     verbose: Verbose = False,
 ) -> None:
     """Evaluate a version if needed; move the alias to it on pass, withhold it otherwise; log the decision."""
-    _prepare(verbose=verbose)
+    prepare(verbose=verbose)
     if wait:
         from case_monitor.cli.gate_by_worker import run_gate_by_worker
 
@@ -84,7 +83,7 @@ def nightly(
     verbose: Verbose = False,
 ) -> None:
     """Check the versions in production: the stored figures must come out again; what is new is evaluated."""
-    _prepare(verbose=verbose)
+    prepare(verbose=verbose)
     names = tuple(models or ())
     _check_names(names, config)
     from case_monitor.cli.nightly import run_nightly
@@ -101,7 +100,7 @@ def explain(
     verbose: Verbose = False,
 ) -> None:
     """Draw the saliency maps of one image, for the predicted and the second class, with every method."""
-    _prepare(verbose=verbose)
+    prepare(verbose=verbose)
     _check_arguments(model, config)
     from case_monitor.cli.explain import run_explain
 
@@ -116,7 +115,7 @@ def doctor(
     verbose: Verbose = False,
 ) -> None:
     """Look at everything that a check needs: configuration, databases, servers, models, images, GPU."""
-    _prepare(verbose=verbose)
+    prepare(verbose=verbose)
     from case_monitor.cli.doctor import run_doctor
 
     raise typer.Exit(run_doctor(config, quick=quick, as_json=json))
@@ -128,7 +127,7 @@ def demo(
     verbose: Verbose = False,
 ) -> None:
     """Train three versions of a digit classifier and gate them: the third is accurate, and withheld."""
-    _prepare(verbose=verbose)
+    prepare(verbose=verbose)
     from case_monitor.cli.demo import run_demo
 
     run_demo(directory)
@@ -142,7 +141,7 @@ def serve(
     verbose: Verbose = False,
 ) -> None:
     """Run the web service: health, metrics, and the receiver of MLflow's webhooks."""
-    _prepare(verbose=verbose)
+    prepare(verbose=verbose)
     from case_monitor.cli.serve import run_serve
 
     run_serve(host, port, config)
@@ -151,22 +150,10 @@ def serve(
 @webhook.command()
 def register(config: Config = None, verbose: Verbose = False) -> None:
     """Have the MLflow server tell the service of every registered version; may be run again."""
-    _prepare(verbose=verbose)
+    prepare(verbose=verbose)
     from case_monitor.cli.serve import register_webhook
 
     register_webhook(config)
-
-
-@database.command()
-def upgrade(config: Config = None, verbose: Verbose = False) -> None:
-    """Create the tables, or bring them to this version's schema."""
-    _prepare(verbose=verbose)
-    from case_monitor.settings import load_settings
-    from case_monitor.store import connection
-
-    url = load_settings(config).database_url.get_secret_value()
-    connection.upgrade(url)
-    Console(stderr=True).print("The database is up to date.")
 
 
 def _version(asked: bool) -> None:
@@ -218,17 +205,3 @@ def _check_names(names: Sequence[str], config: Path | None) -> None:
     settings = load_settings(config)
     for name in names:
         settings.model(name)
-
-
-def _prepare(*, verbose: bool) -> None:
-    """Before anything is imported: no telemetry, and quiet libraries, unless asked for their logs."""
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    if verbose:
-        logging.getLogger("case_monitor").setLevel(logging.DEBUG)
-        return
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    warnings.simplefilter("ignore")

@@ -1,7 +1,7 @@
 """Reads of the scores per image, which are the bulk of the database."""
 
 import numpy as np
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, exists, select
 
 from case_monitor.core.records import FloatArray, SampleScores
 from case_monitor.store.connection import reading
@@ -11,21 +11,24 @@ from case_monitor.store.tables import EvaluationRow, SampleRow, SampleScoreRow
 def find_scores(engine: Engine, model_digest: str, split_digest: str, protocol_digest: str) -> SampleScores | None:
     """The scores of a model under a protocol, from whichever evaluation was saved last; None if there is none.
 
+    Scores of old evaluations may be deleted (`db prune`): the last that has some counts.
+
     Policy and baseline do not matter: they judge scores and do not change them.
     """
-    of_both = (
+    of_these = (
         EvaluationRow.model_digest == model_digest,
         EvaluationRow.split_digest == split_digest,
         EvaluationRow.protocol_digest == protocol_digest,
+        exists().where(SampleRow.evaluation_id == EvaluationRow.id),
     )
     with reading(engine) as connection:
-        latest = select(EvaluationRow.id).where(*of_both).order_by(EvaluationRow.updated_at.desc()).limit(1)
+        latest = select(EvaluationRow.id).where(*of_these).order_by(EvaluationRow.updated_at.desc()).limit(1)
         evaluation_id = connection.execute(latest).scalar_one_or_none()
     return None if evaluation_id is None else load_scores(engine, evaluation_id)
 
 
 def load_scores(engine: Engine, evaluation_id: int) -> SampleScores | None:
-    """The scores of an evaluation as they were saved; None if it has none."""
+    """The scores of an evaluation as they were saved; None if it explained no image, or its scores were pruned."""
     with reading(engine) as connection:
         samples = connection.execute(
             select(SampleRow.sample_id, SampleRow.target, SampleRow.top2, SampleRow.confidence)

@@ -1,0 +1,35 @@
+"""`db prune`: delete, and say how much."""
+
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from case_monitor.settings import load_settings
+from case_monitor.store.connection import open_store
+from case_monitor.store.write.prune import prune_alerts, prune_scores
+
+
+def run_prune(
+    config: Path | None, *, scores_before: datetime | None, alerts_before: datetime | None, dry_run: bool
+) -> None:
+    """Delete what is older than that; None deletes nothing of the kind."""
+    deleted = "Would delete" if dry_run else "Deleted"
+    console = Console(highlight=False, soft_wrap=True)
+    engine = open_store(load_settings(config).database_url.get_secret_value())
+    try:
+        if scores_before:
+            found = prune_scores(engine, scores_before, dry_run=dry_run)
+            console.print(
+                f"{deleted} {found.scores} scores of {found.images} images of {found.evaluations} evaluations "
+                f"saved before {_time(scores_before)}."
+            )
+        if alerts_before:
+            count = prune_alerts(engine, alerts_before, dry_run=dry_run)
+            console.print(f"{deleted} {count} alerts resolved before {_time(alerts_before)}.")
+    finally:
+        engine.dispose()
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

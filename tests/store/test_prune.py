@@ -1,0 +1,200 @@
+"""Retention: what is old and bulky goes, and nothing else, on both databases."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from sqlalchemy import Engine, update
+
+from case_monitor.core.records import Decision, Evaluation, Promotion, Status
+from case_monitor.store import read
+from case_monitor.store.connection import writing
+from case_monitor.store.read_alerts import load_alert_lives
+from case_monitor.store.read_scores import find_scores, load_scores
+from case_monitor.store.tables import AlertRow, EvaluationRow
+from case_monitor.store.write import mute, record_promotion, save_evaluation
+from case_monitor.store.write.prune import Pruned, prune_alerts, prune_scores
+from tests.alerting import evaluation_with, found, night
+from tests.commands import run_cli
+from tests.factories import an_evaluation
+from tests.store.rows import counts
+
+NOW = datetime.now(UTC)
+NOTHING = Pruned(evaluations=0, images=0, scores=0)
+
+
+def days_ago(days: int) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+def save(engine: Engine, days: int, policy_digest: str = "b" * 64, **arguments: object) -> tuple[int, Evaluation]:
+    """An evaluation that was saved so many days ago."""
+    evaluation = an_evaluation(**arguments)  # type: ignore[arg-type]
+    provenance = replace(evaluation.provenance, policy_digest=policy_digest)
+    evaluation = replace(evaluation, provenance=provenance)
+    evaluation_id = save_evaluation(engine, evaluation)
+    with writing(engine) as connection:
+        aged = update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(updated_at=days_ago(days))
+        connection.execute(aged)
+    return evaluation_id, evaluation
+
+
+def size(*evaluations: Evaluation) -> Pruned:
+    return Pruned(
+        evaluations=len(evaluations),
+        images=sum(len(e.scores.sample_ids) for e in evaluations),
+        scores=sum(len(values) for e in evaluations for values in e.scores.values.values()),
+    )
+
+
+def test_old_scores_go_and_all_else_stays(engine: Engine) -> None:
+    old, evaluation = save(engine, 100)
+    recent, _ = save(engine, 80, "c" * 64)
+    latest, _ = save(engine, 1, "d" * 64)
+    promotion = Promotion(
+        model_name="digits",
+        alias="champion",
+        version=1,
+        previous_version=None,
+        decision=Decision.WITHHELD,
+        evaluation_id=old,
+        reason="as it was",
+    )
+    record_promotion(engine, promotion)
+    before = counts(engine)
+    summaries, verdict = read.load_summaries(engine, old), read.load_verdict(engine, old)
+
+    assert prune_scores(engine, days_ago(90), dry_run=True) == size(evaluation)
+    assert counts(engine) == before
+    assert prune_scores(engine, days_ago(90)) == size(evaluation)
+    assert prune_scores(engine, days_ago(90)) == NOTHING
+
+    gone = {
+        "samples": before["samples"] * 2 // 3,
+        "sample_scores": before["sample_scores"] * 2 // 3,
+    }
+    assert counts(engine) == before | gone
+    assert load_scores(engine, old) is None
+    assert load_scores(engine, recent) is not None
+    assert load_scores(engine, latest) is not None
+    assert repr(read.load_summaries(engine, old)) == repr(summaries)
+    assert read.load_verdict(engine, old) == verdict
+    assert read.load_contrast_sets(engine, old) == evaluation.contrast_sets
+
+
+def test_the_latest_evaluation_of_each_version_is_kept_however_old(engine: Engine) -> None:
+    first, evaluation = save(engine, 900, version=1)
+    second, _ = save(engine, 800, "c" * 64, version=1)
+    alone, _ = save(engine, 950, version=2)
+    other, _ = save(engine, 999, name="letters")
+    assert prune_scores(engine, days_ago(0)) == size(evaluation)
+    assert [load_scores(engine, i) is None for i in (first, second, alone, other)] == [True, False, False, False]
+
+
+def test_of_two_saved_at_the_same_time_one_is_the_latest(engine: Engine) -> None:
+    for digest in ("b" * 64, "c" * 64):
+        save(engine, 100, digest)
+    assert prune_scores(engine, days_ago(90)).evaluations == 1
+    assert prune_scores(engine, days_ago(90)) == NOTHING
+
+
+def test_scores_are_found_in_the_last_evaluation_that_has_some(engine: Engine) -> None:
+    """The version's latest evaluation is under another protocol, so that both of this one may be pruned."""
+    save(engine, 200, seed=1)
+    _, second = save(engine, 100, "c" * 64, seed=2)
+    other = replace(second, provenance=replace(second.provenance, protocol_digest="f" * 64))
+    save_evaluation(engine, other)
+    digests = (second.model.digest, second.split.digest, second.provenance.protocol_digest)
+    prune_scores(engine, days_ago(150))
+    scores = find_scores(engine, *digests)
+    assert scores is not None
+    assert scores.sample_ids == second.scores.sample_ids
+    prune_scores(engine, days_ago(90))
+    assert find_scores(engine, *digests) is None
+
+
+def test_what_was_pruned_is_saved_again_whole(engine: Engine) -> None:
+    old, evaluation = save(engine, 100)
+    save(engine, 1, "c" * 64)
+    prune_scores(engine, days_ago(90))
+    assert save_evaluation(engine, evaluation) == old
+    scores = load_scores(engine, old)
+    assert scores is not None
+    assert scores.sample_ids == evaluation.scores.sample_ids
+    assert prune_scores(engine, days_ago(90)) == NOTHING  # it is as new as its last saving
+
+
+def test_one_that_is_saved_while_it_is_about_to_be_pruned_keeps_its_scores(engine: Engine) -> None:
+    old, _ = save(engine, 100)
+    save(engine, 1, "c" * 64)
+    results: list[Pruned] = []
+    thread = Thread(target=lambda: results.append(prune_scores(engine, days_ago(90))))
+    with writing(engine) as connection:
+        # What a check does first: its row is locked, and new as soon as it commits.
+        touched = update(EvaluationRow).where(EvaluationRow.id == old).values(updated_at=NOW)
+        connection.execute(touched)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+    thread.join(30)
+    assert results == [NOTHING]
+    assert load_scores(engine, old) is not None
+
+
+def test_alerts_resolved_long_ago_go_with_their_notices(engine: Engine) -> None:
+    save_evaluation(engine, evaluation_with(found(), found("muted")), night(1))
+    [muted] = [alert.id for alert in load_alert_lives(engine) if alert.rule == "muted"]
+    mute(engine, muted, NOW + timedelta(days=1), "known")
+    save_evaluation(engine, evaluation_with(found(status=Status.PASS), found("muted", Status.PASS)), night(2))
+    save_evaluation(engine, evaluation_with(found("new")), night(3))
+    with writing(engine) as connection:
+        resolved = update(AlertRow).where(AlertRow.resolved_at.is_not(None))
+        connection.execute(resolved.values(resolved_at=days_ago(400)))
+    before = counts(engine)
+
+    assert prune_alerts(engine, days_ago(500)) == 0
+    assert prune_alerts(engine, days_ago(365), dry_run=True) == 1
+    assert counts(engine) == before
+    assert prune_alerts(engine, days_ago(365)) == 1
+    assert sorted(alert.rule for alert in load_alert_lives(engine, resolved=True)) == ["muted", "new"]
+    after = counts(engine)
+    assert after["alert_notices"] < before["alert_notices"]
+    assert after["alert_observations"] == before["alert_observations"]
+
+
+def test_the_command(engine: Engine, database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "case-monitor.yaml").write_text(f"database_url: '{database_url}'\n")
+    _, evaluation = save(engine, 100)
+    save(engine, 1, "c" * 64)
+    expected = size(evaluation)
+    said = f"{expected.scores} scores of {expected.images} images of 1 evaluations saved before "
+    tried = run_cli("db", "prune", "--keep-scores", "12w", "--dry-run", cwd=tmp_path)
+    assert (tried.code, tried.out.startswith(f"Would delete {said}")) == (0, True), tried
+    done = run_cli("db", "prune", "--keep-scores", "12w", "--keep-alerts", "365d", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"Deleted {said}")
+    assert done.out.splitlines()[1].startswith("Deleted 0 alerts resolved before ")
+    assert counts(engine)["samples"] == expected.images
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "--keep-scores or --keep-alerts was expected"),
+        (
+            ("--keep-scores", "3 months"),
+            "--keep-scores: days or weeks such as 90d or 12w were expected, '3 months' came",
+        ),
+        (("--keep-scores", "90"), "'90' came"),
+        (("--keep-scores", "-1d"), "'-1d' came"),
+        (("--keep-scores", "123456w"), "'123456w' came"),
+        (("--keep-alerts", "٣d"), "--keep-alerts: days or weeks"),
+    ],
+)
+def test_a_time_that_is_none(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    ran = run_cli("db", "prune", *arguments, cwd=tmp_path)
+    assert ran.code == 2
+    assert words in ran.err
+    assert list(tmp_path.iterdir()) == []
