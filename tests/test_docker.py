@@ -219,9 +219,24 @@ def test_a_password_goes_neither_into_the_url_nor_stays_in_two_places(tmp_path: 
     assert "arguments=--no-prompt server start --host 127.0.0.1 --port 4200" in lines
 
 
-def run_entry_point(script: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def test_the_worker_image_runs_a_single_flow_for_workers_of_other_types(tmp_path: Path) -> None:
+    (tmp_path / "case-monitor.yaml").write_text("models: {}")
+    (tmp_path / "password").write_text("from a file")
+    told = {
+        "DATABASE_HOST": "db",
+        "DATABASE_PASSWORD_FILE": str(tmp_path / "password"),
+        "CASE_MONITOR_CONFIG": str(tmp_path / "case-monitor.yaml"),
+        "CASE_MONITOR_TRACKING_URI": "http://mlflow:5000",
+        "PREFECT_API_URL": "http://prefect:4200/api",
+    }
+    done = run_entry_point("worker.sh", "sh", "-c", "echo $CASE_MONITOR_DATABASE_URL $PGPASSWORD; pwd", **told)
+    url = "postgresql+psycopg2://case_monitor@db:5432/case_monitor"
+    assert (done.stdout, done.stderr) == (f"{url} from a file\n{ROOT}\n", "")
+
+
+def run_entry_point(script: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     environment = {"PATH": os.environ["PATH"]} | environment
-    command = [str(DOCKER / "entrypoints" / script)]
+    command = [str(DOCKER / "entrypoints" / script), *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
 
 
