@@ -4,6 +4,7 @@ Prefect's tables need the extension `pg_trgm`, which the wheel `pixeltable-pgser
 PostgreSQL does. So an installed one is taken where there is one, else the wheel, and then Prefect's data go to SQLite.
 """
 
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 OLDEST = 15
-INSTALLED = (  # Debian, Fedora, Homebrew on both processors
+INSTALLED = (  # Debian, PGDG's RPMs, Homebrew on both processors
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
     "/opt/homebrew/opt/postgresql@*/bin",
@@ -56,12 +57,11 @@ def _look(places: list[str]) -> Iterator[Programs]:
         config = folder / "pg_config"
         if not (config.exists() and (folder / "postgres").exists() and (folder / "initdb").exists()):
             continue
-        said = subprocess.run([config, "--version", "--sharedir"], capture_output=True, text=True, check=True).stdout
-        version, share = said.splitlines()
-        major = int(version.split()[1].split(".")[0])
-        if major >= OLDEST:
-            trigrams = (Path(share) / "extension" / "pg_trgm.control").exists()
-            yield Programs(folder=folder, major=major, has_trigrams=trigrams)
+        said = subprocess.run([config, "--version", "--sharedir"], capture_output=True, text=True, check=False).stdout
+        version = re.match(r"PostgreSQL (\d+).*\n(.+)", said)  # 15.18 (Debian 15.18-0+deb12u1), 19beta1
+        if version and int(version[1]) >= OLDEST:
+            trigrams = (Path(version[2]) / "extension" / "pg_trgm.control").exists()
+            yield Programs(folder=folder, major=int(version[1]), has_trigrams=trigrams)
 
 
 def _wheel() -> list[str]:
