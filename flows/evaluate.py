@@ -1,5 +1,6 @@
 """`evaluate-version`: the whole path from a registered version to a stored, published verdict."""
 
+import logging
 from dataclasses import dataclass
 
 from prefect import flow, task
@@ -17,12 +18,14 @@ from case_monitor.core.records import (
     SampleScores,
     Verdict,
 )
+from case_monitor.logs import logging_about
 from case_monitor.model_ref import ModelRef
 from case_monitor.registry import RegisteredModel
-from case_monitor.settings import Settings, load_settings
+from case_monitor.settings import Settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 from flows.artifacts import show_in_prefect
+from flows.begin import begin, flow_run_id
 from flows.claims import alone_on, device_slot
 from flows.edges import (
     fetch_baseline_scores,
@@ -33,6 +36,8 @@ from flows.edges import (
 from flows.inputs import Inputs, gather
 from flows.notices import send_notices
 from flows.progress import ProgressReport
+
+logger = logging.getLogger("case_monitor.evaluate")
 
 
 class EvaluationRequest(BaseModel):
@@ -65,18 +70,18 @@ class Outcome:
 @flow(name="evaluate-version", flow_run_name="evaluate {request.model}", persist_result=False)
 def evaluate_version(request: EvaluationRequest) -> Outcome:
     """Evaluate a registered version: fetch, measure, store, publish."""
-    settings = load_settings(request.config)
-    engine = open_store(settings.database_url.get_secret_value())
-    try:
-        ref = ModelRef.parse(request.model)
-        settings.model(ref.name)  # before a registry is asked
-        ref = ModelRef(ref.name, version=resolve_model(quote(settings), quote(ref)))
-        with alone_on(engine, f"evaluation of {ref}"):
-            inputs = gather(settings, engine, ref)
-            stored = find_published(engine, inputs) if request.reuse else None
-            return _reused(engine, stored, inputs) if stored else evaluate_inputs(settings, engine, inputs)
-    finally:
-        engine.dispose()
+    settings, ref = begin(request.config), ModelRef.parse(request.model)
+    settings.model(ref.name)  # before a registry is asked
+    with logging_about(model=ref.name, flow_run_id=flow_run_id()):
+        engine = open_store(settings.database_url.get_secret_value())
+        try:
+            ref = ModelRef(ref.name, version=resolve_model(quote(settings), quote(ref)))
+            with logging_about(version=ref.version), alone_on(engine, f"evaluation of {ref}"):
+                inputs = gather(settings, engine, ref)
+                stored = find_published(engine, inputs) if request.reuse else None
+                return _reused(engine, stored, inputs) if stored else evaluate_inputs(settings, engine, inputs)
+        finally:
+            engine.dispose()
 
 
 def find_published(engine: Engine, inputs: Inputs) -> read.StoredEvaluation | None:
@@ -93,9 +98,12 @@ def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outco
         findings: Findings = measure(quote(inputs), scores)  # type: ignore[call-overload]
     evaluation = findings.evaluation
     evaluation_id = store_evaluation(quote(engine), quote(evaluation))
-    send_notices(quote(settings), quote(engine))  # type: ignore[call-overload]
-    run = publish_evidence(quote(settings), quote(engine), quote(findings), evaluation_id)
-    show_in_prefect(evaluation)
+    with logging_about(version=evaluation.model.version, evaluation_id=evaluation_id):
+        logger.info("stored: %s: %s", evaluation.verdict.status.value, evaluation.verdict.sentence)
+        send_notices(quote(settings), quote(engine))  # type: ignore[call-overload]
+        run = publish_evidence(quote(settings), quote(engine), quote(findings), evaluation_id)
+        show_in_prefect(evaluation)
+        logger.info("published as MLflow run %s", run.run_id)
     return Outcome(
         evaluation_id=evaluation_id,
         model=evaluation.model,

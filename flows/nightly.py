@@ -25,11 +25,13 @@ from case_monitor.core.standing_alerts import (
     artifact_alert,
     reproduction_alert,
 )
+from case_monitor.logs import logging_about
 from case_monitor.model_ref import ModelRef
-from case_monitor.settings import Settings, load_settings
+from case_monitor.settings import Settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 from flows.artifacts import show_night_in_prefect
+from flows.begin import begin, flow_run_id
 from flows.claims import alone_on, device_slot
 from flows.edges import fetch_stored, read_alias, store_reproduction
 from flows.evaluate import evaluate_inputs, find_published
@@ -70,18 +72,19 @@ def nightly(request: NightlyRequest) -> list[Night]:
     Raises:
         IncompleteError: some could not be checked; the others were.
     """
-    settings = load_settings(request.config)
+    settings = begin(request.config)
     names = request.models or tuple(settings.models)
     for name in names:
         settings.model(name)  # a mistyped name is answered before any work
     nights, failures = [], []
     for name in names:
-        try:
-            nights.append(check_production(name, request.config))
-        except Exception as error:
-            reason = str(error) if isinstance(error, CaseMonitorError) else f"unexpected {type(error).__name__}"
-            logger.error("%s could not be checked: %s", name, reason, exc_info=logger.isEnabledFor(logging.DEBUG))
-            failures.append(f"{name} ({reason})")
+        with logging_about(model=name, flow_run_id=flow_run_id()):
+            try:
+                nights.append(check_production(name, request.config))
+            except Exception as error:
+                reason = str(error) if isinstance(error, CaseMonitorError) else f"unexpected {type(error).__name__}"
+                logger.error("%s could not be checked: %s", name, reason, exc_info=logger.isEnabledFor(logging.DEBUG))
+                failures.append(f"{name} ({reason})")
     if failures:
         msg = f"{len(failures)} of {len(names)} models could not be checked: {'; '.join(failures)}"
         raise IncompleteError(msg)
@@ -91,11 +94,17 @@ def nightly(request: NightlyRequest) -> list[Night]:
 @flow(name="check-production", flow_run_name="check production of {name}", persist_result=False)
 def check_production(name: str, config: str | None = None) -> Night:
     """Look at one model's version in production."""
-    settings = load_settings(config)
-    holder = read_alias(quote(settings), name)
-    if holder is None:
-        logger.warning("no version of %s holds alias %s: nothing to check", name, settings.alias)
-        return Night(model=name, version=None)
+    settings = begin(config)
+    with logging_about(model=name, flow_run_id=flow_run_id()):
+        holder = read_alias(quote(settings), name)
+        if holder is None:
+            logger.warning("no version of %s holds alias %s: nothing to check", name, settings.alias)
+            return Night(model=name, version=None)
+        with logging_about(version=holder):
+            return _check(settings, name, holder)
+
+
+def _check(settings: Settings, name: str, holder: int) -> Night:
     engine = open_store(settings.database_url.get_secret_value())
     try:
         ref = ModelRef(name=name, version=holder)
@@ -104,7 +113,8 @@ def check_production(name: str, config: str | None = None) -> Night:
             published = find_published(engine, inputs)
             stored: Stored | None = fetch_stored(quote(engine), quote(published)) if published else None
             if published and stored:
-                return _look_again(settings, engine, inputs, published, stored)
+                with logging_about(evaluation_id=published.id):
+                    return _look_again(settings, engine, inputs, published, stored)
             outcome = evaluate_inputs(settings, engine, inputs)
     finally:
         engine.dispose()
@@ -154,6 +164,9 @@ def _look_again(
     seconds = time.perf_counter() - started
     store_reproduction(quote(engine), published.id, quote(found), quote(seen), seconds, inputs.device)
     send_notices(quote(settings), quote(engine))  # type: ignore[call-overload]
+    logger.info(
+        "the stored figures %s again: %d images", "come out" if found.reproduced else "do not come out", found.n
+    )
     show_night_in_prefect(version, found, seen.verdict, seen.alerts)
     return Night(
         model=version.name,

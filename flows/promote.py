@@ -1,5 +1,6 @@
 """`promote`: evaluate if needed, then move the alias or withhold it, and write either to the audit log."""
 
+import logging
 from dataclasses import dataclass
 
 from prefect import flow
@@ -7,12 +8,16 @@ from prefect.utilities.annotations import quote
 
 from case_monitor.core.errors import StaleEvidenceError
 from case_monitor.core.records import Decision, Promotion, Status
+from case_monitor.logs import logging_about
 from case_monitor.model_ref import ModelRef
-from case_monitor.settings import Settings, load_settings
+from case_monitor.settings import Settings
 from case_monitor.store.connection import open_store
+from flows.begin import begin, flow_run_id
 from flows.claims import alone_on
 from flows.edges import confirm_decision, move_alias, read_alias, record_decision
 from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
+
+logger = logging.getLogger("case_monitor.promote")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +31,7 @@ class Gated:
 @flow(name="promote", flow_run_name="promote {request.model}", persist_result=False)
 def promote(request: EvaluationRequest) -> Gated:
     """Gate a version. The decision is logged first, so that a crash in between is seen and mended by the next run."""
-    settings = load_settings(request.config)
+    settings = begin(request.config)
     name = ModelRef.parse(request.model).name
     settings.model(name)
     engine = open_store(settings.database_url.get_secret_value())
@@ -40,6 +45,13 @@ def promote(request: EvaluationRequest) -> Gated:
                 _require_unchanged(settings, promotion)
                 move_alias(quote(settings), quote(promotion))
             confirm_decision(quote(engine), promotion_id)
+        with logging_about(
+            model=promotion.model_name,
+            version=promotion.version,
+            evaluation_id=promotion.evaluation_id,
+            flow_run_id=flow_run_id(),
+        ):
+            logger.info("alias %s: %s: %s", promotion.alias, promotion.decision.value, promotion.reason)
     finally:
         engine.dispose()
     return Gated(outcome=outcome, promotion=promotion)

@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 
 from case_monitor.announce import announce
 from case_monitor.core.errors import CaseMonitorError, IncompleteError
-from case_monitor.settings import load_settings
 from case_monitor.store.announcements import due, note_announcement
 from case_monitor.store.connection import open_store
+from flows.begin import begin
 from flows.edges import registered_since
 
 logger = logging.getLogger("case_monitor.watch")
@@ -36,7 +36,7 @@ def watch_registry(request: WatchRequest) -> list[str]:
     Raises:
         IncompleteError: some models could not be looked at; the others were.
     """
-    settings = load_settings(request.config)
+    settings = begin(request.config)
     since = datetime.now(UTC) - timedelta(days=settings.watch_days)
     engine = open_store(settings.database_url.get_secret_value())
     found, failures = [], []

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Engine
 
+from case_monitor.cli.say import say
 from case_monitor.core.alert_notice import plain
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.wording import method_title
@@ -35,7 +36,7 @@ def acknowledge(config: Path | None, alert_id: int, by: str) -> None:
     """Note who looks after an alert."""
     with _store(config) as engine:
         write.acknowledge(engine, alert_id, by)
-    _say(f"Alert {alert_id}: {plain(by)} looks after it.")
+    say(f"Alert {alert_id}: {plain(by)} looks after it.")
 
 
 def mute(config: Path | None, alert_id: int, until: datetime, reason: str) -> None:
@@ -46,14 +47,14 @@ def mute(config: Path | None, alert_id: int, until: datetime, reason: str) -> No
         raise ConfigError(msg)
     with _store(config) as engine:
         write.mute(engine, alert_id, until, reason)
-    _say(f"Alert {alert_id}: no notices until {until:%Y-%m-%d %H:%M} UTC.")
+    say(f"Alert {alert_id}: no notices until {until:%Y-%m-%d %H:%M} UTC.")
 
 
 def unmute(config: Path | None, alert_id: int) -> None:
     """Let an alert be heard again."""
     with _store(config) as engine:
         write.unmute(engine, alert_id)
-    _say(f"Alert {alert_id}: notices are sent again.")
+    say(f"Alert {alert_id}: notices are sent again.")
 
 
 @contextmanager
@@ -93,7 +94,3 @@ def _state(alert: StoredAlert) -> Iterator[str]:
 
 def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _say(line: str) -> None:
-    Console(stderr=True).print(Text(line), soft_wrap=True)

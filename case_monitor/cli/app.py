@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,8 @@ from case_monitor.cli.database_commands import database
 from case_monitor.cli.policy_commands import policy
 from case_monitor.cli.preparation import prepare
 from case_monitor.core.errors import CaseMonitorError
+from case_monitor.logs import are_json, configure_logs
+from case_monitor.masking import masked
 
 PASS, FAIL, COULD_NOT_RUN, INSUFFICIENT = 0, 1, 2, 3
 INTERRUPTED = 130
@@ -174,6 +177,7 @@ def _options(
 def main() -> None:
     """Run a command; every failure is one line and exit code 2, never 1, which means "the version fails"."""
     try:
+        configure_logs()
         app()
     except CaseMonitorError as error:
         _say(str(error))
@@ -181,15 +185,21 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        if logging.getLogger("case_monitor").isEnabledFor(logging.DEBUG):
-            raise
-        _say(f"unexpected {type(error).__name__}: {error} (run with --verbose for details)")
+        verbose = logging.getLogger("case_monitor").isEnabledFor(logging.DEBUG)
+        if verbose and not are_json():
+            sys.stderr.write(masked(traceback.format_exc()))
+        _say(
+            f"unexpected {type(error).__name__}: {error}{'' if verbose else ' (run with --verbose for details)'}", error
+        )
         sys.exit(COULD_NOT_RUN)
 
 
-def _say(message: str) -> None:
-    line = " ".join(message.split())
-    Console(stderr=True, soft_wrap=True).print("error:", line, style="bold red", markup=False, highlight=False)
+def _say(message: str, unexpected: Exception | None = None) -> None:
+    line = " ".join(masked(message).split())
+    if are_json():
+        logging.getLogger("case_monitor.cli").error("%s", line, exc_info=unexpected)
+    else:
+        Console(stderr=True, soft_wrap=True).print("error:", line, style="bold red", markup=False, highlight=False)
 
 
 def _check_arguments(model: str, config: Path | None) -> None:

@@ -21,14 +21,13 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of
 def upgrade(config: Config = None, verbose: Verbose = False) -> None:
     """Create the tables, or bring them to this version's schema."""
     prepare(verbose=verbose)
-    from rich.console import Console
-
+    from case_monitor.cli.say import say
     from case_monitor.settings import load_settings
     from case_monitor.store import connection
 
     url = load_settings(config).database_url.get_secret_value()
     connection.upgrade(url)
-    Console(stderr=True).print("The database is up to date.")
+    say("The database is up to date.")
 
 
 @database.command()

@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from torch import Tensor
 
+from case_monitor.cli.say import say
 from case_monitor.core.errors import DataError, ModelError
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import Gallery
@@ -55,7 +56,7 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     heat_maps(caption, gallery).savefig(output, dpi=150, facecolor="white")
     if contrast is None:
         note = f"{registered.version} has not been checked: CASE contrasts with this image's next classes."
-        Console(stderr=True).print(note, markup=False, highlight=False)
+        say(note)
     Console().print(str(output), markup=False, highlight=False, soft_wrap=True)
 
 

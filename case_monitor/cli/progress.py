@@ -1,4 +1,4 @@
-"""Progress on the terminal: a bar per stage, or plain lines where there is no terminal."""
+"""Progress on the terminal: a bar per stage, or plain lines where there is no terminal, or logs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from case_monitor.cli.say import say
+from case_monitor.logs import are_json
 from flows.progress import Listener, listening
 
 _WORDS = {
@@ -22,11 +24,11 @@ _WORDS = {
 def showing_progress(title: str) -> Iterator[None]:
     """Show the progress of the flow that runs inside, on standard error."""
     console = Console(stderr=True)
-    if console.is_terminal:
+    if console.is_terminal and not are_json():
         with _bars(console, title) as listener, listening(listener):
             yield
     else:
-        with listening(_lines(console, title)):
+        with listening(_lines(title)):
             yield
 
 
@@ -51,13 +53,13 @@ def _bars(console: Console, title: str) -> Iterator[Listener]:
         yield listen
 
 
-def _lines(console: Console, title: str) -> Listener:
+def _lines(title: str) -> Listener:
     shown: set[tuple[str, int]] = set()
 
     def listen(stage: str, done: int, total: int) -> None:
         quarter = 4 * done // max(total, 1)
         if (stage, quarter) not in shown:
             shown.add((stage, quarter))
-            console.print(f"{title}: {_WORDS.get(stage, stage)}: {done} of {total}", markup=False, highlight=False)
+            say(f"{title}: {_WORDS.get(stage, stage)}: {done} of {total}")
 
     return listen

@@ -10,6 +10,7 @@ from typing import Any
 
 from case_monitor.core.errors import CaseMonitorError
 from case_monitor.foreign_errors import short_message
+from case_monitor.masking import masked
 
 SERVER_LIMIT_S = 30.0
 WORK_LIMIT_S = 300.0  # reading a whole split, downloading and loading a model
@@ -95,8 +96,8 @@ def _named(name: str, answer: Answer) -> Check:
     return Check(
         name=_visible(name),
         outcome=answer.outcome,
-        found=_visible(answer.found),
-        remedy=_visible(answer.remedy),
+        found=_visible(masked(answer.found)),
+        remedy=_visible(masked(answer.remedy)),
         value=answer.value,
     )
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from case_monitor.core.errors import ConfigError
+from case_monitor.masking import remember_password, remember_url
 from case_monitor.settings.problems import first_problems
 from case_monitor.settings.relative_places import anchored
 from case_monitor.settings.top_level import ENV_PREFIX, Settings
@@ -34,7 +35,16 @@ def load_settings(path: Path | str | None = None) -> Settings:
         raise ConfigError(first_problems(error, file)) from None
     except SettingsError as error:
         raise ConfigError(f"environment variables {ENV_PREFIX}*: {error}") from None
+    _remember_secrets(settings)
     return anchored(settings, file.parent)
+
+
+def _remember_secrets(settings: Settings) -> None:
+    """What no log of this process may show."""
+    for url in (settings.database_url.get_secret_value(), settings.tracking_uri, settings.registry_uri or ""):
+        remember_password(url)
+    for channel in settings.notify:
+        remember_url(channel.get_secret_value())
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -1,0 +1,19 @@
+"""What a command says beside its result: a line on standard error, or a log where logs are for machines."""
+
+import logging
+
+from rich.console import Console
+from rich.text import Text
+
+from case_monitor.logs import are_json
+from case_monitor.masking import masked
+
+_logger = logging.getLogger("case_monitor.cli")
+
+
+def say(line: str) -> None:
+    """Say how it goes. The line is untrusted: Text, never markup."""
+    if are_json():
+        _logger.info("%s", line)
+    else:
+        Console(stderr=True).print(Text(masked(line)), soft_wrap=True)

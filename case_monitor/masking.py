@@ -1,0 +1,71 @@
+"""Secrets out of text that leaves the process: logs, tracebacks, error messages.
+
+Which ones there are is known only to who reads the configuration, and what holds them is written by libraries. So they
+are remembered for the whole process as soon as they are read.
+"""
+
+import os
+import re
+from functools import lru_cache
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+MASK = "***"
+
+_VARIABLES = (
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "PREFECT_API_KEY",
+    "PREFECT_API_AUTH_STRING",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+_SHORTEST = 4  # what is shorter would mask half of every text; inside a URL it is masked all the same
+_UNMISTAKABLE = 12  # what is shorter is masked as a word only: the password "postgres" is no part of "postgresql"
+_IN_URL = re.compile(r"(://[^\s/:@\"'<>]*:)[^\s/\"'<>]+@")
+_IN_QUERY = re.compile(r"([?&](?:\w*password|passwd|\w*token|\w*secret|api_?key)=)[^&\s\"'<>]+", re.IGNORECASE)
+_IN_HEADER = re.compile(r"(\b(?:Basic|Bearer) )[\w.~+/=-]{8,}")
+
+_remembered: set[str] = set()
+
+
+def remember(*secrets: str) -> None:
+    """Mask these from now on."""
+    _remembered.update(secret for secret in secrets if len(secret) >= _SHORTEST)
+
+
+def remember_password(url: str) -> None:
+    """Mask the password of this URL wherever it stands, also alone."""
+    found = re.search(r"://[^/:@]*:(.*)@", url)
+    if found:
+        remember(found[1], unquote(found[1]))
+
+
+def remember_url(url: str) -> None:
+    """Mask this whole URL, and what in it may be a token: services are told them in the path, and even as the host."""
+    remember(url, url.partition("://")[2])
+    remember_password(url)
+    host = urlsplit(url.replace("[", "(").replace("]", ")")).hostname or ""
+    for part in re.split(r"[/@:?&=]+", url):
+        if re.search(r"\d", part) and not (part.lower() == host and "." in host) and not part.isdecimal():
+            remember(part, unquote(part))
+
+
+def masked(text: str) -> str:
+    """The text without the secrets that are known, and without what stands in the place of one."""
+    of_environment = (os.environ.get(name, "") for name in _VARIABLES)
+    known = _remembered.union(value for value in of_environment if len(value) >= _SHORTEST)
+    if known:
+        text = _pattern(frozenset(known)).sub(MASK, text)
+    text = _IN_URL.sub(rf"\1{MASK}@", text)
+    return _IN_HEADER.sub(rf"\1{MASK}", _IN_QUERY.sub(rf"\1{MASK}", text))
+
+
+@lru_cache(maxsize=8)
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str]:
+    forms = {form for s in secrets for form in (s, quote(s), quote(s, safe=""), quote_plus(s), repr(s)[1:-1])}
+    return re.compile("|".join(_alone(form) for form in sorted(forms, key=len, reverse=True)))
+
+
+def _alone(form: str) -> str:
+    literal = re.escape(form)
+    return literal if len(form) >= _UNMISTAKABLE else rf"(?<![A-Za-z0-9]){literal}(?![A-Za-z0-9])"

@@ -1,0 +1,78 @@
+"""Secrets out of text, in the forms in which libraries write them."""
+
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from case_monitor import masking
+from case_monitor.masking import masked, remember, remember_password, remember_url
+from case_monitor.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_remembered", set())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://me:s3cret@host/x", "http://me:***@host/x"),
+        ("postgresql+psycopg2://:s3cret@/db", "postgresql+psycopg2://:***@/db"),
+        ("redis://me:p@ss:w0rd@host:1", "redis://me:***@host:1"),
+        ('{"a": "http://u:pw1@h", "b": "x@y"}', '{"a": "http://u:***@h", "b": "x@y"}'),
+        ("http://host:5000/path@2x and me@host", "http://host:5000/path@2x and me@host"),
+        ("postgresql://u@h/db?sslmode=on&password=s3cret&x=1", "postgresql://u@h/db?sslmode=on&password=***&x=1"),
+        ("GET /hook?token=abc", "GET /hook?token=***"),
+        ("'Authorization': 'Basic bWU6czNjcmV0'", "'Authorization': 'Basic ***'"),
+        ("Basic idea", "Basic idea"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_secret(text: str, expected: str) -> None:
+    assert masked(text) == expected
+
+
+@pytest.mark.parametrize("secret", ["s3cret/p@ss word", "it's\n1", "postgres", "ünicode", "a.b*c", "x" * 300])
+def test_a_remembered_password_in_every_form(secret: str) -> None:
+    remember_password(f"postgresql://me:{quote(secret, safe='')}@host/db")
+    for form in (secret, quote(secret), quote(secret, safe=""), repr(secret)):
+        assert secret not in masked(f"the password is {form}!")
+        assert "***" in masked(f"the password is {form}!")
+    assert masked(json.dumps(["postgresql"])) == '["postgresql"]'
+
+
+def test_what_is_no_secret_stays() -> None:
+    remember("postgres", "ab", "")
+    assert masked("postgresql, about abs: ab") == "postgresql, about abs: ab"
+    assert masked("postgres://postgres") == "***://***"
+
+
+def test_the_parts_of_a_notification_url() -> None:
+    remember_url("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ")
+    remember_url("json://me:geheim@alerts.example.com:8080/hook/t0ken")
+    text = "POST https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ failed"
+    assert masked(text) == "POST https://hooks.slack.com/services/*** failed"
+    assert masked("token TIiajkdnlazkcOXrIdevi7FQ of T1JJ3T3L2") == "token *** of ***"
+    assert masked("http://alerts.example.com:8080/hook/t0ken") == "http://alerts.example.com:8080/hook/***"
+    assert masked("geheim") == "***"
+    assert masked("json://me:geheim@alerts.example.com:8080/hook/t0ken") == "***"
+
+
+def test_the_variables_of_mlflow_and_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"):
+        monkeypatch.setenv(name, f"value-of-{name.lower()}")
+        assert masked(f"<value-of-{name.lower()}>") == "<***>"
+        monkeypatch.delenv(name)
+        assert masked(f"<value-of-{name.lower()}>") == f"<value-of-{name.lower()}>"
+
+
+def test_reading_a_configuration_remembers_what_is_secret_in_it(tmp_path: Path) -> None:
+    config = tmp_path / "case-monitor.yaml"
+    config.write_text(
+        "database_url: postgresql://me:first%2Fone@host/db\ntracking_uri: http://me:second-one@host\n"
+        "notify: ['json://me:third-one@host/f0urth']\n"
+    )
+    load_settings(config)
+    assert masked("first/one first%2Fone second-one third-one f0urth host") == "*** *** *** *** *** host"
