@@ -99,19 +99,25 @@ class _MaskingFactory:
         about = _about.get()
         if about:
             record.about = about
-        try:
-            message = record.getMessage()
-        except Exception:  # a wrong format: reported by logging itself, with the arguments
-            record.msg, record.args = masked(f"{record.msg} {record.args}"), ()
-        else:
-            without = masked(message)
-            if without != message:
-                record.msg, record.args = without, ()
+        _mask_message(record)
         if record.exc_info and record.exc_info[0] is not None:
             record.exc_text = masked(_exceptions.formatException(record.exc_info))  # formatters take it as it is
         if record.stack_info:
             record.stack_info = masked(record.stack_info)
         return record
+
+
+def _mask_message(record: logging.LogRecord) -> None:
+    if isinstance(record.args, tuple):  # each by itself, because uvicorn's formatter asks for all five
+        record.args = tuple(masked(item) if isinstance(item, str) else item for item in record.args)
+    try:
+        message = record.getMessage()
+    except Exception:  # a wrong format should cost nobody the log
+        record.msg, record.args = masked(f"{record.msg} {record.args}"), ()
+        return
+    without = masked(message)
+    if without != message:
+        record.msg, record.args = without, ()
 
 
 def _write_json() -> None:
@@ -138,6 +144,5 @@ def _silence_terminals(logger: logging.Logger) -> None:
 
 def _is_terminal(stream: object) -> bool:
     """MLflow wraps standard error in a stream of its own."""
-    return stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) or type(stream).__module__.startswith(
-        "mlflow."
-    )
+    standard = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    return stream in standard or type(stream).__module__.startswith("mlflow.")

@@ -7,7 +7,7 @@ are remembered for the whole process as soon as they are read.
 import os
 import re
 from functools import lru_cache
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 
@@ -35,18 +35,19 @@ def remember(*secrets: str) -> None:
 
 def remember_password(url: str) -> None:
     """Mask the password of this URL wherever it stands, also alone."""
-    found = re.search(r"://[^/:@]*:(.*)@", url)
-    if found:
-        remember(found[1], unquote(found[1]))
+    for secret in re.findall(r"://[^/:@]*:(.*)@|[?&]\w*password=([^&]+)", url):
+        remember(*secret, *map(unquote, secret))
 
 
 def remember_url(url: str) -> None:
     """Mask this whole URL, and what in it may be a token: services are told them in the path, and even as the host."""
-    remember(url, url.partition("://")[2])
+    rest = url.partition("://")[2]
+    remember(url, rest)
     remember_password(url)
-    host = urlsplit(url.replace("[", "(").replace("]", ")")).hostname or ""
-    for part in re.split(r"[/@:?&=]+", url):
-        if re.search(r"\d", part) and not (part.lower() == host and "." in host) and not part.isdecimal():
+    host = rest.partition("/")[0].rpartition("@")[2].partition(":")[0]
+    for part in re.split(r"[/@:?&=]+", rest):
+        # A word such as `alerts` is left, and so is a host with a dot: the logs tell of them for other reasons.
+        if re.search(r"\d", part) and not part.isdecimal() and (part != host or "." not in host):
             remember(part, unquote(part))
 
 

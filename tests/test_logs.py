@@ -16,6 +16,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from prefect.settings import PREFECT_API_URL
+from uvicorn.logging import AccessFormatter
 
 from case_monitor import masking
 from case_monitor.core.errors import ConfigError
@@ -133,6 +134,17 @@ def test_a_wrong_format_of_a_message_hides_nothing_else(json_logs: Callable[[], 
     LOGGER.warning("%d of them at http://me:geheim-2@host", "many")
     [line] = json_logs()
     assert line["message"] == "%d of them at http://me:***@host ('many',)"
+
+
+def test_arguments_are_masked_one_by_one() -> None:
+    """uvicorn's formatter of accesses takes the five arguments apart."""
+    configure_logs()
+    arguments = ("1.2.3.4:5", "GET", "/hook?token=geheim-5", "1.1", 200)
+    record = logging.getLogger("uvicorn.access").makeRecord(
+        "uvicorn.access", logging.INFO, "x.py", 1, '%s - "%s %s HTTP/%s" %d', arguments, None
+    )
+    assert record.args == ("1.2.3.4:5", "GET", "/hook?token=***", "1.1", 200)
+    assert AccessFormatter("%(request_line)s", use_colors=False).format(record) == "GET /hook?token=*** HTTP/1.1"
 
 
 def test_a_format_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

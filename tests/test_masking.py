@@ -57,6 +57,8 @@ def test_the_parts_of_a_notification_url() -> None:
     assert masked("token TIiajkdnlazkcOXrIdevi7FQ of T1JJ3T3L2") == "token *** of ***"
     assert masked("http://alerts.example.com:8080/hook/t0ken") == "http://alerts.example.com:8080/hook/***"
     assert masked("geheim") == "***"
+    assert masked("hook alerts 8080") == "hook alerts 8080"
+    remember_url("json://[::1/\u2100x")  # what urllib would not split
     assert masked("json://me:geheim@alerts.example.com:8080/hook/t0ken") == "***"
 
 
@@ -71,8 +73,9 @@ def test_the_variables_of_mlflow_and_prefect(monkeypatch: pytest.MonkeyPatch) ->
 def test_reading_a_configuration_remembers_what_is_secret_in_it(tmp_path: Path) -> None:
     config = tmp_path / "case-monitor.yaml"
     config.write_text(
-        "database_url: postgresql://me:first%2Fone@host/db\ntracking_uri: http://me:second-one@host\n"
+        "database_url: postgresql://me:first%2Fone@host/db?sslpassword=fifth-one\ntracking_uri: http://me:second-one@host\n"
         "notify: ['json://me:third-one@host/f0urth']\n"
     )
     load_settings(config)
-    assert masked("first/one first%2Fone second-one third-one f0urth host") == "*** *** *** *** *** host"
+    seen = masked("first/one first%2Fone second-one third-one f0urth fifth-one host")
+    assert seen == "*** *** *** *** *** *** host"
