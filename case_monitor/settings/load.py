@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from case_monitor.core.errors import ConfigError
-from case_monitor.masking import remember_password, remember_url
+from case_monitor.masking import remember, remember_password, remember_url
 from case_monitor.settings.problems import first_problems
 from case_monitor.settings.relative_places import anchored
 from case_monitor.settings.top_level import ENV_PREFIX, Settings
@@ -45,6 +45,8 @@ def _remember_secrets(settings: Settings) -> None:
         remember_password(url)
     for channel in settings.notify:
         remember_url(channel.get_secret_value())
+    if settings.webhook_secret is not None:
+        remember(settings.webhook_secret.get_secret_value())
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
