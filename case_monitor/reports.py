@@ -19,9 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.special import softmax
 
-from case_monitor.core.records import Evaluation, FloatArray, IntArray, Predictions
+from case_monitor.core.records import Evaluation, IntArray, PredictedClasses
 
 if TYPE_CHECKING:
     from evidently import Dataset
@@ -35,7 +34,7 @@ _MARKUP = str.maketrans({"<": "[lt]", ">": "[gt]", "&": "[amp]"})
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def write_reports(evaluation: Evaluation, baseline_preds: Predictions | None, directory: Path) -> list[Path]:
+def write_reports(evaluation: Evaluation, baseline_preds: PredictedClasses | None, directory: Path) -> list[Path]:
     """Write quality_by_label.html and, where there is a baseline, prediction_drift.html.
 
     Both are single files that load nothing from elsewhere. They show; the gate's numbers are not taken from them.
@@ -79,14 +78,14 @@ def _defused(name: str) -> str:
     return "".join(visible).translate(_MARKUP)
 
 
-def _all_names(evaluation: Evaluation, baseline: Predictions | None) -> list[str]:
+def _all_names(evaluation: Evaluation, baseline: PredictedClasses | None) -> list[str]:
     """The split's class names, and numbers for outputs that a model has beyond them."""
     names = list(evaluation.split.class_names)
-    outputs = max(preds.logits.shape[1] for preds in (evaluation.preds, baseline) if preds is not None)
+    outputs = max(int(preds.preds.max()) + 1 for preds in (evaluation.preds, baseline) if preds is not None)
     return names + [f"output {idx}" for idx in range(len(names), outputs)]
 
 
-def _write_quality(preds: Predictions, labels: tuple[str, ...], path: Path) -> Path:
+def _write_quality(preds: PredictedClasses, labels: tuple[str, ...], path: Path) -> Path:
     from evidently import DataDefinition, Dataset, MulticlassClassification, Report
     from evidently.presets import ClassificationPreset, ClassificationQualityByLabel
 
@@ -102,7 +101,7 @@ def _write_quality(preds: Predictions, labels: tuple[str, ...], path: Path) -> P
     return path
 
 
-def _write_drift(preds: Predictions, baseline: Predictions, labels: tuple[str, ...], path: Path) -> Path:
+def _write_drift(preds: PredictedClasses, baseline: PredictedClasses, labels: tuple[str, ...], path: Path) -> Path:
     from evidently import Report
     from evidently.metrics import ValueDrift
 
@@ -116,12 +115,12 @@ def _write_drift(preds: Predictions, baseline: Predictions, labels: tuple[str, .
     return path
 
 
-def _drift_data(preds: Predictions, labels: tuple[str, ...]) -> "Dataset":
+def _drift_data(preds: PredictedClasses, labels: tuple[str, ...]) -> "Dataset":
     from evidently import DataDefinition, Dataset
 
     definition = DataDefinition(categorical_columns=["predicted label"], numerical_columns=["confidence"])
     # Evidently refuses a column without a number; a model that yields NaN only has no confidence: 0.
-    confidence = np.nan_to_num(_confidence(preds), nan=0.0)
+    confidence = np.nan_to_num(preds.confidence, nan=0.0)
     frame = pd.DataFrame({"predicted label": _named(labels, preds.preds), "confidence": confidence})
     return Dataset.from_pandas(frame, data_definition=definition)
 
@@ -140,13 +139,6 @@ def drift_limit(current: IntArray, reference: IntArray) -> float:
     num_labels = len(np.union1d(current, reference))
     noise = math.sqrt((num_labels - 1) / (4 * min(len(current), len(reference))))
     return math.hypot(DRIFT_DISTANCE, noise)
-
-
-def _confidence(preds: Predictions) -> FloatArray:
-    if not len(preds.target):
-        return np.empty(0)
-    probabilities = softmax(preds.logits.astype(np.float64), axis=1)
-    return np.asarray(probabilities.max(axis=1), dtype=np.float64)
 
 
 def write_tables(evaluation: Evaluation, directory: Path) -> list[Path]:
@@ -238,14 +230,13 @@ def _score_table(evaluation: Evaluation) -> pa.Table:
     return pa.table(columns)
 
 
-def _prediction_table(preds: Predictions) -> pa.Table:
-    predicted = preds.preds if len(preds.target) else np.empty(0, dtype=np.int64)
+def _prediction_table(preds: PredictedClasses) -> pa.Table:
     columns = {
         "sample_id": pa.array([_plain(name) for name in preds.sample_ids], pa.string()),
         "target": pa.array(preds.target, pa.int64()),
-        "pred": pa.array(predicted, pa.int64()),
-        "confidence": pa.array(_confidence(preds), pa.float64()),
-        "correct": pa.array(predicted == preds.target, pa.bool_()),
+        "pred": pa.array(preds.preds, pa.int64()),
+        "confidence": pa.array(preds.confidence, pa.float64()),
+        "correct": pa.array(preds.preds == preds.target, pa.bool_()),
     }
     return pa.table(columns)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from case_monitor.core.policy import Policy, Rule, Severity
+from case_monitor.core.predictions import predicted_classes
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import (
     Alert,
@@ -45,11 +46,8 @@ def an_evaluation(
     target = np.arange(num_samples) % num_classes
     logits = rng.normal(size=(num_samples, num_classes)).astype(np.float32)
     logits[np.arange(num_samples), target] += 2.0
-    preds = Predictions(
-        sample_ids=tuple(f"img-{i:03d}" for i in range(num_samples)),
-        logits=logits,
-        target=target.astype(np.int64),
-    )
+    ids = tuple(f"img-{i:03d}" for i in range(num_samples))
+    preds = predicted_classes(Predictions(sample_ids=ids, logits=logits, target=target.astype(np.int64)))
     counts = np.zeros((num_classes, num_classes), dtype=np.int64)
     np.add.at(counts, (target, preds.preds), 1)
     soft = rng.dirichlet(np.ones(num_classes), num_classes)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import softmax
 
 from case_monitor.core.records import Evaluation
 from case_monitor.reports import drift_limit, report_labels, write_reports, write_tables
@@ -190,7 +189,7 @@ class TestTables:
         assert tuple(frame["sample_id"]) == preds.sample_ids
         np.testing.assert_array_equal(frame["pred"], preds.preds)
         np.testing.assert_array_equal(frame["correct"], preds.preds == preds.target)
-        np.testing.assert_allclose(frame["confidence"], softmax(preds.logits.astype(float), axis=1).max(axis=1))
+        np.testing.assert_array_equal(frame["confidence"], preds.confidence)
 
     def test_file_names_that_are_no_text(self, tmp_path: Path) -> None:
         evaluation = an_evaluation(num_samples=1)

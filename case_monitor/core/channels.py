@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from case_monitor.core.records import FloatArray, IntArray, Predictions
+from case_monitor.core.records import FloatArray, IntArray, PredictedClasses, Predictions
 
 
 class ChannelActivity:
@@ -33,8 +33,14 @@ class ChannelActivity:
         """(N,) active channels of every image seen so far."""
         return torch.cat(self._counts).numpy().astype(np.int64)
 
+    def taken(self) -> IntArray:
+        """As `counts`, which are then forgotten."""
+        counts = self.counts
+        self._counts = []
+        return counts
 
-def mean_active_channels(counts: IntArray, preds: Predictions, num_classes: int) -> FloatArray:
+
+def mean_active_channels(counts: IntArray, preds: PredictedClasses | Predictions, num_classes: int) -> FloatArray:
     """(C,) mean number of active channels per class over correctly classified images; NaN where there are none."""
     correct = preds.preds == preds.target
     images = np.bincount(preds.target[correct], minlength=num_classes)

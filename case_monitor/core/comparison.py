@@ -14,7 +14,7 @@ from case_monitor.core.records import (
     ContrastSets,
     FloatArray,
     MetricSummary,
-    Predictions,
+    PredictedClasses,
     SampleScores,
 )
 from case_monitor.core.statistics import (
@@ -38,7 +38,7 @@ class Measured:
     right are not compared.
     """
 
-    preds: Predictions
+    preds: PredictedClasses
     contrasts: ContrastSets
     scores: SampleScores
 

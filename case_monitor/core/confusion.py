@@ -18,15 +18,34 @@ def confusion_matrix(preds: Predictions, num_classes: int) -> ConfusionMatrix:
         >>> confusion_matrix(p, 2).counts.tolist()
         [[1, 0], [1, 0]]
     """
-    defined = preds.defined
-    target = preds.target[defined]
-    counts = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(counts, (target, preds.preds[defined]), 1)
-    soft = np.zeros((num_classes, num_classes))
-    np.add.at(soft, target, softmax(preds.logits[defined].astype(np.float64), axis=1))
-    support = counts.sum(axis=1, keepdims=True)
-    soft = np.divide(soft, support, out=np.full_like(soft, np.nan), where=support > 0)
-    return ConfusionMatrix(counts=counts, soft=soft)
+    counter = ConfusionCounter(num_classes)
+    counter.add(preds)
+    return counter.matrix()
+
+
+class ConfusionCounter:
+    """Adds up a confusion matrix, part by part.
+
+    Probabilities are added image by image. As long as the parts come in the split's order, the sums are the same to
+    the last bit, however it was cut.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self._counts = np.zeros((num_classes, num_classes), dtype=np.int64)
+        self._soft = np.zeros((num_classes, num_classes))
+
+    def add(self, preds: Predictions) -> None:
+        """Count the next images."""
+        defined = preds.defined
+        target = preds.target[defined]
+        np.add.at(self._counts, (target, preds.preds[defined]), 1)
+        np.add.at(self._soft, target, softmax(preds.logits[defined].astype(np.float64), axis=1))
+
+    def matrix(self) -> ConfusionMatrix:
+        """Of the images counted so far."""
+        support = self._counts.sum(axis=1, keepdims=True)
+        soft = np.divide(self._soft, support, out=np.full_like(self._soft, np.nan), where=support > 0)
+        return ConfusionMatrix(counts=self._counts.copy(), soft=soft)
 
 
 def _ratio(numerator: IntArray, denominator: IntArray) -> FloatArray:

@@ -1,16 +1,12 @@
 """Explanation drift: do two versions of a model point at the same pixels of an image, for the same class?"""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
-from case_monitor.core.predictions import ImageSource, Progress
 from case_monitor.core.protocol import Protocol
-from case_monitor.core.records import FloatArray, IntArray
+from case_monitor.core.records import FloatArray
 from case_monitor.core.saliency import GRADIENT_METHODS, resize_maps, saliency_maps
 from case_monitor.core.sensitivity import agreement
 
@@ -24,43 +20,28 @@ class Explained:
     contrast: Mapping[int, Mapping[int, float]]
 
 
+def drift_methods(protocol: Protocol) -> tuple[str, ...]:
+    """The methods that are compared: those whose maps cost one forward pass."""
+    return tuple(method for method in protocol.methods if method in GRADIENT_METHODS)
+
+
 def map_agreement(
-    candidate: Explained,
-    baseline: Explained,
-    source: ImageSource,
-    indices: Sequence[int],
-    target: IntArray,
-    *,
-    protocol: Protocol,
-    device: str,
-    batch_size: int,
-    progress: Progress,
+    candidate: Explained, baseline: Explained, images: Tensor, classes: Tensor, protocol: Protocol
 ) -> dict[str, FloatArray]:
-    """Overlap of the top pixels of both versions' maps, for methods whose maps cost one forward pass.
+    """Overlap of the top pixels of both versions' maps of a batch.
 
     Args:
         candidate, baseline: the versions; their layers may differ in size.
-        source: the images.
-        indices: (n,) which of them.
-        target: (n,) the class to explain.
+        images: (B, C, H, W).
+        classes: (B,) the class to explain.
         protocol: which methods.
-        device, batch_size: where, and how many at once.
-        progress: called after every batch.
 
     Returns:
-        method -> (n,) agreement in [0, 1]; NaN where either map is degenerate.
+        method -> (B,) agreement in [0, 1]; NaN where either map is degenerate.
     """
-    methods = tuple(method for method in protocol.methods if method in GRADIENT_METHODS)
-    found: dict[str, list[FloatArray]] = defaultdict(list)
-    done = 0
-    for images in source.batches(indices, batch_size) if methods and len(indices) else ():
-        classes = torch.from_numpy(target[done : done + len(images), None]).to(device)
-        first, second = (_maps(v, images.to(device), classes, methods, protocol) for v in (candidate, baseline))
-        for method in methods:
-            found[method].append(agreement(first[method], second[method]).cpu().numpy())
-        done += len(images)
-        progress("compare explanations", done, len(indices))
-    return {method: np.concatenate(found[method]) if found[method] else np.empty(0) for method in methods}
+    methods = drift_methods(protocol)
+    first, second = (_maps(v, images, classes.unsqueeze(1), methods, protocol) for v in (candidate, baseline))
+    return {method: agreement(first[method], second[method]).cpu().numpy() for method in methods}
 
 
 def _maps(

@@ -12,8 +12,9 @@ from torch import nn
 import case_monitor
 from case_monitor.core.comparison import comparison_summaries
 from case_monitor.core.confusion import class_metrics
+from case_monitor.core.engine import Engine
 from case_monitor.core.errors import DataError
-from case_monitor.core.passes import Passes
+from case_monitor.core.passes import IN_TURN, Passes
 from case_monitor.core.policy import Policy
 from case_monitor.core.predictions import ImageSource, Progress, no_progress
 from case_monitor.core.protocol import Protocol
@@ -22,11 +23,13 @@ from case_monitor.core.records import (
     EvaluationKey,
     Gallery,
     ModelVersion,
-    Predictions,
+    PredictedClasses,
     Provenance,
     SampleScores,
     Split,
 )
+from case_monitor.core.setup import Setup
+from case_monitor.core.shards import DEFAULT_SHARD_SIZE
 from case_monitor.core.standing_alerts import ARTIFACT, artifact_alert
 from case_monitor.core.summary import explanation_summaries, model_summaries
 from case_monitor.core.verdict import check_policy, judge
@@ -63,7 +66,7 @@ class Findings:
 
     evaluation: Evaluation
     gallery: Gallery
-    baseline_preds: Predictions | None
+    baseline_preds: PredictedClasses | None
 
 
 def evaluate(
@@ -78,6 +81,8 @@ def evaluate(
     progress: Progress = no_progress,
     in_production: bool = False,
     first_digest: str | None = None,
+    engine: Engine = IN_TURN,
+    shard_size: int = DEFAULT_SHARD_SIZE,
 ) -> Findings:
     """Predict, explain, test and judge.
 
@@ -88,10 +93,12 @@ def evaluate(
         source: the images.
         policy: when to pass.
         protocol: how to measure.
-        device: torch device.
+        device: torch device, to which the models are moved where they run.
         progress: called as work goes on.
         in_production: the candidate holds the alias; it fails only within the budget of false alarms over time.
         first_digest: of the candidate's artifact when it was first evaluated, if it was.
+        engine: where shards of the split are worked on; without one here, one after the other.
+        shard_size: images in a shard. No number depends on it.
 
     Raises:
         ConfigError: the policy cannot be judged under this protocol.
@@ -106,12 +113,13 @@ def evaluate(
         )
         raise DataError(msg)
     started = time.perf_counter()
-    run = Passes(split, source, protocol, device, progress)
+    setup = Setup(split=split, source=source, protocol=protocol, device=device)
+    run = Passes(setup, progress, engine, shard_size)
     found = run.measure(candidate.model, protocol.target_layer)
-    classes = class_metrics(found.confmat, found.active_channels, policy.confidence_level)
+    classes = class_metrics(found.predicted.confmat, found.predicted.active_channels, policy.confidence_level)
     preds, level = found.preds, policy.confidence_level
     broken = int((~preds.defined).sum())
-    summaries = model_summaries(found.confmat, classes, broken, policy, protocol.seed)
+    summaries = model_summaries(found.predicted.confmat, classes, broken, policy, protocol.seed)
     summaries += explanation_summaries(found.scores, protocol, policy)
     base = run.measure(baseline.model, baseline.target_layer, baseline.scores, of=" baseline") if baseline else None
     if base is not None:
@@ -133,7 +141,7 @@ def evaluate(
         policy=policy,
         provenance=_provenance(policy, protocol, found.explained.layer, device),
         preds=preds,
-        confmat=found.confmat,
+        confmat=found.predicted.confmat,
         class_metrics=classes,
         contrast_sets=found.contrasts,
         scores=found.scores,

@@ -1,7 +1,8 @@
 """Explaining the sample: maps batch by batch, of which scores are kept, and a gallery for people."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,14 @@ from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import FloatArray, Gallery, IntArray, Predictions, SampleScores
 from case_monitor.core.saliency import fastest_forward, inspecting, logits_of, resize_maps, saliency_maps
 from case_monitor.core.sensitivity import agreement
+from case_monitor.core.shards import Shard, cut
 
 GALLERY_SIZE = 6
+
+
+def drawn_indices(size: int, sample_size: int, seed: int) -> IntArray:
+    """Draw `sample_size` images of a split of `size`, without looking at the model."""
+    return np.asarray(np.sort(np.random.default_rng(seed).permutation(size)[:sample_size]), dtype=np.int64)
 
 
 def sample_indices(preds: Predictions, sample_size: int, seed: int) -> IntArray:
@@ -25,7 +32,7 @@ def sample_indices(preds: Predictions, sample_size: int, seed: int) -> IntArray:
 
     Two versions of a model are so explained on the same images, but for those that one of them gets wrong.
     """
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(preds.target))[:sample_size])
+    drawn = drawn_indices(len(preds.target), sample_size, seed)
     return np.asarray(drawn[preds.preds[drawn] == preds.target[drawn]], dtype=np.int64)
 
 
@@ -41,6 +48,47 @@ def second_best(logits: npt.NDArray[np.float32], top1: IntArray) -> IntArray:
     return np.asarray(others.argmax(axis=1), dtype=np.int64)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """The images to explain: the correctly classified ones of those drawn.
+
+    Attributes:
+        indices: (n,) where they are in the split.
+        preds: of them alone.
+        top2: (n,) the class with the second highest logit.
+    """
+
+    indices: IntArray
+    preds: Predictions
+    top2: IntArray
+
+    @classmethod
+    def of(cls, drawn: IntArray, preds: Predictions) -> "Sample":
+        """Take the correctly classified ones of the images `drawn` from a split, whose predictions are `preds`."""
+        places = np.flatnonzero(preds.preds == preds.target)
+        correct = Predictions(
+            sample_ids=tuple(preds.sample_ids[i] for i in places),
+            logits=preds.logits[places],
+            target=preds.target[places],
+        )
+        return cls(indices=drawn[places], preds=correct, top2=second_best(correct.logits, correct.target))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExplainedPart:
+    """Scores of a shard of the sample, and the images of the gallery that are among it.
+
+    Attributes:
+        values: (method, metric) -> (n,) scores.
+        images: of the gallery, (C, H, W).
+        maps: method -> (2, H, W) of each of those images.
+    """
+
+    values: Mapping[tuple[str, str], FloatArray]
+    images: list[Tensor]
+    maps: Mapping[str, list[Tensor]]
+
+
 class Explainer:
     """Explains images with every method of the protocol; memory is bounded by the batch and the gallery."""
 
@@ -52,35 +100,56 @@ class Explainer:
 
     def run(self, preds: Predictions, progress: Progress, stage: str = "explain") -> tuple[SampleScores, Gallery]:
         """Scores of the sampled images that `preds` has right, and a few of them with their maps."""
-        indices = sample_indices(preds, self._protocol.sample_size, self._protocol.seed)
-        target = preds.target[indices]
-        top2 = second_best(preds.logits[indices], target)
-        names = tuple(preds.sample_ids[i] for i in indices)
-        values: dict[tuple[str, str], list[FloatArray]] = defaultdict(list)
-        gallery = _GalleryBuilder(target, top2, names)
-        done = 0
-        for images in self._source.batches(indices.tolist(), self._batch_size):
-            part = slice(done, done + len(images))
-            targets = torch.from_numpy(np.stack([target[part], top2[part]], axis=1)).to(self._device)
-            on_device = images.to(self._device)
-            layer_maps = self._layer_maps(on_device, targets, _shifted(progress, stage, done, len(indices)))
-            layer_size = next(iter(layer_maps.values())).shape[-2:]
-            maps = {m: resize_maps(s, images.shape[-2:]) for m, s in layer_maps.items()}
-            control = random_maps(names[part], layer_size, images.shape[-2:], self._protocol.seed)
-            logits = torch.from_numpy(preds.logits[indices[part]]).to(self._device)
-            for key, score in self._scores(on_device, targets[:, 0], logits, maps, control.to(self._device)).items():
-                values[key].append(score)
-            gallery.add(done, images, maps)
-            done = part.stop
-            progress(stage, done, len(indices))
-        scores = SampleScores(
-            sample_ids=names,
-            target=target,
-            top2=top2,
-            confidence=softmax(preds.logits[indices].astype(np.float64), axis=1).max(axis=1, initial=0.0),
-            values=self._join(values),
-        )
-        return scores, gallery.build(self._source, self._protocol.methods)
+        drawn = drawn_indices(len(preds.target), self._protocol.sample_size, self._protocol.seed)
+        sample = Sample.of(drawn, _taken(preds, drawn))
+        total = len(sample.indices)
+        shards = cut(total, total, self._batch_size)
+        parts = self.explain(sample, shards, lambda done: progress(stage, done, total))
+        return join_explained(parts, sample, self._source, self._protocol)
+
+    def explain(
+        self, sample: Sample, shards: Sequence[Shard], report: Callable[[int], None]
+    ) -> Iterator[ExplainedPart]:
+        """Explain consecutive shards of a sample; `report` is told how many images of them are done."""
+        if not shards:
+            return
+        first, last = shards[0].start, shards[-1].stop
+        batches = self._source.batches(sample.indices[first:last].tolist(), self._batch_size)
+        shown = gallery_places(sample.preds.target)
+        done = first
+        for shard in shards:
+            values: dict[tuple[str, str], list[FloatArray]] = defaultdict(list)
+            pictures: list[Tensor] = []
+            kept: dict[str, list[Tensor]] = defaultdict(list)
+            while done < shard.stop:
+                images = next(batches)
+                part = slice(done, done + len(images))
+                maps, scores = self._batch(sample, part, images, _shifted(report, done - first))
+                for key, score in scores.items():
+                    values[key].append(score)
+                for i in (place - done for place in shown if part.start <= place < part.stop):
+                    pictures.append(images[i].clone())
+                    for method, m in maps.items():
+                        kept[method].append(m[i].cpu().clone())  # of the map, not of the whole batch
+                done = part.stop
+                report(done - first)
+            joined = {key: np.concatenate(scores) for key, scores in values.items()}
+            yield ExplainedPart(values=joined, images=pictures, maps=kept)
+
+    def _batch(
+        self, sample: Sample, part: slice, images: Tensor, progress: Callable[[float, int], None]
+    ) -> tuple[dict[str, Tensor], dict[tuple[str, str], FloatArray]]:
+        """Maps (B, 2, H, W) and scores (B,) of the images at `part` of the sample."""
+        top1, top2 = sample.preds.target[part], sample.top2[part]
+        targets = torch.from_numpy(np.stack([top1, top2], axis=1)).to(self._device)
+        on_device = images.to(self._device)
+        layer_maps = self._layer_maps(on_device, targets, progress)
+        layer_size = next(iter(layer_maps.values())).shape[-2:]
+        maps = {m: resize_maps(s, images.shape[-2:]) for m, s in layer_maps.items()}
+        names = sample.preds.sample_ids[part]
+        control = random_maps(names, layer_size, images.shape[-2:], self._protocol.seed).to(self._device)
+        logits = torch.from_numpy(sample.preds.logits[part]).to(self._device)
+        return maps, self._scores(on_device, targets[:, 0], logits, maps, control)
 
     def _layer_maps(self, images: Tensor, targets: Tensor, progress: Callable[[float, int], None]) -> dict[str, Tensor]:
         return saliency_maps(
@@ -123,46 +192,65 @@ class Explainer:
             )
         return scores | drops
 
-    def _join(self, values: Mapping[tuple[str, str], list[FloatArray]]) -> dict[tuple[str, str], FloatArray]:
-        if values:
-            return {key: np.concatenate(parts) for key, parts in values.items()}
-        # No image was classified correctly: every score exists, with n = 0.
-        drops = [f"{kind}_drop_{s}" for s in self._protocol.suffixes for kind in ("confidence", "random")]
-        keys = [(method, metric) for method in self._protocol.methods for metric in ("agreement", *drops)]
-        return {key: np.empty(0) for key in [*keys, ("random", "agreement")]}
+
+def join_explained(
+    parts: Iterable[ExplainedPart], sample: Sample, source: ImageSource, protocol: Protocol
+) -> tuple[SampleScores, Gallery]:
+    """Put the shards of a sample together, in order: scores one after the other, and the gallery."""
+    values: dict[tuple[str, str], list[FloatArray]] = {key: [] for key in _keys(protocol)}
+    images: list[Tensor] = []
+    maps: dict[str, list[Tensor]] = defaultdict(list)
+    for part in parts:
+        values = {key: [*values.get(key, []), scores] for key, scores in part.values.items()}
+        images += part.images
+        for method, some in part.maps.items():
+            maps[method] += some
+    preds = sample.preds
+    scores = SampleScores(
+        sample_ids=preds.sample_ids,
+        target=preds.target,
+        top2=sample.top2,
+        confidence=softmax(preds.logits.astype(np.float64), axis=1).max(axis=1, initial=0.0),
+        values={key: np.concatenate(found) if found else np.empty(0) for key, found in values.items()},
+    )
+    return scores, _gallery(sample, images, maps, source, protocol)
 
 
-def _shifted(progress: Progress, stage: str, before: int, total: int) -> Callable[[float, int], None]:
+def _keys(protocol: Protocol) -> list[tuple[str, str]]:
+    """Every score that exists; where no image was classified correctly, with n = 0."""
+    drops = [f"{kind}_drop_{suffix}" for suffix in protocol.suffixes for kind in ("confidence", "random")]
+    return [
+        *((method, metric) for method in protocol.methods for metric in ("agreement", *drops)),
+        ("random", "agreement"),
+    ]
+
+
+def _gallery(
+    sample: Sample, images: list[Tensor], maps: Mapping[str, list[Tensor]], source: ImageSource, protocol: Protocol
+) -> Gallery:
+    if not images:
+        return Gallery.empty(protocol.methods)
+    places = gallery_places(sample.preds.target)
+    return Gallery(
+        sample_ids=tuple(sample.preds.sample_ids[i] for i in places),
+        images=source.to_display(torch.stack(images)),
+        target=sample.preds.target[places],
+        top2=sample.top2[places],
+        maps={m: torch.stack(maps[m]).numpy() for m in protocol.methods},
+    )
+
+
+def _taken(preds: Predictions, places: IntArray) -> Predictions:
+    ids = tuple(preds.sample_ids[i] for i in places)
+    return Predictions(sample_ids=ids, logits=preds.logits[places], target=preds.target[places])
+
+
+def _shifted(report: Callable[[int], None], before: int) -> Callable[[float, int], None]:
     """Reports a batch's images, of which the last counts once its scores are there."""
-    return lambda done, batch: progress(stage, before + min(int(done), batch - 1), total)
+    return lambda done, batch: report(before + min(int(done), batch - 1))
 
 
-class _GalleryBuilder:
-    """Keeps images and maps of a few positions, of as many different classes as possible."""
-
-    def __init__(self, target: IntArray, top2: IntArray, names: tuple[str, ...]) -> None:
-        self._positions = _spread(target)
-        self._target, self._top2 = target[self._positions], top2[self._positions]
-        self._names = tuple(names[i] for i in self._positions)
-        self._images: list[Tensor] = []
-        self._maps: dict[str, list[Tensor]] = defaultdict(list)
-
-    def add(self, start: int, images: Tensor, maps: Mapping[str, Tensor]) -> None:
-        for i in self._positions:
-            if start <= i < start + len(images):
-                self._images.append(images[i - start])
-                for method, m in maps.items():
-                    self._maps[method].append(m[i - start].cpu())
-
-    def build(self, source: ImageSource, methods: tuple[str, ...]) -> Gallery:
-        if not self._images:
-            return Gallery.empty(methods)
-        images = source.to_display(torch.stack(self._images))
-        stacked = {m: torch.stack(self._maps[m]).numpy() for m in methods}
-        return Gallery(sample_ids=self._names, images=images, target=self._target, top2=self._top2, maps=stacked)
-
-
-def _spread(target: IntArray) -> list[int]:
+def gallery_places(target: IntArray) -> list[int]:
     """Up to `GALLERY_SIZE` positions, of as many different classes as possible, in order."""
     seen: dict[int, int] = defaultdict(int)
     turns = []

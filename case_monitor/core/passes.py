@@ -1,36 +1,37 @@
-"""The passes over a split: predict with a version, explain a sample with it, compare its maps with another's."""
+"""The passes over a split: predict with a version, explain a sample with it, compare its maps with another's.
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+Each is a map over shards and a reduction that takes them in order, so that the cut changes no number.
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeVar
 
-from torch import Tensor, nn
+import numpy as np
+from torch import nn
 
-from case_monitor.core.channels import ChannelActivity, mean_active_channels
 from case_monitor.core.comparison import Measured
-from case_monitor.core.confusion import confusion_matrix
 from case_monitor.core.contrast import contrast_sets
-from case_monitor.core.drift import Explained, map_agreement
-from case_monitor.core.explanation import Explainer, sample_indices
-from case_monitor.core.predictions import ImageSource, Progress, predict
-from case_monitor.core.protocol import Protocol
+from case_monitor.core.drift import Explained, drift_methods
+from case_monitor.core.engine import Engine, Job, Threads
+from case_monitor.core.explanation import Sample, join_explained
+from case_monitor.core.jobs import CompareExplanations, Explain, Predict, Survey, Surveyed
+from case_monitor.core.predicted_split import PredictedSplit, join_predicted
+from case_monitor.core.predictions import Progress
 from case_monitor.core.records import (
-    ConfusionMatrix,
     ContrastSets,
     FloatArray,
     Gallery,
-    Predictions,
+    PredictedClasses,
     SampleScores,
-    Split,
 )
-from case_monitor.core.saliency import (
-    batch_size_for,
-    fast_weights,
-    find_target_layer,
-    inspecting,
-    logits_of,
-    tap_layer,
-)
+from case_monitor.core.setup import Setup
+from case_monitor.core.shards import DEFAULT_SHARD_SIZE, Shard, cut, explained_at_once
+
+T = TypeVar("T")
+IN_TURN = Threads()
+_ONE = (Shard(number=0, start=0, stop=1),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,12 +40,15 @@ class Found:
 
     explained: Explained
     batch_size: int
-    preds: Predictions
-    active_channels: FloatArray
-    confmat: ConfusionMatrix
+    predicted: PredictedSplit
     contrasts: ContrastSets
     scores: SampleScores
     gallery: Gallery
+
+    @property
+    def preds(self) -> PredictedClasses:
+        """Of every image."""
+        return self.predicted.classes
 
     @property
     def measured(self) -> Measured:
@@ -54,83 +58,75 @@ class Found:
 class Passes:
     """The passes over the whole split."""
 
-    def __init__(self, split: Split, source: ImageSource, protocol: Protocol, device: str, progress: Progress) -> None:
-        self._split, self._source, self._protocol = split, source, protocol
-        self._device, self._progress = device, progress
+    def __init__(
+        self, setup: Setup, progress: Progress, engine: Engine = IN_TURN, shard_size: int = DEFAULT_SHARD_SIZE
+    ) -> None:
+        self._setup, self._progress = setup, progress
+        self._engine, self._shard_size = engine, shard_size
 
     def measure(self, model: nn.Module, target_layer: str, known: SampleScores | None = None, *, of: str = "") -> Found:
         """Predict and explain with one version; `known` scores are not computed again."""
-        layer = self._find_layer(model) if target_layer == "auto" else target_layer
-        with self.prepared(model) as batch_size:
-            preds, active = self.predictions(model, layer, batch_size, f"predict{of}")
-            confmat = confusion_matrix(preds, self._split.num_classes)
-            contrasts = contrast_sets(confmat, self._protocol.contrast_k, observed_only=self._protocol.observed_only)
-            explained = Explained(model=model, layer=layer, contrast=contrasts.weights())
-            scores, gallery = known, Gallery.empty()
-            if scores is None:
-                explainer = Explainer(explained, self._source, self._protocol, self._device, batch_size)
-                scores, gallery = explainer.run(preds, self._progress, f"explain{of}")
+        protocol = self._setup.protocol
+        about = self.survey(model, target_layer)
+        predicted = self.predict(model, about, f"predict{of}")
+        contrasts = contrast_sets(predicted.confmat, protocol.contrast_k, observed_only=protocol.observed_only)
+        explained = Explained(model=model, layer=about.layer, contrast=contrasts.weights())
+        scores, gallery = known, Gallery.empty()
+        if scores is None:
+            scores, gallery = self.explain(explained, predicted.sample, about.batch_size, f"explain{of}")
         return Found(
             explained=explained,
-            batch_size=batch_size,
-            preds=preds,
-            active_channels=active,
-            confmat=confmat,
+            batch_size=about.batch_size,
+            predicted=predicted,
             contrasts=contrasts,
             scores=scores,
             gallery=gallery,
         )
 
+    def survey(self, model: nn.Module, target_layer: str) -> Surveyed:
+        """What all shards must agree on."""
+        job = Survey(setup=self._setup, model=model, target_layer=target_layer)
+        [found] = self._engine.map(job, _ONE, lambda _: None)
+        return found
+
+    def predict(self, model: nn.Module, about: Surveyed, stage: str) -> PredictedSplit:
+        """Predict every image."""
+        job = Predict(setup=self._setup, model=model, layer=about.layer, batch_size=about.batch_size, name=stage)
+        shards = cut(self._setup.split.size, self._shard_size, about.batch_size)
+        with closing(self._map(job, shards)) as parts:
+            return join_predicted(parts, self._setup)
+
+    def explain(
+        self, explained: Explained, sample: Sample, batch_size: int, stage: str
+    ) -> tuple[SampleScores, Gallery]:
+        """Explain the sample."""
+        job = Explain(setup=self._setup, explained=explained, sample=sample, batch_size=batch_size, name=stage)
+        with closing(self._map(job, self._cut_sample(len(sample.indices), batch_size))) as parts:
+            return join_explained(parts, sample, self._setup.source, self._setup.protocol)
+
     def drift(self, candidate: Found, baseline: Found) -> dict[str, FloatArray]:
         """Agreement of both versions' maps, of the images that the candidate was explained on."""
-        return map_agreement(
-            candidate.explained,
-            baseline.explained,
-            self._source,
-            sample_indices(candidate.preds, self._protocol.sample_size, self._protocol.seed).tolist(),
-            candidate.scores.target,
-            protocol=self._protocol,
-            device=self._device,
-            batch_size=min(candidate.batch_size, baseline.batch_size),
-            progress=self._progress,
-        )
-
-    def _find_layer(self, model: nn.Module) -> str:
-        return find_target_layer(model, self._first_images(), output_key=self._protocol.output_key)
-
-    @contextmanager
-    def prepared(self, model: nn.Module) -> Iterator[int]:
-        """The model ready for passes over many images; yields how many to take at once."""
-        images = self._first_images()
-        with inspecting(model), fast_weights(model, self._logits(model), images):
-            yield self._protocol.batch_size or batch_size_for(model, images)
-
-    def predictions(self, model: nn.Module, layer: str, batch_size: int, stage: str) -> tuple[Predictions, FloatArray]:
-        """The predictions and, from the same pass, the mean number of active channels per class."""
-        tap = tap_layer(model, layer, output_key=self._protocol.output_key)
-        activity = ChannelActivity(self._protocol.activity_threshold)
-
-        def logits(images: Tensor) -> Tensor:
-            def look(output: Tensor) -> Tensor:
-                activity(tap.layout(output, images).to_grid(output))
-                return output
-
-            return tap(images, look)
-
-        preds = predict(
-            logits,
-            self._source,
-            num_classes=self._split.num_classes,
+        methods = drift_methods(self._setup.protocol)
+        sample, batch_size = candidate.predicted.sample, min(candidate.batch_size, baseline.batch_size)
+        job = CompareExplanations(
+            setup=self._setup,
+            candidate=candidate.explained,
+            baseline=baseline.explained,
+            indices=sample.indices,
+            target=sample.preds.target,
             batch_size=batch_size,
-            device=self._device,
-            progress=self._progress,
-            stage=stage,
         )
-        return preds, mean_active_channels(activity.counts, preds, self._split.num_classes)
+        shards = self._cut_sample(len(sample.indices), batch_size) if methods else ()
+        with closing(self._map(job, shards)) as parts:
+            found = list(parts)
+        return {m: np.concatenate([part[m] for part in found]) if found else np.empty(0) for m in methods}
 
-    def _logits(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
-        key = self._protocol.output_key
-        return lambda images: logits_of(model(images), key, len(images))
+    def _cut_sample(self, total: int, batch_size: int) -> tuple[Shard, ...]:
+        return cut(total, explained_at_once(self._shard_size), batch_size)
 
-    def _first_images(self) -> Tensor:
-        return next(self._source.batches(range(min(2, self._split.size)), 2)).to(self._device)
+    def _map(self, job: Job[T], shards: Sequence[Shard]) -> Generator[T]:
+        """Closing what this returns puts models back as they were, also after an error in what takes the results."""
+        total = shards[-1].stop if shards else 0
+        if shards:
+            with closing(self._engine.map(job, shards, lambda done: self._progress(job.name, done, total))) as parts:
+                yield from parts

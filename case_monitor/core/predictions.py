@@ -6,10 +6,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
 from case_monitor.core.errors import ModelError
-from case_monitor.core.records import IntArray, Predictions
+from case_monitor.core.records import IntArray, PredictedClasses, Predictions
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, the images done, and the images in all."""
@@ -61,14 +62,40 @@ def predict(
     total = len(source.sample_ids)
     parts = []
     seen = 0
-    with torch.no_grad():
-        for images in source.batches(range(total), batch_size):
-            out = logits(images.to(device)).float().cpu()
-            _check_shape(out, num_classes)
-            parts.append(out.numpy())
-            seen += len(out)
-            progress(stage, seen, total)
+    for out in logits_of_batches(logits, source, range(total), num_classes, batch_size, device):
+        parts.append(out)
+        seen += len(out)
+        progress(stage, seen, total)
     return Predictions(sample_ids=source.sample_ids, logits=np.concatenate(parts), target=source.target)
+
+
+def logits_of_batches(
+    logits: Callable[[Tensor], Tensor],
+    source: ImageSource,
+    indices: Sequence[int],
+    num_classes: int,
+    batch_size: int,
+    device: str,
+) -> Iterator[npt.NDArray[np.float32]]:
+    """(B, num_classes) for batch after batch of the images at `indices`.
+
+    Raises:
+        ModelError: another number of logits than classes.
+    """
+    for images in source.batches(indices, batch_size):
+        with torch.no_grad():  # not around the loop: the caller's code runs in between
+            out = logits(images.to(device)).float().cpu()
+        _check_shape(out, num_classes)
+        yield out.numpy()
+
+
+def predicted_classes(preds: Predictions) -> PredictedClasses:
+    """What of the logits is kept for every image of a split."""
+    with np.errstate(invalid="ignore"):  # infinite logits have no probabilities: NaN
+        confidence = softmax(preds.logits.astype(np.float64), axis=1).max(axis=1)
+    return PredictedClasses(
+        sample_ids=preds.sample_ids, target=preds.target, preds=preds.preds, confidence=np.asarray(confidence)
+    )
 
 
 def _check_shape(logits: Tensor, num_classes: int) -> None:

@@ -48,7 +48,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predictions:
-    """Logits of a model on a split, in the split's order.
+    """Logits of a model on some images: a shard of a split, or a sample of it.
 
     Attributes:
         sample_ids: (N,) stable names of the images.
@@ -69,6 +69,28 @@ class Predictions:
     def preds(self) -> IntArray:
         """(N,) predicted class indices; -1, which is no class, where logits are NaN or infinite."""
         return np.where(self.defined, self.logits.argmax(axis=1), -1).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PredictedClasses:
+    """What a model predicts for a split, in the split's order: all that is kept of the logits of a large one.
+
+    Attributes:
+        sample_ids: (N,) stable names of the images.
+        target: (N,) true class indices.
+        preds: (N,) predicted class indices; -1, which is no class, where logits are NaN or infinite.
+        confidence: (N,) softmax probability of the predicted class.
+    """
+
+    sample_ids: tuple[str, ...]
+    target: IntArray
+    preds: IntArray
+    confidence: FloatArray
+
+    @property
+    def defined(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether all logits of an image are finite."""
+        return np.asarray(self.preds >= 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -276,7 +298,7 @@ class Evaluation:
     baseline: ModelVersion | None
     policy: Policy
     provenance: Provenance
-    preds: Predictions
+    preds: PredictedClasses
     confmat: ConfusionMatrix
     class_metrics: tuple[ClassMetrics, ...]
     contrast_sets: ContrastSets

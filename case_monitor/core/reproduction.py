@@ -9,11 +9,12 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from case_monitor.core.drift import Explained
-from case_monitor.core.explanation import Explainer
-from case_monitor.core.passes import Passes
+from case_monitor.core.engine import Engine
+from case_monitor.core.passes import IN_TURN, Passes
 from case_monitor.core.predictions import ImageSource, Progress, no_progress
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import UNDEFINED, ContrastSets, FloatArray, SampleScores, Split
+from case_monitor.core.setup import Setup
 
 CONFIDENCE_TOLERANCE = 1e-3
 """Greatest difference of any image's confidence in its class."""
@@ -70,6 +71,7 @@ def reproduce(
     images: int,
     device: str = "cpu",
     progress: Progress = no_progress,
+    engine: Engine = IN_TURN,
 ) -> Reproduction:
     """Predict and explain some of the stored images again, and compare.
 
@@ -81,18 +83,23 @@ def reproduce(
         images: how many of the explained ones to take, evenly over the sample; the same ones every time.
         device: torch device.
         progress: called as work goes on.
+        engine: where it is done.
     """
     places = np.unique(np.linspace(0, len(stored.scores.sample_ids) - 1, images).round().astype(int))
     known = _taken(stored.scores, places)
     position = {name: i for i, name in enumerate(source.sample_ids)}
     part = _Part(source, [position[name] for name in known.sample_ids])
-    protocol = replace(protocol, sample_size=len(places))
-    passes = Passes(replace(split, size=len(places)), part, protocol, device, progress)
-    with passes.prepared(model) as batch_size:
-        preds, _ = passes.predictions(model, stored.target_layer, batch_size, "predict again")
-        explained = Explained(model=model, layer=stored.target_layer, contrast=stored.contrast_sets.weights())
-        explainer = Explainer(explained, part, protocol, device, batch_size)
-        found, _ = explainer.run(preds, progress, "explain again")
+    setup = Setup(
+        split=replace(split, size=len(places)),
+        source=part,
+        protocol=replace(protocol, sample_size=len(places)),
+        device=device,
+    )
+    passes = Passes(setup, progress, engine)
+    about = passes.survey(model, stored.target_layer)
+    predicted = passes.predict(model, about, "predict again")
+    explained = Explained(model=model, layer=stored.target_layer, contrast=stored.contrast_sets.weights())
+    found, _ = passes.explain(explained, predicted.sample, about.batch_size, "explain again")
     return _compare(found, known)
 
 

@@ -108,7 +108,8 @@ def test_twice_gives_identical_numbers(model: PlainCNN, source: TensorSource) ->
 @pytest.mark.parametrize("batch_size", [1, 17, 64])
 def test_the_batch_size_changes_nothing(model: PlainCNN, source: TensorSource, batch_size: int) -> None:
     first, second = run(model, source).evaluation, run(model, source, batch_size=batch_size).evaluation
-    assert_allclose(first.preds.logits, second.preds.logits, atol=1e-5)
+    assert_array_equal(first.preds.preds, second.preds.preds)
+    assert_allclose(first.preds.confidence, second.preds.confidence, atol=1e-5)
     assert_array_equal(first.confmat.counts, second.confmat.counts)
     assert first.scores.sample_ids == second.scores.sample_ids
     for key, values in first.scores.values.items():
@@ -174,7 +175,7 @@ def test_an_identical_baseline_differs_by_nothing(model: PlainCNN, source: Tenso
     row = findings.evaluation.summary("accuracy_vs_baseline")
     assert row.value == 0
     assert row.ci_low < 0 < row.ci_high
-    assert_array_equal(findings.baseline_preds.logits, findings.evaluation.preds.logits)
+    assert_array_equal(findings.baseline_preds.confidence, findings.evaluation.preds.confidence)
     assert findings.evaluation.baseline == version(1)
 
 
