@@ -33,6 +33,7 @@ from flows.edges import (
     resolve_model,
     store_evaluation,
 )
+from flows.engines import open_engine
 from flows.inputs import Inputs, gather
 from flows.notices import send_notices
 from flows.progress import ProgressReport
@@ -120,21 +121,21 @@ def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outco
 def measure(inputs: Inputs, baseline_scores: SampleScores | None) -> Findings:
     """Predict, explain, test and judge. Not retried: the same numbers would come out."""
     candidate, baseline = inputs.candidate, inputs.baseline
-    candidate.model.to(inputs.device)
-    if baseline:
-        baseline.model.to(inputs.device)
-    return evaluate(
-        Candidate(version=candidate.version, model=candidate.model),
-        _baseline(baseline, inputs.baseline_protocol, baseline_scores) if baseline else None,
-        inputs.split,
-        inputs.source,
-        policy=inputs.policy,
-        protocol=inputs.protocol,
-        device=inputs.device,
-        progress=ProgressReport(f"evaluate {candidate.version}"),
-        in_production=inputs.in_production,
-        first_digest=inputs.first_digest,
-    )
+    with open_engine(inputs.engine) as engine:
+        return evaluate(
+            Candidate(version=candidate.version, model=candidate.model),
+            _baseline(baseline, inputs.baseline_protocol, baseline_scores) if baseline else None,
+            inputs.split,
+            inputs.source,
+            policy=inputs.policy,
+            protocol=inputs.protocol,
+            device=inputs.device,
+            progress=ProgressReport(f"evaluate {candidate.version}"),
+            in_production=inputs.in_production,
+            first_digest=inputs.first_digest,
+            engine=engine,
+            shard_size=inputs.engine.shard_size,
+        )
 
 
 def _baseline(registered: RegisteredModel, protocol: Protocol, scores: SampleScores | None) -> Baseline:

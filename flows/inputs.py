@@ -12,10 +12,11 @@ from case_monitor.core.records import EvaluationKey, Split
 from case_monitor.dataset import PreparedImages
 from case_monitor.model_ref import ModelRef
 from case_monitor.reconcile import reconcile, with_target_layer
-from case_monitor.registry import RegisteredModel, pick_device
-from case_monitor.settings import Settings
+from case_monitor.registry import RegisteredModel
+from case_monitor.settings import EngineSpec, Settings
 from case_monitor.store import read
 from flows.edges import fetch_model, fetch_split, read_alias
+from flows.engines import device_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,6 +37,7 @@ class Inputs:
     protocol: Protocol
     baseline_protocol: Protocol
     device: str
+    engine: EngineSpec
 
     @property
     def key(self) -> EvaluationKey:
@@ -51,7 +53,7 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef) -> Inputs:
         CaseMonitorError: something is missing, does not load, or contradicts something else.
     """
     model_settings = settings.model(ref.name)
-    device = pick_device(settings.device)
+    device = device_for(settings.device, settings.engine)
     candidate: RegisteredModel = fetch_model(quote(settings), quote(ref))
     version = candidate.version
     holder: int | None = read_alias(quote(settings), ref.name)
@@ -72,4 +74,5 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef) -> Inputs:
         protocol=with_target_layer(protocol, candidate),
         baseline_protocol=with_target_layer(protocol, baseline) if baseline else protocol,
         device=device,
+        engine=settings.engine,
     )

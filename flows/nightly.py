@@ -34,6 +34,7 @@ from flows.artifacts import show_night_in_prefect
 from flows.begin import begin, flow_run_id
 from flows.claims import alone_on, device_slot
 from flows.edges import fetch_stored, read_alias, store_reproduction
+from flows.engines import open_engine
 from flows.evaluate import evaluate_inputs, find_published
 from flows.inputs import Inputs, gather
 from flows.notices import send_notices
@@ -182,14 +183,15 @@ def _look_again(
 def look_again(inputs: Inputs, stored: Stored, images: int) -> Reproduction:
     """Predict and explain some images again. Not retried: the same numbers would come out."""
     version = inputs.candidate
-    version.model.to(inputs.device)
-    return reproduce(
-        version.model,
-        stored,
-        inputs.split,
-        inputs.source,
-        protocol=inputs.protocol,
-        images=images,
-        device=inputs.device,
-        progress=ProgressReport(f"look again at {version.version}"),
-    )
+    with open_engine(inputs.engine) as engine:
+        return reproduce(
+            version.model,
+            stored,
+            inputs.split,
+            inputs.source,
+            protocol=inputs.protocol,
+            images=images,
+            device=inputs.device,
+            progress=ProgressReport(f"look again at {version.version}"),
+            engine=engine,
+        )

@@ -47,6 +47,8 @@ SECTIONS = {
     "NpzSplit": "`models.<name>.split`, kind `npz`",
     "ArtifactSplit": "`models.<name>.split`, kind `mlflow_artifact`",
     "FunctionSplit": "`models.<name>.split`, kind `function`",
+    "ThreadsEngine": "`engine`, kind `threads`",
+    "RayEngine": "`engine`, kind `ray`",
     "Policy": "`policy`",
     "Threshold": "`policy.thresholds[]`",
     "Protocol": "`protocol`",

@@ -41,6 +41,10 @@ class StaleEvidenceError(CaseMonitorError):
     """The registry changed between the evaluation and the promotion that it should justify."""
 
 
+class EngineError(CaseMonitorError):
+    """Workers on other processes or machines were lost, or cannot be had."""
+
+
 class IncompleteError(CaseMonitorError):
     """Some of several checks could not run; the others did."""
 

@@ -4,6 +4,7 @@ Every field is documented where it is declared; a wrong field is an error with i
 in `sqlite:///` URLs, are relative to the configuration file, so a check gives the same result from any directory.
 """
 
+from case_monitor.settings.engine import EngineSpec, RayEngine, ThreadsEngine
 from case_monitor.settings.load import load_settings
 from case_monitor.settings.model_settings import (
     ArtifactSplit,
@@ -20,12 +21,15 @@ from case_monitor.settings.top_level import Settings
 __all__ = [
     "ArtifactSplit",
     "CifarSplit",
+    "EngineSpec",
     "FunctionSplit",
     "ImageFolderSplit",
     "ModelSettings",
     "NpzSplit",
     "Preprocessing",
+    "RayEngine",
     "Settings",
     "SplitSpec",
+    "ThreadsEngine",
     "load_settings",
 ]

@@ -6,6 +6,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
+from case_monitor.settings.engine import EngineSpec, ThreadsEngine
 from case_monitor.settings.model_settings import ModelSettings
 from case_monitor.settings.notification_urls import NotificationUrls
 from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
@@ -37,7 +38,10 @@ class Settings(BaseSettings):
     device: str = "auto"
     """torch device; `auto` takes a GPU where there is one."""
     num_workers: int = Field(0, ge=0)
-    """Processes that read images, each some seconds to start; 0 reads in the main process."""
+    """Processes that read images, each some seconds to start, and with several workers of the engine again for every
+    shard; 0 reads where the work is done."""
+    engine: EngineSpec = ThreadsEngine()
+    """Where the shards of a large split are worked on: kind `threads` is this process, `ray` a cluster."""
     watch_days: float = Field(7, gt=0)
     """How far back `watch-registry` looks for versions that have no evaluation."""
     evaluations_per_gpu: int = Field(1, ge=1)

@@ -1,0 +1,102 @@
+"""An evaluation on a local Ray cluster of several processes, of which one is killed while it works."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from prefect import flow
+from prefect.utilities.annotations import quote
+
+from case_monitor.core.evaluation import Findings
+from case_monitor.registry import RegisteredModel
+from case_monitor.settings import RayEngine, ThreadsEngine
+from flows.evaluate import measure
+from flows.inputs import Inputs
+from tests.core.sources import TensorSource, a_split, blobs
+from tests.core.test_evaluation import POLICY, PROTOCOL, trained, version
+from tests.core.test_shards import assert_equal_to_the_last_bit
+from tests.integration.diary import SIZE, Diary
+
+RAY = RayEngine(kind="ray", workers=2, shard_size=32)
+QUICK = replace(PROTOCOL, sample_size=24)
+
+
+def kill_the_victim(folder: Path) -> None:
+    for _ in range(600):
+        with suppress(FileNotFoundError, ValueError):
+            pid = int((folder / "victim").read_text())
+            os.kill(pid, signal.SIGKILL)
+            return
+        time.sleep(0.1)
+
+
+def registered(model: torch.nn.Module, n: int) -> RegisteredModel:
+    return RegisteredModel(
+        version=version(n), model=model, class_names=None, preprocessing=None, input_shape=None, target_layer=None
+    )
+
+
+def inputs(source: TensorSource, engine: Any, num_classes: int = 4) -> Inputs:
+    return Inputs(
+        candidate=registered(trained(4), 2),
+        baseline=registered(trained(4, seed=1), 1),
+        in_production=False,
+        first_digest=None,
+        split=a_split(num_classes, SIZE),
+        source=source,
+        policy=POLICY,
+        protocol=QUICK,
+        baseline_protocol=QUICK,
+        device="cpu",
+        engine=engine,
+    )
+
+
+_to_measure: list[Inputs] = []
+
+
+@flow(name="measure-only", persist_result=False)
+def measured() -> Findings:
+    """Not a closure over the inputs: a flow goes with every shard."""
+    found: Findings = measure(quote(_to_measure[-1]), None)
+    return found
+
+
+def run(of: Inputs) -> Findings:
+    _to_measure.append(of)
+    try:
+        return measured()
+    finally:
+        _to_measure.pop()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As many as Ray gives to a worker."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_killed_worker_changes_nothing(prefect_server: None, tmp_path: Path) -> None:
+    expected = run(inputs(blobs(SIZE, (0, 1, 2, 3), noise=0.9), ThreadsEngine()))
+    killer = threading.Thread(target=kill_the_victim, args=[tmp_path])
+    killer.start()
+    found = run(inputs(Diary(tmp_path, wait_at=64), RAY))
+    killer.join()
+    assert_equal_to_the_last_bit(found, expected)
+    arrived = {int(file.name.split("-")[1]): file.read_text() for file in tmp_path.glob("arrived-*")}
+    victim = int((tmp_path / "victim").read_text())
+    assert os.getpid() not in arrived
+    assert victim in arrived
+    assert len(arrived) >= 3  # two, and the one that came for the victim
+    assert set(arrived.values()) == {"once\n"}  # for all jobs and shards
