@@ -51,7 +51,7 @@ def _child(batch: int, contrast_k: int, methods: Sequence[str]) -> float:
     return float(subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout)
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """Peak resident memory of this process.
 
     On Linux a child's ru_maxrss starts at its parent's, which may have timed large networks; VmHWM starts afresh.
@@ -78,4 +78,4 @@ def _explain(batch: int, contrast_k: int, methods: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     _explain(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
-    print(_peak_mib())
+    print(peak_mib())

@@ -8,6 +8,7 @@ from contextvars import Context, copy_context
 from typing import Any, TypeVar, cast
 
 import ray
+import torch
 from prefect import flow, get_client, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
@@ -126,6 +127,7 @@ def open_ray(spec: RayEngine) -> Iterator[RayWorkers]:
         EngineError: there is none.
         ConfigError: its workers cannot do what is asked for.
     """
+    _check_gpus(spec)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if spec.address == "local":
         options |= {"address": "local", "num_cpus": spec.workers, "include_dashboard": False}
@@ -138,16 +140,15 @@ def open_ray(spec: RayEngine) -> Iterator[RayWorkers]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise EngineError(f"engine: no Ray cluster at {spec.address}: {short_message(error)}") from error
     try:
-        _check_gpus(spec)
         yield RayWorkers(started, spec, _prefect_server(spec))
     finally:
         runner.__exit__(None, None, None)
 
 
 def _check_gpus(spec: RayEngine) -> None:
-    has = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
+    has = torch.cuda.device_count()
     if spec.address == "local" and has < spec.num_gpus:  # elsewhere, more may come when they are asked for
-        msg = f"engine.num_gpus: up to {has:g} was expected, the GPUs of this machine; {spec.num_gpus:g} came"
+        msg = f"engine.num_gpus: up to {has} was expected, the GPUs of this machine; {spec.num_gpus:g} came"
         raise ConfigError(msg)
 
 

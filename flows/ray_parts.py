@@ -10,6 +10,8 @@ import cloudpickle
 import ray
 
 from case_monitor.core.engine import Job
+from case_monitor.core.errors import ModelError
+from case_monitor.foreign_errors import short_message
 
 _HELD = 4  # parts that a worker keeps: two models and the images of an evaluation, and one of the next
 
@@ -47,14 +49,30 @@ class Parts:
         self._put: dict[int, tuple[object, ray.ObjectRef[Any]]] = {}  # with the object, so that its id stays its own
 
     def pack(self, job: Job[Any]) -> Packed:
-        """The job with references to its parts in their place."""
+        """The job with references to its parts in their place.
+
+        Raises:
+            ModelError: a part cannot be sent to another process.
+        """
         for part in job.parts:
             if id(part) not in self._put:
-                self._put[id(part)] = part, ray.put(part)
+                self._put[id(part)] = part, _put(part)
         refs = {id(part): self._put[id(part)][1] for part in job.parts}
         content = io.BytesIO()
         _Pickler(content, {place: ref.hex() for place, ref in refs.items()}).dump(job)
         return Packed(content.getvalue(), {ref.hex(): ref for ref in refs.values()})
+
+
+def _put(part: object) -> "ray.ObjectRef[Any]":
+    try:
+        return ray.put(part)
+    except Exception as error:  # anything can refuse to be pickled, in any way
+        msg = (
+            f"engine: kind ray sends models and images to other processes, and {type(part).__name__} cannot be pickled "
+            f"({short_message(str(error).partition(chr(10))[0])}); use kind threads, or log the model with "
+            "serialization_format='pickle' in place of pt2"
+        )
+        raise ModelError(msg) from error
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types

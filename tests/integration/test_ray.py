@@ -15,9 +15,11 @@ import torch
 from prefect import flow
 from prefect.utilities.annotations import quote
 
+from case_monitor.core.errors import ModelError
 from case_monitor.core.evaluation import Findings
 from case_monitor.registry import RegisteredModel
 from case_monitor.settings import RayEngine, ThreadsEngine
+from flows.engines import open_engine
 from flows.evaluate import measure
 from flows.inputs import Inputs
 from tests.core.sources import TensorSource, a_split, blobs
@@ -87,7 +89,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_a_killed_worker_changes_nothing(prefect_server: None, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def cluster(prefect_server: None) -> Iterator[None]:
+    """One for all tests: `measure` takes what this process is connected to."""
+    with open_engine(RAY):
+        yield
+
+
+def test_a_killed_worker_changes_nothing(cluster: None, tmp_path: Path) -> None:
     expected = run(inputs(blobs(SIZE, (0, 1, 2, 3), noise=0.9), ThreadsEngine()))
     killer = threading.Thread(target=kill_the_victim, args=[tmp_path])
     killer.start()
@@ -100,3 +109,15 @@ def test_a_killed_worker_changes_nothing(prefect_server: None, tmp_path: Path) -
     assert victim in arrived
     assert len(arrived) >= 3  # two, and the one that came for the victim
     assert set(arrived.values()) == {"once\n"}  # for all jobs and shards
+
+
+def test_what_is_wrong_with_a_model_is_said_as_in_one_process(cluster: None, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"data set has 5, the model returns \(4,\)"):
+        run(inputs(Diary(tmp_path, wait_at=None), RAY, num_classes=5))
+
+
+def test_a_graph_that_cannot_be_sent_is_refused_with_the_remedy(cluster: None, tmp_path: Path) -> None:
+    of = inputs(Diary(tmp_path, wait_at=None), RAY)
+    graph = torch.export.export(of.candidate.model, (of.source.images[:2],)).module()
+    with pytest.raises(ModelError, match=r"GraphModule cannot be pickled .* serialization_format='pickle'"):
+        run(replace(of, candidate=registered(graph, 2)))
