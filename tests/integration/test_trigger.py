@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -108,16 +109,17 @@ def deployment(stack: RunningStack, name: str) -> str:
     return str(found["id"])
 
 
-def run_deployment(stack: RunningStack, name: str, **request: Any) -> None:
-    """Start it as a person would in Prefect's pages, and wait for its end."""
-    path = f"/deployments/{deployment(stack, name)}/create_flow_run"
-    run = prefect(stack, path, {"parameters": {"request": request}})
-
-    def ended() -> str | None:
-        [found] = prefect(stack, "/flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
-        return found["state_type"] if found["state_type"] in {"COMPLETED", "FAILED", "CRASHED"} else None
-
-    assert wait_for(ended, stack) == "COMPLETED", stack.log[-20_000:]
+def gate(stack: RunningStack, model: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    """As a job of a CI system does: it waits for the worker."""
+    return subprocess.run(
+        ["case-monitor", "gate", model, "--wait", "--json", *options],
+        env=stack.environment,
+        cwd=stack.directory,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
 
 
 def alias_holder(client: MlflowClient) -> int | None:
@@ -140,7 +142,9 @@ def test_a_registered_version_is_evaluated_by_itself_and_promoted_on_request(
     assert artifacts >= {"figures", "alerts.json"}
     assert alias_holder(client) is None
 
-    run_deployment(monitored, "promote", model=f"served/{version}", reuse=True)
+    gated = gate(monitored, f"served/{version}")
+    assert (gated.returncode, json.loads(gated.stdout)["promotion"]["decision"]) == (0, "promoted"), gated.stderr
+    assert json.loads(gated.stdout)["evaluation_id"] == evaluation.id
     assert alias_holder(client) == version
     assert [row["id"] for row in rows_of(store, "evaluations")] == [evaluation.id]
     with urllib.request.urlopen(f"{monitored.service_url}/metrics", timeout=30) as answer:
@@ -159,10 +163,18 @@ def test_a_failing_version_is_withheld_and_its_alert_is_open(
     holder = alias_holder(client)
     version = register(INSENSITIVE)
     assert wait_for(lambda: published(store, version), monitored).verdict_status == "fail"
-    run_deployment(monitored, "promote", model=f"served/{version}", reuse=True)
+    gated = gate(monitored, f"served/{version}")
+    assert (gated.returncode, json.loads(gated.stdout)["promotion"]["decision"]) == (1, "withheld"), gated.stderr
     assert alias_holder(client) == holder
     assert next(p.decision for p in read.promotions(store, "served")) == "withheld"
     assert {"agreement_median"} <= {alert.rule for alert in load_alert_lives(store)}
+
+
+def test_what_a_worker_cannot_do_is_no_verdict(monitored: RunningStack) -> None:
+    gated = gate(monitored, "served/999")
+    assert gated.returncode == 2
+    assert "ended as Failed" in gated.stderr
+    assert gate(monitored, "served@champion").returncode == 2
 
 
 def test_without_the_webhook_the_sweep_finds_the_version_once(
