@@ -14,7 +14,7 @@ import psutil
 from tests.conftest import free_port
 
 ROOT = Path(__file__).parent.parent.parent
-UP_WITHIN_S, DOWN_WITHIN_S = 240, 60
+UP_WITHIN_S, DOWN_WITHIN_S = 300, 120
 SERVERS = ("postgres", "mlflow", "prefect", "worker", "service")
 
 
