@@ -32,7 +32,7 @@ QUICK = replace(PROTOCOL, sample_size=24)
 
 
 def kill_the_victim(folder: Path) -> None:
-    for _ in range(600):
+    for _ in range(3000):
         with suppress(FileNotFoundError, ValueError):
             pid = int((folder / "victim").read_text())
             os.kill(pid, signal.SIGKILL)
