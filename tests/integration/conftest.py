@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from case_monitor.demo.digits import CLASS_NAMES, load_digits
 from tests.commands import Ran, run_cli
 from tests.integration.running_stack import RunningStack
 
@@ -57,8 +59,17 @@ def demo_copy(demo: Demo, tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
-    """PostgreSQL, MLflow, Prefect, worker and service, from `docker/stack.py`. Leave it running, on the same data."""
+    """PostgreSQL, MLflow, Prefect, worker and service, from `docker/stack.py`. Leave it running, on the same data.
+
+    It monitors a model `served`, which is not registered yet.
+    """
     running = RunningStack.new()
+    digits, split = load_digits(), running.directory / "digits.npz"
+    np.savez(split, images=digits.val_images, labels=digits.val_labels, class_names=np.array(CLASS_NAMES))
+    running.config_text = (
+        "protocol: {methods: [case, gradcam], sample_size: 150}\n"
+        f"models:\n  served:\n    split: {{kind: npz, path: {split}}}\n"
+    )
     try:
         running.start()
         yield running

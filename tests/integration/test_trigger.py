@@ -1,7 +1,6 @@
 """From registering a version over HTTP to its verdict, through the whole stack's real processes."""
 
 import json
-import shutil
 import subprocess
 import time
 import urllib.request
@@ -30,45 +29,27 @@ PATIENCE_S = 240
 
 
 @pytest.fixture(scope="module")
-def monitored(demo: Demo) -> Iterator[RunningStack]:
-    """A stack that monitors a model which is not there yet."""
-    running = RunningStack.new()
-    split = running.directory / "digits.npz"
-    shutil.copy(demo.directory / "digits-validation.npz", split)
-    running.config_text = (
-        "protocol: {methods: [case, gradcam], sample_size: 150}\n"
-        f"models:\n  served:\n    split: {{kind: npz, path: {split}}}\n"
-    )
-    try:
-        running.start()
-        yield running
-    finally:
-        running.end()
-        shutil.rmtree(running.directory, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def store(monitored: RunningStack) -> Iterator[Engine]:
-    engine = open_store(monitored.database_url)
+def store(stack: RunningStack) -> Iterator[Engine]:
+    engine = open_store(stack.database_url)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
-def client(monitored: RunningStack, mlflow_globals: None) -> MlflowClient:
-    mlflow.set_tracking_uri(monitored.mlflow_url)
-    mlflow.set_registry_uri(monitored.mlflow_url)
-    return MlflowClient(monitored.mlflow_url, monitored.mlflow_url)
+def client(stack: RunningStack, mlflow_globals: None) -> MlflowClient:
+    mlflow.set_tracking_uri(stack.mlflow_url)
+    mlflow.set_registry_uri(stack.mlflow_url)
+    return MlflowClient(stack.mlflow_url, stack.mlflow_url)
 
 
 @pytest.fixture
-def register(demo: Demo, monitored: RunningStack, client: MlflowClient) -> Callable[[int], int]:
+def register(demo: Demo, stack: RunningStack, client: MlflowClient) -> Callable[[int], int]:
     """Log a model of the demo to the stack's MLflow, and register it as a version of `served`."""
 
     def log(version: int) -> int:
         model: nn.Module = Registry(f"sqlite:///{demo.directory / 'mlflow.db'}").fetch("digits", version).model
-        mlflow.set_tracking_uri(monitored.mlflow_url)
-        mlflow.set_registry_uri(monitored.mlflow_url)
+        mlflow.set_tracking_uri(stack.mlflow_url)
+        mlflow.set_registry_uri(stack.mlflow_url)
         mlflow.set_experiment("training")
         with mlflow.start_run():
             logged = mlflow.pytorch.log_model(
@@ -128,10 +109,10 @@ def alias_holder(client: MlflowClient) -> int | None:
 
 
 def test_a_registered_version_is_evaluated_by_itself_and_promoted_on_request(
-    register: Callable[[int], int], monitored: RunningStack, store: Engine, client: MlflowClient
+    register: Callable[[int], int], stack: RunningStack, store: Engine, client: MlflowClient
 ) -> None:
     version = register(GOOD)
-    evaluation = wait_for(lambda: published(store, version), monitored)
+    evaluation = wait_for(lambda: published(store, version), stack)
     assert evaluation.verdict_status == "pass"
     [announcement] = rows_of(store, "announcements")
     assert (announcement["model_name"], announcement["version"], announcement["times"]) == ("served", version, 1)
@@ -142,12 +123,12 @@ def test_a_registered_version_is_evaluated_by_itself_and_promoted_on_request(
     assert artifacts >= {"figures", "alerts.json"}
     assert alias_holder(client) is None
 
-    gated = gate(monitored, f"served/{version}")
+    gated = gate(stack, f"served/{version}")
     assert (gated.returncode, json.loads(gated.stdout)["promotion"]["decision"]) == (0, "promoted"), gated.stderr
     assert json.loads(gated.stdout)["evaluation_id"] == evaluation.id
     assert alias_holder(client) == version
     assert [row["id"] for row in rows_of(store, "evaluations")] == [evaluation.id]
-    with urllib.request.urlopen(f"{monitored.service_url}/metrics", timeout=30) as answer:
+    with urllib.request.urlopen(f"{stack.service_url}/metrics", timeout=30) as answer:
         shown = {
             (sample.name, *sample.labels.values()): sample.value
             for family in text_string_to_metric_families(answer.read().decode())
@@ -158,27 +139,27 @@ def test_a_registered_version_is_evaluated_by_itself_and_promoted_on_request(
 
 
 def test_a_failing_version_is_withheld_and_its_alert_is_open(
-    register: Callable[[int], int], monitored: RunningStack, store: Engine, client: MlflowClient
+    register: Callable[[int], int], stack: RunningStack, store: Engine, client: MlflowClient
 ) -> None:
     holder = alias_holder(client)
     version = register(INSENSITIVE)
-    assert wait_for(lambda: published(store, version), monitored).verdict_status == "fail"
-    gated = gate(monitored, f"served/{version}")
+    assert wait_for(lambda: published(store, version), stack).verdict_status == "fail"
+    gated = gate(stack, f"served/{version}")
     assert (gated.returncode, json.loads(gated.stdout)["promotion"]["decision"]) == (1, "withheld"), gated.stderr
     assert alias_holder(client) == holder
     assert next(p.decision for p in read.promotions(store, "served")) == "withheld"
     assert {"agreement_median"} <= {alert.rule for alert in load_alert_lives(store)}
 
 
-def test_what_a_worker_cannot_do_is_no_verdict(monitored: RunningStack) -> None:
-    gated = gate(monitored, "served/999")
+def test_what_a_worker_cannot_do_is_no_verdict(stack: RunningStack) -> None:
+    gated = gate(stack, "served/999")
     assert gated.returncode == 2
     assert "ended as Failed" in gated.stderr
-    assert gate(monitored, "served@champion").returncode == 2
+    assert gate(stack, "served@champion").returncode == 2
 
 
 def test_without_the_webhook_the_sweep_finds_the_version_once(
-    register: Callable[[int], int], monitored: RunningStack, store: Engine, client: MlflowClient
+    register: Callable[[int], int], stack: RunningStack, store: Engine, client: MlflowClient
 ) -> None:
     [hook] = client.list_webhooks()
     client.update_webhook(hook.webhook_id, status="DISABLED")
@@ -187,14 +168,15 @@ def test_without_the_webhook_the_sweep_finds_the_version_once(
         time.sleep(3)
         assert version not in {row["version"] for row in rows_of(store, "announcements")}
         # A scheduled run, as `watch-registry` has them every five minutes.
-        path = f"/deployments/{deployment(monitored, 'watch-registry')}/schedules"
-        [made] = prefect(monitored, path, [{"active": True, "schedule": {"interval": 5}}])  # type: ignore[arg-type]
+        path = f"/deployments/{deployment(stack, 'watch-registry')}/schedules"
+        [made] = prefect(stack, path, [{"active": True, "schedule": {"interval": 5}}])  # type: ignore[arg-type]
         try:
-            evaluation = wait_for(lambda: published(store, version), monitored)
+            wait_for(lambda: version in {row["version"] for row in rows_of(store, "announcements")}, stack)
         finally:
-            request = urllib.request.Request(f"{monitored.prefect_api}{path}/{made['id']}", method="DELETE")
+            request = urllib.request.Request(f"{stack.prefect_api}{path}/{made['id']}", method="DELETE")
             urllib.request.urlopen(request, timeout=30).close()
-        runs = prefect(monitored, "/flow_runs/filter", {"flows": {"name": {"any_": ["watch-registry"]}}})
+        evaluation = wait_for(lambda: published(store, version), stack)
+        runs = prefect(stack, "/flow_runs/filter", {"flows": {"name": {"any_": ["watch-registry"]}}})
         assert any(run["auto_scheduled"] and run["state_type"] == "COMPLETED" for run in runs)
     finally:
         client.update_webhook(hook.webhook_id, status="ACTIVE")
@@ -204,13 +186,17 @@ def test_without_the_webhook_the_sweep_finds_the_version_once(
 
 
 def test_versions_registered_at_once_are_all_evaluated_and_none_twice(
-    register: Callable[[int], int], monitored: RunningStack, store: Engine, client: MlflowClient
+    register: Callable[[int], int], stack: RunningStack, store: Engine, client: MlflowClient
 ) -> None:
     first = register(GOOD)
     source = client.get_model_version("served", str(first))
-    others = [int(client.create_model_version("served", source.source, run_id=source.run_id).version) for _ in range(3)]
+    model_id = source.source.removeprefix("models:/")
+    others = [
+        int(client.create_model_version("served", source.source, run_id=source.run_id, model_id=model_id).version)
+        for _ in range(3)
+    ]
     versions = {first, *others}
-    wait_for(lambda: all(published(store, version) for version in versions), monitored)
+    wait_for(lambda: all(published(store, version) for version in versions), stack)
     times: dict[int, list[datetime]] = {}
     for row in read.evaluations(store, "served"):
         if row.version in versions:
