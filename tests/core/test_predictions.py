@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from torch import Tensor
 
 from case_monitor.core.errors import ModelError
-from case_monitor.core.predictions import predict
+from case_monitor.core.predictions import predict, predicted_classes
+from case_monitor.core.records import Predictions
 from tests.core.sources import TensorSource
 
 
@@ -59,3 +60,18 @@ def test_logits_that_are_not_finite_predict_no_class(source: TensorSource, value
     assert preds.defined.tolist() == [True] * 5 + [False, True]
     assert preds.preds[5] == -1
     assert (preds.preds[preds.defined] >= 0).all()
+
+
+def test_of_each_image_class_and_confidence_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (5, 4)).astype(np.float32)
+    logits[3] = np.nan
+    logits[4, 1] = np.inf
+    target = np.arange(5) % 4
+    kept = predicted_classes(Predictions(sample_ids=tuple("abcde"), logits=logits, target=target))
+    expected = torch.softmax(torch.from_numpy(logits[:3]).double(), dim=1).amax(1).numpy()
+    assert_allclose(kept.confidence[:3], expected, rtol=1e-12)
+    assert np.isnan(kept.confidence[3:]).all()
+    assert_array_equal(kept.preds, [*logits[:3].argmax(1), -1, -1])
+    assert_array_equal(kept.defined, [True, True, True, False, False])
+    assert (kept.sample_ids, kept.target.tolist()) == (tuple("abcde"), target.tolist())
