@@ -12,16 +12,20 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from prefect.settings import PREFECT_API_URL
+from torch import nn
 from uvicorn.logging import AccessFormatter
 
 from case_monitor import masking
 from case_monitor.core.errors import ConfigError
 from case_monitor.logs import are_json, configure_logs, logging_about
 from case_monitor.masking import remember_password
+from case_monitor.registry import model_metadata
 from tests.commands import run_cli
 from tests.conftest import free_port
 
@@ -198,3 +202,37 @@ def test_a_flow_in_a_process_of_its_own(prefect_server: None, tmp_path: Path) ->
     assert len(failure["flow_run_id"]) == 36
     assert "RegistryError" in failure["exception"]
     assert {"prefect.flow_runs", "prefect.task_runs", "case_monitor.cli"} <= {line["logger"] for line in lines}
+
+
+def test_the_logs_of_a_check_name_its_evaluation(
+    prefect_server: None, mlflow_database: str, log_version: Callable[..., int], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    metadata = model_metadata(class_names=("cat", "dog"), preprocessing={"mean": [0.5], "std": [0.5]})
+    version = log_version(mlflow_database, "logged", model, metadata=metadata)
+    images = np.random.default_rng(0).integers(0, 255, (12, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "split.npz", images=images, labels=np.arange(12) % 2)
+    (tmp_path / "case-monitor.yaml").write_text(
+        f"tracking_uri: {mlflow_database}\ndevice: cpu\nprotocol: {{methods: [case], sample_size: 12}}\n"
+        "models:\n  logged:\n    split: {kind: npz, path: split.npz}\n"
+    )
+    arguments = ["case-monitor", "check", f"logged/{version}", "--json"]
+    code = f"import sys; sys.argv = {arguments}; from case_monitor.cli import main; main()"
+    environment = {"CASE_MONITOR_LOG_FORMAT": "json", "PREFECT_API_URL": str(PREFECT_API_URL.value())}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(done.stdout)["evaluation_id"] == 1, done.stderr
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    of_evaluation = [line for line in lines if line["logger"] == "case_monitor.evaluate"]
+    assert [line["message"].partition(" ")[0] for line in of_evaluation] == ["stored:", "published"]
+    for line in of_evaluation:
+        assert (line["model"], line["version"], line["evaluation_id"]) == ("logged", version, 1)
+        assert len(line["flow_run_id"]) == 36
+    assert any("explain and test the sample" in line["message"] for line in lines)  # progress
