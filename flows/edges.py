@@ -14,7 +14,8 @@ from case_monitor.core.alert_life import EvaluationRun, Judged, Scope
 from case_monitor.core.errors import NotFoundError, RegistryError, StoreError
 from case_monitor.core.evaluation import Findings
 from case_monitor.core.records import Evaluation, Promotion, SampleScores
-from case_monitor.core.reproduction import Reproduction, Stored
+from case_monitor.core.reproduce import Stored
+from case_monitor.core.reproduction import Reproduction
 from case_monitor.dataset import RawSplit, load_split
 from case_monitor.model_ref import ModelRef
 from case_monitor.registry import RegisteredModel, Registry

@@ -17,7 +17,8 @@ from sqlalchemy import Engine
 from case_monitor.core.errors import CaseMonitorError, IncompleteError
 from case_monitor.core.policy import Policy
 from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Verdict
-from case_monitor.core.reproduction import Reproduction, Stored, reproduce
+from case_monitor.core.reproduce import Stored, reproduce
+from case_monitor.core.reproduction import Reproduction
 from case_monitor.core.standing_alerts import (
     ARTIFACT,
     GOOD_NEWS,

@@ -12,7 +12,8 @@ from case_monitor.foreign_errors import short_message
 
 SERVER, POOL, DEPLOYMENTS = "Prefect server", "Prefect work pool", "Prefect deployments"
 WORK_POOL = "case-monitor"
-EXPECTED = ("evaluate-version/evaluate-version", "promote/promote", "nightly/nightly")  # as in prefect.yaml
+# As in prefect.yaml.
+EXPECTED = ("evaluate-version/evaluate-version", "promote/promote", "nightly/nightly", "watch-registry/watch-registry")
 
 _REACH = "start it (prefect server start), or correct PREFECT_API_URL; without it, each command starts one for itself"
 _UNAUTHORISED = "set PREFECT_API_AUTH_STRING or PREFECT_API_KEY as the server expects"

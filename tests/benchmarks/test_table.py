@@ -20,9 +20,3 @@ def test_only_what_fell_far_behind_is_named() -> None:
     (line,) = table.slower_than_saved(SAVED, [replace(row, median=row.median / 2)])
     assert row.model in line
     assert row.name in line
-
-
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    rows = table.load(SAVED)
-    table.save(tmp_path / "again.json", rows)
-    assert table.load(tmp_path / "again.json") == rows

@@ -8,7 +8,8 @@ import torch
 
 from case_monitor.core.policy import Severity
 from case_monitor.core.records import ContrastSets, Evaluation, ModelVersion, SampleScores
-from case_monitor.core.reproduction import Reproduction, Stored, reproduce
+from case_monitor.core.reproduce import Stored, reproduce
+from case_monitor.core.reproduction import Reproduction
 from case_monitor.core.standing_alerts import artifact_alert, reproduction_alert
 from case_monitor.demo.models import PlainCNN
 from tests.core.sources import TensorSource, a_split, blobs

@@ -27,8 +27,14 @@ def lives(config: Path) -> list[tuple[str, int, bool]]:
 def test_an_alert_from_its_first_check_to_its_last(
     cli: Cli, demo_copy: Callable[[str], Path], receiver: Receiver
 ) -> None:
+    only = "{metric: agreement_median, method: gate, limit: 0.5, greater_is_better: false}"
     config = demo_copy(CONFIG)
-    config.write_text(config.read_text() + f"notify: ['{receiver.url().get_secret_value()}']\n")
+    url = receiver.url().get_secret_value()
+    config.write_text(config.read_text() + f"policy: {{thresholds: [{only}]}}
+notify: ['{url}']
+")
+        config.read_text() + f"policy: {{thresholds: [{only}]}}\nnotify: ['{receiver.url().get_secret_value()}']\n"
+    )
     receiver.status = 503
     first = cli("check", "digits/3", cwd=config.parent)
     assert first.code == 1, first.err  # what the check found, whatever happens to its notice

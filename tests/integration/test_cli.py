@@ -59,7 +59,7 @@ def test_check_again_updates_and_moves_no_alias(cli: Cli, demo_copy: Callable[[s
     second = json.loads(cli("check", "digits/3", "--json", cwd=config.parent).out)
     assert first == second
     assert first["verdict"] == "fail"
-    assert {a["rule"] for a in first["alerts"]} == {"agreement_median"}
+    assert {a["rule"] for a in first["alerts"]} == {"agreement_median", "agreement_median_vs_baseline"}
     assert rows(config, "evaluations") == 1
     assert rows(config, "promotions") == 0
     assert champion(config) == 2

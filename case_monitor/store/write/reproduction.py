@@ -1,6 +1,5 @@
 """Nights that looked at a stored evaluation again."""
 
-import torch
 from sqlalchemy import Engine
 
 import case_monitor
@@ -20,6 +19,8 @@ def save_reproduction(
     Raises:
         StoreError: The database refused it; nothing was changed.
     """
+    import torch  # late: commands that only look at alerts import this module as well
+
     row = {
         **fields_of(found),
         "run_id": run.id,
