@@ -30,11 +30,7 @@ def test_an_alert_from_its_first_check_to_its_last(
     only = "{metric: agreement_median, method: gate, limit: 0.5, greater_is_better: false}"
     config = demo_copy(CONFIG)
     url = receiver.url().get_secret_value()
-    config.write_text(config.read_text() + f"policy: {{thresholds: [{only}]}}
-notify: ['{url}']
-")
-        config.read_text() + f"policy: {{thresholds: [{only}]}}\nnotify: ['{receiver.url().get_secret_value()}']\n"
-    )
+    config.write_text(config.read_text() + f"policy: {{thresholds: [{only}]}}\nnotify: ['{url}']\n")
     receiver.status = 503
     first = cli("check", "digits/3", cwd=config.parent)
     assert first.code == 1, first.err  # what the check found, whatever happens to its notice
