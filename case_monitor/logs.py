@@ -137,7 +137,9 @@ def _write_json() -> None:
 def _silence_terminals(logger: logging.Logger) -> None:
     """Let what would be written to the terminal in another form go up to the root instead."""
     for handler in list(logger.handlers):
-        if not isinstance(handler, JsonHandler) and _is_terminal(getattr(handler, "stream", None)):
+        # Prefect's handler writes to a console of Rich's, whatever its stream is.
+        terminal = _is_terminal(getattr(handler, "stream", None)) or type(handler).__name__ == "PrefectConsoleHandler"
+        if terminal and not isinstance(handler, JsonHandler):
             logger.removeHandler(handler)
             logger.propagate = True
 

@@ -257,9 +257,9 @@ def test_mlflow_that_answers_and_a_registry_that_does_not(
     write: Callable[..., Path], tmp_path: Path, mlflow_server: MlflowServer, mlflow_globals: None
 ) -> None:
     client = MlflowClient(mlflow_server.uri, mlflow_server.uri)
-    write(tracking_uri=mlflow_server.uri)
+    write(tracking_uri=mlflow_server.uri, experiment="new here")
     checks = examined(run_cli("doctor", "--json", cwd=tmp_path))
-    assert_says(checks["MLflow tracking"], "ok", "does not have yet", "'case_monitor'")
+    assert_says(checks["MLflow tracking"], "ok", "does not have yet", "'new here'")
     assert_says(checks["MLflow registry"], "ok", mlflow_server.uri)
     client.delete_experiment(client.create_experiment("given up"))
     write(tracking_uri=mlflow_server.uri, registry_uri=f"http://127.0.0.1:{free_port()}", experiment="given up")

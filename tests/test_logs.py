@@ -129,7 +129,7 @@ def test_what_a_log_is_about_is_added_up_and_ends(json_logs: Callable[[], list[d
 
 def test_configuring_twice_writes_once(json_logs: Callable[[], list[dict[str, Any]]]) -> None:
     configure_logs()
-    logging.getLogger("prefect.flow_runs").critical("once")
+    logging.getLogger("prefect.clients").critical("once")
     logging.getLogger("mlflow").critical("once too")
     assert [line["message"] for line in json_logs()] == ["once", "once too"]
 
