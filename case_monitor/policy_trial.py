@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from case_monitor.core.policy import Policy, Severity
-from case_monitor.core.records import ModelVersion, Status, Verdict
+from case_monitor.core.records import Status, Verdict
 from case_monitor.core.verdict import judge
 from case_monitor.store import read
 
@@ -54,20 +54,12 @@ def try_on_stored(engine: Engine, model_name: str, policy: Policy, last: int) ->
 
 
 def _judge(engine: Engine, stored: read.StoredEvaluation, policy: Policy) -> Verdict:
-    model = ModelVersion(
-        name=stored.model_name, version=stored.version, run_id=stored.run_id, digest=stored.model_digest
-    )
-    baseline = None
-    if stored.baseline_version is not None:
-        baseline = ModelVersion(
-            name=stored.model_name, version=stored.baseline_version, run_id=None, digest=stored.baseline_digest
-        )
     summaries = read.load_summaries(engine, stored.id)
     return judge(
-        model,
+        stored.model,
         summaries,
         policy,
-        baseline=baseline,
+        baseline=stored.baseline,
         class_names=stored.class_names,
         in_production=stored.in_production,
     )[0]

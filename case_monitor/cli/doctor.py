@@ -1,6 +1,5 @@
 """`doctor`: what is wrong, and what to do about it. Names and messages are untrusted: Text, never markup."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from case_monitor.cli.app import COULD_NOT_RUN, PASS
+from case_monitor.cli.say import print_json
 from case_monitor.doctor import Check, Outcome, examine
 
 _STYLE = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "red", Outcome.SKIPPED: "dim"}
@@ -25,7 +25,7 @@ def run_doctor(config: Path | None, *, quick: bool, as_json: bool) -> int:
     counts = Counter(check.outcome for check in checks)
     healthy = not counts[Outcome.FAILED]
     if as_json:
-        print(json.dumps({"ok": healthy, "checks": [_as_dict(c) for c in checks]}, indent=2, allow_nan=False))  # noqa: T201 - the result
+        print_json({"ok": healthy, "checks": [_as_dict(c) for c in checks]})
     else:
         summary = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
         console.print(Text(summary, style="bold"))

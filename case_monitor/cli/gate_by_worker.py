@@ -1,16 +1,12 @@
 """`gate --wait`: a worker of the running stack does it; this process waits and tells. For CI systems without a GPU."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from rich.console import Console
-
-from case_monitor.cli.run import exit_code
-from case_monitor.cli.show import outcome_as_dict, show_outcome, show_promotion
+from case_monitor.cli.run import tell_gated
 from case_monitor.core.errors import ConfigError, OrchestrationError, StoreError
-from case_monitor.core.records import ModelVersion, Promotion
+from case_monitor.core.records import Promotion
 from case_monitor.foreign_errors import short_message
 from case_monitor.model_ref import ModelRef
 from case_monitor.settings import load_settings
@@ -36,14 +32,7 @@ def run_gate_by_worker(model: str, config: Path | None, *, as_json: bool, fresh:
     # The configuration file is the worker's own.
     _run(EvaluationRequest(model=model, reuse=not fresh), timeout_s)
     outcome, promotion = _stored(settings.database_url.get_secret_value(), ref)
-    if as_json:
-        result = outcome_as_dict(outcome, promotion)
-        print(json.dumps(result, indent=2, allow_nan=False))  # noqa: T201 - the result, on stdout
-    else:
-        console = Console()
-        show_outcome(outcome, console)
-        show_promotion(promotion, console)
-    return exit_code(outcome.verdict.status)
+    return tell_gated(outcome, promotion, as_json=as_json)
 
 
 def _run(request: EvaluationRequest, timeout_s: float) -> None:
@@ -75,14 +64,8 @@ def _stored(url: str, ref: ModelRef) -> tuple[Outcome, Promotion]:
             raise StoreError(f"no decision on {ref} is stored: worker and this command use different databases")
         outcome = Outcome(
             evaluation_id=stored.id,
-            model=ModelVersion(
-                name=stored.model_name, version=stored.version, run_id=stored.run_id, digest=stored.model_digest
-            ),
-            baseline=None
-            if stored.baseline_version is None
-            else ModelVersion(
-                name=stored.model_name, version=stored.baseline_version, run_id=None, digest=stored.baseline_digest
-            ),
+            model=stored.model,
+            baseline=stored.baseline,
             verdict=read.load_verdict(engine, stored.id),
             alerts=read.load_alerts(engine, stored.id),
             run_id=stored.mlflow_run_id,

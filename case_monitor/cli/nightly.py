@@ -1,6 +1,5 @@
 """`nightly`: look at what is in production, and show what came of it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.text import Text
 from case_monitor.cli.app import COULD_NOT_RUN, PASS
 from case_monitor.cli.progress import showing_progress
 from case_monitor.cli.run import exit_code
+from case_monitor.cli.say import print_json
 from case_monitor.cli.show import STATUS_STYLE, alert_line, without_nan
 from case_monitor.core.records import Status
 from flows.nightly import Night, NightlyRequest, nightly
@@ -25,7 +25,7 @@ def run_nightly(models: Sequence[str], config: Path | None, *, as_json: bool) ->
     with showing_progress("nightly"):
         nights = nightly(request)
     if as_json:
-        print(json.dumps([_as_dict(night) for night in nights], indent=2, allow_nan=False))  # noqa: T201 - the result
+        print_json([_as_dict(night) for night in nights])
     else:
         console = Console()
         for night in nights:

@@ -1,15 +1,15 @@
 """`check` and `gate`: run the flow with progress, show what came of it."""
 
-import json
 from pathlib import Path
 
 from rich.console import Console
 
 from case_monitor.cli.app import COULD_NOT_RUN, FAIL, INSUFFICIENT, PASS
 from case_monitor.cli.progress import showing_progress
+from case_monitor.cli.say import print_json
 from case_monitor.cli.show import outcome_as_dict, show_outcome, show_promotion
-from case_monitor.core.records import Status
-from flows.evaluate import EvaluationRequest, evaluate_version
+from case_monitor.core.records import Promotion, Status
+from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
 from flows.promote import promote
 
 _EXIT = {Status.PASS: PASS, Status.FAIL: FAIL, Status.INSUFFICIENT: INSUFFICIENT}
@@ -26,7 +26,7 @@ def run_check(model: str, config: Path | None, *, as_json: bool) -> int:
     with showing_progress(f"check {model}"):
         outcome = evaluate_version(request)
     if as_json:
-        print(json.dumps(outcome_as_dict(outcome), indent=2, allow_nan=False))  # noqa: T201 - the result, on stdout
+        print_json(outcome_as_dict(outcome))
     else:
         show_outcome(outcome, Console())
     return exit_code(outcome.verdict.status)
@@ -37,14 +37,18 @@ def run_gate(model: str, config: Path | None, *, as_json: bool, fresh: bool) -> 
     request = _request(model, config, reuse=not fresh)
     with showing_progress(f"gate {model}"):
         gated = promote(request)
+    return tell_gated(gated.outcome, gated.promotion, as_json=as_json)
+
+
+def tell_gated(outcome: Outcome, promotion: Promotion, *, as_json: bool) -> int:
+    """Print the evidence and what was decided on it; returns the exit code."""
     if as_json:
-        result = outcome_as_dict(gated.outcome, gated.promotion)
-        print(json.dumps(result, indent=2, allow_nan=False))  # noqa: T201 - the result, on stdout
+        print_json(outcome_as_dict(outcome, promotion))
     else:
         console = Console()
-        show_outcome(gated.outcome, console)
-        show_promotion(gated.promotion, console)
-    return exit_code(gated.outcome.verdict.status)
+        show_outcome(outcome, console)
+        show_promotion(promotion, console)
+    return exit_code(outcome.verdict.status)
 
 
 def _request(model: str, config: Path | None, *, reuse: bool) -> EvaluationRequest:

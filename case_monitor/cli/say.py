@@ -1,5 +1,6 @@
-"""What a command says beside its result: a line on standard error, or a log where logs are for machines."""
+"""What a command says: its result for machines, and beside it a line on standard error, or a log."""
 
+import json
 import logging
 
 from rich.console import Console
@@ -17,3 +18,8 @@ def say(line: str) -> None:
         _logger.info("%s", line)
     else:
         Console(stderr=True).print(Text(masked(line)), soft_wrap=True)
+
+
+def print_json(result: object) -> None:
+    """A command's result on standard output, as strict JSON."""
+    print(json.dumps(result, indent=2, allow_nan=False))  # noqa: T201 - what the command is run for

@@ -15,7 +15,9 @@ from case_monitor.core.records import (
     ContrastSets,
     ContrastSource,
     Decision,
+    EvaluationKey,
     MetricSummary,
+    ModelVersion,
     Status,
     ThresholdResult,
     Verdict,
@@ -32,8 +34,6 @@ from case_monitor.store.tables import (
     ThresholdResultRow,
     name_digest,
 )
-
-EvaluationKey = tuple[str, int, str, str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,20 @@ class StoredEvaluation:
     created_at: datetime
     updated_at: datetime
     duration_s: float
+
+    @property
+    def model(self) -> ModelVersion:
+        """What was evaluated."""
+        return ModelVersion(name=self.model_name, version=self.version, run_id=self.run_id, digest=self.model_digest)
+
+    @property
+    def baseline(self) -> ModelVersion | None:
+        """What it was compared with; who trained that is not stored."""
+        if self.baseline_version is None:
+            return None
+        return ModelVersion(
+            name=self.model_name, version=self.baseline_version, run_id=None, digest=self.baseline_digest
+        )
 
     @property
     def key(self) -> EvaluationKey:
