@@ -1,0 +1,33 @@
+"""What all charts share. A chart is a Plotly figure as plain data; `static/charts.js` draws it in the page's theme."""
+
+from typing import Any
+
+from case_monitor.core.wording import METHOD_TITLES
+
+Figure = dict[str, Any]
+"""{"data": [...], "layout": {...}} in Plotly's format; a colour may be `var(--name)`, a custom property of the page."""
+
+CONTROL = "var(--control)"
+BAND = "var(--band)"
+LIMIT = "var(--fail)"
+
+# Not by colour alone: each method has a marker of its own as well.
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "star", "hexagon", "pentagon")
+
+
+def method_colour(method: str) -> str:
+    """The method's colour, the same on every page."""
+    return f"var(--{method.replace('+', 'p')})" if method in METHOD_TITLES else CONTROL
+
+
+def method_symbol(method: str) -> str:
+    """The method's marker, the same on every page."""
+    return _SYMBOLS[list(METHOD_TITLES).index(method)] if method in METHOD_TITLES else "circle-open"
+
+
+def limit_line(value: float, text: str) -> Figure:
+    """Parts of a layout that draw a dashed limit across the y axis."""
+    line = {"color": LIMIT, "dash": "dash", "width": 1}
+    shape = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}
+    place = {"xref": "paper", "x": 1, "xanchor": "right", "y": value, "yanchor": "bottom"}
+    return {"shapes": [shape], "annotations": [{**place, "text": text, "showarrow": False, "font": {"color": LIMIT}}]}

@@ -1,0 +1,21 @@
+"""The pages and their files, as parts of the web application."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from case_monitor.dashboard.overview import pages as overview_pages
+from case_monitor.dashboard.page_cache import PageCache
+from case_monitor.dashboard.plotly_script import plotly_script
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def add_dashboard(app: FastAPI) -> None:
+    """Add every page. `app.state` holds `settings` and `engine`."""
+    app.state.pages = PageCache()
+    for router in (overview_pages,):
+        app.include_router(router, include_in_schema=False)
+    app.include_router(plotly_script, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -1,0 +1,203 @@
+"""What the overview shows of every model."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, func, or_, select
+
+from case_monitor.core.policy import Severity
+from case_monitor.core.records import Decision, Status
+from case_monitor.store.connection import reading
+from case_monitor.store.tables import (
+    AlertRow,
+    EvaluationRow,
+    MetricSummaryRow,
+    ModelVersionRow,
+    PromotionRow,
+    ReproductionRow,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionQuality:
+    """The gate method's median agreement of one version, as it was evaluated last; None where undefined."""
+
+    version: int
+    evaluation_id: int
+    verdict: Status
+    agreement: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOverview:
+    """One monitored model. `champion` is the last version that is known to have held the alias.
+
+    `newest` is the evaluated version with the highest number, with its last evaluation; `quality` has the last
+    versions in ascending order.
+    """
+
+    name: str
+    champion: int | None
+    newest: int
+    evaluation_id: int
+    verdict: Status
+    sentence: str
+    accuracy: float | None
+    gate_method: str
+    quality: tuple[VersionQuality, ...]
+    open_alerts: dict[Severity, int]
+    last_check: datetime
+
+
+def read_overview(engine: Engine, alias: str, *, versions: int = 30) -> tuple[ModelOverview, ...]:
+    """Every model that was ever evaluated, by name.
+
+    Args:
+        engine: the results database.
+        alias: which marks the version in production.
+        versions: how many of each model's versions `quality` shows.
+    """
+    with reading(engine) as connection:
+        latest = _latest_of_versions(connection, versions)
+        champions = _champions(connection, alias)
+        checks = _last_checks(connection)
+        alerts = _open_alerts(connection)
+    return tuple(
+        ModelOverview(
+            name=rows[0].name,
+            champion=champions.get(digest),
+            newest=rows[0].version,
+            evaluation_id=rows[0].id,
+            verdict=Status(rows[0].verdict_status),
+            sentence=rows[0].verdict_sentence,
+            accuracy=rows[0].accuracy,
+            gate_method=rows[0].gate_method,
+            quality=tuple(_quality(row) for row in reversed(rows)),
+            open_alerts={severity: alerts.get((digest, severity.value), 0) for severity in Severity},
+            last_check=checks[digest],
+        )
+        for digest, rows in sorted(latest.items(), key=lambda item: item[1][0].name)
+    )
+
+
+def count_open_alerts(engine: Engine) -> int:
+    """Of all models."""
+    with reading(engine) as connection:
+        return connection.execute(
+            select(func.count()).select_from(AlertRow).where(AlertRow.resolved_at.is_(None))
+        ).scalar_one()
+
+
+def _quality(row: Row[Any]) -> VersionQuality:
+    return VersionQuality(
+        version=row.version, evaluation_id=row.id, verdict=Status(row.verdict_status), agreement=row.agreement
+    )
+
+
+def _latest_of_versions(connection: Connection, versions: int) -> dict[str, list[Row[Any]]]:
+    """Digest of the name -> the last evaluation of each of the last versions, the newest version first."""
+    order = (EvaluationRow.updated_at.desc(), EvaluationRow.id.desc())
+    again = func.row_number().over(partition_by=EvaluationRow.model_version_id, order_by=order).label("again")
+    ranked = select(EvaluationRow.id, EvaluationRow.model_version_id, again).subquery()
+    of_model = func.row_number().over(partition_by=ModelVersionRow.name_digest, order_by=ModelVersionRow.version.desc())
+    newest = (
+        select(ranked.c.id, ModelVersionRow.name, ModelVersionRow.name_digest, ModelVersionRow.version)
+        .add_columns(of_model.label("place"))
+        .join(ModelVersionRow, ModelVersionRow.id == ranked.c.model_version_id)
+        .where(ranked.c.again == 1)
+        .subquery()
+    )
+    gate_method = EvaluationRow.policy["gate_method"].as_string()
+    agreement, accuracy = MetricSummaryRow.__table__.alias(), MetricSummaryRow.__table__.alias()
+    query = (
+        select(newest.c.name, newest.c.name_digest, newest.c.version, EvaluationRow.id)
+        .add_columns(EvaluationRow.verdict_status, EvaluationRow.verdict_sentence)
+        .add_columns(gate_method.label("gate_method"))
+        .add_columns(agreement.c.value.label("agreement"), accuracy.c.value.label("accuracy"))
+        .join(EvaluationRow, EvaluationRow.id == newest.c.id)
+        .outerjoin(agreement, _overall(agreement, "agreement_median", gate_method))
+        .outerjoin(accuracy, _overall(accuracy, "accuracy", ""))
+        .where(newest.c.place <= versions)
+        .order_by(newest.c.version.desc())
+    )
+    found: dict[str, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(query):
+        found[row.name_digest].append(row)
+    return found
+
+
+def _overall(table: Any, metric: str, method: ColumnElement[str] | str) -> ColumnElement[bool]:
+    return and_(
+        table.c.evaluation_id == EvaluationRow.id,
+        table.c.metric == metric,
+        table.c.method == method,
+        table.c.class_idx.is_(None),
+    )
+
+
+def _champions(connection: Connection, alias: str) -> dict[str, int]:
+    """Digest of the name -> what was last seen in production: by an evaluation, or because we put it there."""
+    last: dict[str, tuple[datetime, int]] = {}
+    for digest, moment, version in (*_seen_in_production(connection), *_promoted(connection, alias)):
+        last[digest] = max(last.get(digest, (moment, version)), (moment, version))
+    return {digest: version for digest, (_, version) in last.items()}
+
+
+def _seen_in_production(connection: Connection) -> Iterator[tuple[str, datetime, int]]:
+    """An evaluation of the alias's holder, or one that was compared with the holder."""
+    tells = or_(EvaluationRow.in_production, EvaluationRow.baseline_version.is_not(None))
+    order = EvaluationRow.updated_at.desc()
+    place = func.row_number().over(partition_by=ModelVersionRow.name_digest, order_by=order).label("place")
+    rows = (
+        select(ModelVersionRow.name_digest, ModelVersionRow.version, EvaluationRow.baseline_version)
+        .add_columns(EvaluationRow.in_production, EvaluationRow.updated_at, place)
+        .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
+        .where(tells)
+        .subquery()
+    )
+    for row in connection.execute(select(rows).where(rows.c.place == 1)):
+        yield row.name_digest, row.updated_at, row.version if row.in_production else row.baseline_version
+
+
+def _promoted(connection: Connection, alias: str) -> Iterator[tuple[str, datetime, int]]:
+    query = (
+        select(ModelVersionRow.name_digest, PromotionRow.applied_at, PromotionRow.version)
+        .join(EvaluationRow, EvaluationRow.id == PromotionRow.evaluation_id)
+        .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
+        .where(
+            PromotionRow.alias == alias,
+            PromotionRow.decision.in_([Decision.PROMOTED.value, Decision.KEPT.value]),
+            PromotionRow.applied_at.is_not(None),
+        )
+    )
+    for row in connection.execute(query):
+        yield row.name_digest, row.applied_at, row.version
+
+
+def _last_checks(connection: Connection) -> dict[str, datetime]:
+    """Digest of the name -> when it was last evaluated, or looked at again."""
+    last: dict[str, datetime] = {}
+    evaluated = select(ModelVersionRow.name_digest, func.max(EvaluationRow.updated_at)).join(
+        EvaluationRow, EvaluationRow.model_version_id == ModelVersionRow.id
+    )
+    again = (
+        select(ModelVersionRow.name_digest, func.max(ReproductionRow.started_at))
+        .join(EvaluationRow, EvaluationRow.model_version_id == ModelVersionRow.id)
+        .join(ReproductionRow, ReproductionRow.evaluation_id == EvaluationRow.id)
+    )
+    for query in (evaluated, again):
+        for digest, moment in connection.execute(query.group_by(ModelVersionRow.name_digest)):
+            last[digest] = max(last.get(digest, moment), moment)
+    return last
+
+
+def _open_alerts(connection: Connection) -> dict[tuple[str, str], int]:
+    query = (
+        select(AlertRow.name_digest, AlertRow.severity, func.count())
+        .where(AlertRow.resolved_at.is_(None))
+        .group_by(AlertRow.name_digest, AlertRow.severity)
+    )
+    return {(digest, severity): count for digest, severity, count in connection.execute(query)}
