@@ -5,11 +5,10 @@ Evidently 0.7 writes its data into the page's script element without escaping `<
 `</script><script>…` would run. Class names are therefore defused before they are handed over.
 """
 
-import csv
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from case_monitor.core.records import Evaluation, IntArray, PredictedClasses
+from case_monitor.table_files import plain, write_csv, write_parquet
 
 if TYPE_CHECKING:
     from evidently import Dataset
@@ -31,7 +30,6 @@ NO_PREDICTION = "no prediction"
 DRIFT_DISTANCE = 0.1  # what Evidently calls drift by default
 
 _MARKUP = str.maketrans({"<": "[lt]", ">": "[gt]", "&": "[amp]"})
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_reports(evaluation: Evaluation, baseline_preds: PredictedClasses | None, directory: Path) -> list[Path]:
@@ -157,11 +155,11 @@ def write_tables(evaluation: Evaluation, directory: Path) -> list[Path]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     return [
-        _write_csv(_class_table(evaluation), directory / "class_metrics.csv"),
-        _write_csv(_summary_table(evaluation), directory / "summaries.csv"),
-        _write_csv(_contrast_table(evaluation), directory / "contrast_sets.csv"),
-        _write_parquet(_score_table(evaluation), directory / "sample_scores.parquet"),
-        _write_parquet(_prediction_table(evaluation.preds), directory / "predictions.parquet"),
+        write_csv(_class_table(evaluation), directory / "class_metrics.csv"),
+        write_csv(_summary_table(evaluation), directory / "summaries.csv"),
+        write_csv(_contrast_table(evaluation), directory / "contrast_sets.csv"),
+        write_parquet(_score_table(evaluation), directory / "sample_scores.parquet"),
+        write_parquet(_prediction_table(evaluation.preds), directory / "predictions.parquet"),
         _write_alerts(evaluation, directory / "alerts.json"),
     ]
 
@@ -220,7 +218,7 @@ def _score_table(evaluation: Evaluation) -> pa.Table:
     keys = list(scores.values)
     values = [np.asarray(scores.values[key], dtype=np.float64) for key in keys]
     columns = {
-        "sample_id": pa.array([_plain(name) for name in scores.sample_ids] * len(keys), pa.string()),
+        "sample_id": pa.array([plain(name) for name in scores.sample_ids] * len(keys), pa.string()),
         "target": pa.array(np.tile(scores.target, len(keys)), pa.int64()),
         "top2": pa.array(np.tile(scores.top2, len(keys)), pa.int64()),
         "method": pa.array([method for method, _ in keys for _ in range(n)], pa.string()),
@@ -232,7 +230,7 @@ def _score_table(evaluation: Evaluation) -> pa.Table:
 
 def _prediction_table(preds: PredictedClasses) -> pa.Table:
     columns = {
-        "sample_id": pa.array([_plain(name) for name in preds.sample_ids], pa.string()),
+        "sample_id": pa.array([plain(name) for name in preds.sample_ids], pa.string()),
         "target": pa.array(preds.target, pa.int64()),
         "pred": pa.array(preds.preds, pa.int64()),
         "confidence": pa.array(preds.confidence, pa.float64()),
@@ -257,37 +255,11 @@ def _strict(row: dict[str, Any]) -> dict[str, Any]:
     def strict(value: Any) -> Any:
         if isinstance(value, float) and not math.isfinite(value):
             return None
-        return _plain(value) if isinstance(value, str) else value
+        return plain(value) if isinstance(value, str) else value
 
     return {key: strict(value) for key, value in row.items()}
 
 
-def _write_csv(frame: pd.DataFrame, path: Path) -> Path:
-    safe = pd.DataFrame({column: list(_cells(frame[column])) for column in frame}, dtype=object)
-    # Every text is quoted: a bare carriage return would otherwise split a row.
-    safe.to_csv(path, index=False, encoding="utf-8", lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    return path
-
-
-def _cells(column: "pd.Series[Any]") -> Iterator[Any]:
-    for value in column:
-        if isinstance(value, str):
-            text = _plain(value)
-            yield f"'{text}" if text.startswith(_FORMULA) else text
-        else:
-            yield None if pd.isna(value) else value
-
-
-def _write_parquet(table: pa.Table, path: Path) -> Path:
-    pq.write_table(table, path)
-    return path
-
-
 def _name(evaluation: Evaluation, class_idx: int) -> str:
     names = evaluation.split.class_names
-    return _plain(names[class_idx]) if class_idx < len(names) else f"output {class_idx}"
-
-
-def _plain(text: str) -> str:
-    """`text` without lone surrogates (file names that are no UTF-8), which no file format here can hold."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return plain(names[class_idx]) if class_idx < len(names) else f"output {class_idx}"
