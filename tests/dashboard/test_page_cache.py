@@ -1,0 +1,101 @@
+"""An answer is kept exactly as long as the database says the same."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+from fastapi import FastAPI, Request, Response
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine
+
+from case_monitor.core.records import Decision, Promotion
+from case_monitor.core.reproduction import Reproduction
+from case_monitor.dashboard.page_cache import PageCache
+from case_monitor.store.read_alerts import load_alert_lives
+from case_monitor.store.read_changes import change_token
+from case_monitor.store.write import (
+    acknowledge,
+    mark_promotion_applied,
+    mute,
+    record_promotion,
+    save_evaluation,
+    save_reproduction,
+    unmute,
+)
+from tests.alerting import night
+from tests.factories import an_evaluation
+
+
+@pytest.fixture
+def client(engine: Engine) -> Iterator[TestClient]:
+    """Answers with how often it had to render, and with as much that cannot be compressed."""
+    app, cache, rendered = FastAPI(), PageCache(max_bytes=10_000), iter(range(1000))
+
+    @app.get("/{path:path}")
+    def show(request: Request, size: int = 0) -> Response:
+        noise = Random(0).randbytes(size).hex()
+        return cache.answer(request, engine, "text/plain", lambda: f"{next(rendered)}{noise}".encode())
+
+    with TestClient(app) as client:
+        yield client
+
+
+def test_the_same_address_is_rendered_once(client: TestClient) -> None:
+    assert [client.get(path).text for path in ("/a", "/a", "/b", "/a?x=1", "/a")] == ["0", "0", "1", "2", "0"]
+
+
+def test_what_the_browser_has_is_not_sent_again(client: TestClient, engine: Engine) -> None:
+    first = client.get("/a")
+    again = client.get("/a", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    save_evaluation(engine, an_evaluation())
+    assert client.get("/a", headers={"If-None-Match": first.headers["etag"]}).status_code == 200
+
+
+def test_who_cannot_unpack_gets_it_plain(client: TestClient) -> None:
+    packed = client.get("/a", headers={"Accept-Encoding": "gzip"})
+    plain = client.get("/a", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.text == plain.text == "0"
+
+
+def test_an_answer_that_is_too_large_is_given_and_not_kept(client: TestClient) -> None:
+    assert [client.get("/?size=20000").text[0] for _ in range(2)] == ["0", "1"]
+
+
+def test_everything_that_pages_show_changes_the_token(engine: Engine) -> None:
+    seen = [change_token(engine)]
+
+    def changed() -> bool:
+        seen.append(change_token(engine))
+        return seen[-1] not in seen[:-1]
+
+    evaluation_id = save_evaluation(engine, an_evaluation(), night(1))
+    assert changed()
+    save_evaluation(engine, an_evaluation(), night(2))
+    assert changed()
+    promotion = Promotion(
+        model_name="digits",
+        alias="champion",
+        version=1,
+        previous_version=None,
+        decision=Decision.WITHHELD,
+        evaluation_id=evaluation_id,
+        reason="",
+    )
+    promotion_id = record_promotion(engine, promotion)
+    assert changed()
+    mark_promotion_applied(engine, promotion_id)
+    assert changed()
+    [alert] = load_alert_lives(engine)
+    acknowledge(engine, alert.id, "Ann")
+    assert changed()
+    mute(engine, alert.id, datetime.now(UTC) + timedelta(days=1), "known")
+    assert changed()
+    unmute(engine, alert.id)
+    assert change_token(engine) == seen[-2]  # as it was before
+    same = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
+    save_reproduction(engine, evaluation_id, same, an_evaluation(), night(3), "cpu")
+    assert changed()
