@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 DEMO := demo
 STACK ?= stack
 
-.PHONY: demo test lint serve stack clean
+.PHONY: demo test lint browser serve stack clean
 
 demo: $(VENV)/.demo
 	$(BIN)/case-monitor demo --directory $(DEMO)
 
-test: $(VENV)/.test lint
+test: $(VENV)/.test lint browser
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.test
@@ -18,6 +18,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+# A Chromium for the tests of the dashboards, where there is none.
+browser: $(VENV)/.test
+	@$(BIN)/python -m tests.integration.browser.provide_browser
 
 # MLflow's pages over the demo's registry: versions, verdicts, runs, pictures.
 serve: $(VENV)/.demo

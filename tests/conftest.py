@@ -122,16 +122,16 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_until_healthy(uri: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_until_healthy(uri: str, process: "subprocess.Popen[bytes]", log: Path, path: str = "/health") -> None:
     for _ in range(480):
         assert process.poll() is None, log.read_text()
         try:
-            with urllib.request.urlopen(f"{uri}/health", timeout=5) as answer:
+            with urllib.request.urlopen(uri + path, timeout=5) as answer:
                 if answer.status == 200:
                     return
         except OSError:
             time.sleep(0.25)
-    pytest.fail(f"the MLflow server did not become healthy:\n{log.read_text()}")
+    pytest.fail(f"the server did not become healthy:\n{log.read_text()}")
 
 
 def end_group(process: "subprocess.Popen[bytes]") -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
+from case_monitor.dashboard.api import api
 from case_monitor.dashboard.overview import pages as overview_pages
 from case_monitor.dashboard.page_cache import PageCache
 from case_monitor.dashboard.plotly_script import plotly_script
@@ -17,5 +18,6 @@ def add_dashboard(app: FastAPI) -> None:
     app.state.pages = PageCache()
     for router in (overview_pages,):
         app.include_router(router, include_in_schema=False)
+    app.include_router(api)
     app.include_router(plotly_script, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

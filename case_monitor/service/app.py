@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 from sqlalchemy import Engine
 
+import case_monitor
 from case_monitor.dashboard import add_dashboard
 from case_monitor.service.health import health
 from case_monitor.service.metrics import metrics
@@ -44,10 +45,17 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         if engine is None:
             opened.dispose()
 
-    app = FastAPI(title="case_monitor", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="case_monitor",
+        version=case_monitor.__version__,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        lifespan=lifespan,
+    )
     app.state.settings, app.state.engine = settings, opened
     for router in (health, metrics, webhook):
-        app.include_router(router)
+        app.include_router(router, include_in_schema=False)
     add_dashboard(app)
 
     @app.middleware("http")

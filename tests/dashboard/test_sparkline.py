@@ -7,7 +7,7 @@ from case_monitor.dashboard.sparkline import HEIGHT, WIDTH, sparkline
 
 def points(svg: str) -> list[list[tuple[float, float]]]:
     lines = re.findall(r'points="([^"]*)"', svg)
-    return [[tuple(map(float, p.split(","))) for p in line.split()] for line in lines]  # type: ignore[misc]
+    return [[tuple(map(float, p.split(","))) for p in line.split()] for line in lines]
 
 
 def test_shares_become_heights() -> None:

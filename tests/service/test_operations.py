@@ -74,6 +74,6 @@ def test_health_and_readiness(client: TestClient, engine: Engine, database_url: 
 
 
 def test_nothing_else_answers(client: TestClient) -> None:
-    for path in ("/docs", "/openapi.json", "/webhooks/mlflow"):
+    for path in ("/docs", "/redoc", "/openapi.json", "/webhooks/mlflow"):
         assert client.get(path).status_code in {404, 405}
     assert client.get("/healthz").headers["x-content-type-options"] == "nosniff"
