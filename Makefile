@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 STACK ?= stack
 
-.PHONY: demo test lint browser serve stack clean
+.PHONY: demo test lint browser screenshots serve stack clean
 
 demo: $(VENV)/.demo
 	$(BIN)/case-monitor demo --directory $(DEMO)
@@ -22,6 +22,11 @@ lint: $(VENV)/.test
 # A Chromium for the tests of the dashboards, where there is none.
 browser: $(VENV)/.test
 	@$(BIN)/python -m tests.integration.browser.provide_browser
+
+# Every page of the demo's dashboards as a picture, in screenshots/.
+screenshots: browser $(VENV)/.demo
+	$(BIN)/case-monitor demo --directory $(DEMO)
+	$(BIN)/python -m tests.integration.browser.take_screenshots $(DEMO) screenshots
 
 # MLflow's pages over the demo's registry: versions, verdicts, runs, pictures.
 serve: $(VENV)/.demo
