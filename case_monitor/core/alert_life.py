@@ -64,12 +64,14 @@ class NoticeKind(StrEnum):
 class EvaluationRun:
     """One run of an evaluation: the same run stored twice is one observation, another run is another one.
 
-    `started_at` puts runs in order, because a long one may end after one that began later.
+    `started_at` puts runs in order, because a long one may end after one that began later. `flow_run_id` is that of
+    Prefect; None: it is no flow run, and only `id` tells it from others.
     """
 
     id: str
     started_at: datetime
     scope: Scope
+    flow_run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,8 @@ from case_monitor.store.tables import (
 class StoredEvaluation:
     """An evaluation without its parts. `run_id` trained the model; `mlflow_run_id` holds the evidence.
 
+    `flow_run_id` is the Prefect flow run that saved it last; None: it was saved outside of flows.
+
     `protocol` and `policy` are as they were written, since an older package may have had other fields.
     """
 
@@ -67,6 +69,8 @@ class StoredEvaluation:
     verdict_status: Status
     verdict_sentence: str
     mlflow_run_id: str | None
+    mlflow_experiment_id: str | None
+    flow_run_id: str | None
     created_at: datetime
     updated_at: datetime
     duration_s: float

@@ -28,7 +28,7 @@ from case_monitor.store.read_alerts import load_alert_lives
 from case_monitor.store.tables import VERSION_TABLE, Base
 from case_monitor.store.write import save_evaluation, save_reproduction
 from tests.alerting import evaluation_with, found, night, recall
-from tests.factories import an_evaluation
+from tests.factories import a_gallery, an_evaluation
 from tests.store.rows import WORK, counts, rows_of
 
 
@@ -165,7 +165,8 @@ def test_rebuilding_a_table_keeps_its_children(engine: Engine, database_url: str
     """What a later migration will do on SQLite, where altering a table drops it."""
     evaluation = an_evaluation()
     again = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
-    save_reproduction(engine, save_evaluation(engine, evaluation), again, evaluation, night(1), "cpu")
+    evaluation_id = save_evaluation(engine, evaluation, gallery=a_gallery(evaluation))
+    save_reproduction(engine, evaluation_id, again, evaluation, night(1), "cpu")
     before = counts(engine)
     with migrating(database_url) as connection:
         operations = Operations(MigrationContext.configure(connection))

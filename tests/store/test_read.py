@@ -163,6 +163,8 @@ def test_every_field_of_a_stored_evaluation(engine: Engine) -> None:
         "verdict_status": Status.FAIL,
         "verdict_sentence": "Version 1 is withheld: maps do not differ.",
         "mlflow_run_id": None,
+        "mlflow_experiment_id": None,
+        "flow_run_id": None,
         "duration_s": 1.5,
     }
     assert isinstance(stored.verdict_status, Status)

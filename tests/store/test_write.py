@@ -23,7 +23,7 @@ from case_monitor.store.write import (
     set_mlflow_run,
 )
 from tests.alerting import night
-from tests.factories import an_evaluation
+from tests.factories import a_gallery, an_evaluation
 from tests.store.rows import WORK, counts, rows_of
 
 HOSTILE = "Robert'); DROP TABLE evaluations; -- %s %(x)s {} \\ \"/../日本語 🦠 \u202e\n" + "long" * 1000
@@ -307,7 +307,8 @@ def test_an_evaluation_without_parts(engine: Engine) -> None:
         alerts=(),
     )
     save_evaluation(engine, empty)
-    assert {table for table, n in counts(engine).items() if n} == {"model_versions", "evaluations", "alert_marks"}
+    stored = {"model_versions", "evaluations", "alert_marks", "predictions"}
+    assert {table for table, n in counts(engine).items() if n} == stored
 
 
 def test_a_large_evaluation_is_saved_quickly(engine: Engine) -> None:
@@ -333,10 +334,23 @@ def test_set_mlflow_run(engine: Engine) -> None:
     evaluation_id = save_evaluation(engine, an_evaluation())
     [before] = rows_of(engine, "evaluations")
     set_mlflow_run(engine, evaluation_id, "one")
-    set_mlflow_run(engine, evaluation_id, "two")
-    assert rows_of(engine, "evaluations") == [{**before, "mlflow_run_id": "two"}]
+    set_mlflow_run(engine, evaluation_id, "two", "experiment")
+    links = {"mlflow_run_id": "two", "mlflow_experiment_id": "experiment"}
+    assert rows_of(engine, "evaluations") == [{**before, **links}]
+    save_evaluation(engine, an_evaluation(seed=1))
+    assert links.items() <= rows_of(engine, "evaluations")[0].items()
     with pytest.raises(StoreError, match="evaluation 99 is not stored"):
         set_mlflow_run(engine, 99, "three")
+
+
+def test_the_flow_run_is_that_of_the_last_saving(engine: Engine) -> None:
+    """The id of a run that is no flow run leads nowhere, and is not stored."""
+    in_flow = replace(night(1), flow_run_id="run 1")
+    for run, expected in ((night(1), None), (in_flow, "run 1"), (replace(in_flow, flow_run_id="run 2"), "run 2")):
+        save_evaluation(engine, an_evaluation(), run)
+        assert [row["flow_run_id"] for row in rows_of(engine, "evaluations")] == [expected]
+    save_evaluation(engine, an_evaluation())
+    assert [row["flow_run_id"] for row in rows_of(engine, "evaluations")] == [None]
 
 
 def test_a_decision_is_recorded_once(engine: Engine) -> None:
@@ -402,8 +416,9 @@ def test_a_promotion_needs_evidence_of_that_very_version(engine: Engine) -> None
 
 
 def test_deleting_evaluations(engine: Engine) -> None:
-    kept = save_evaluation(engine, an_evaluation())
-    dropped = save_evaluation(engine, an_evaluation(version=2))
+    evaluation = an_evaluation()
+    kept = save_evaluation(engine, evaluation, gallery=a_gallery(evaluation))
+    dropped = save_evaluation(engine, an_evaluation(version=2), gallery=a_gallery(evaluation))
     again = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
     for number, evaluation_id in enumerate((kept, dropped), start=1):
         save_reproduction(engine, evaluation_id, again, an_evaluation(), night(number), "cpu")

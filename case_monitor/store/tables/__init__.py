@@ -5,6 +5,7 @@ Whoever imports `Base` from here has every table in its metadata.
 
 from case_monitor.store.tables.alerts import AlertMarkRow, AlertNoticeRow, AlertRow
 from case_monitor.store.tables.base import VERSION_TABLE, Base, UtcDateTime
+from case_monitor.store.tables.blobs import GalleryImageRow, GalleryMapRow, PredictionsRow
 from case_monitor.store.tables.evaluation_parts import (
     AlertObservationRow,
     ChildRow,
@@ -36,8 +37,11 @@ __all__ = [
     "ConfusionCellRow",
     "ContrastMemberRow",
     "EvaluationRow",
+    "GalleryImageRow",
+    "GalleryMapRow",
     "MetricSummaryRow",
     "ModelVersionRow",
+    "PredictionsRow",
     "PromotionRow",
     "ReproductionRow",
     "SampleRow",

@@ -46,6 +46,7 @@ class EvaluationRow(Base):
     __table_args__ = (
         UniqueConstraint(*NATURAL_KEY, name="uq_evaluations_natural_key"),
         Index(None, "model_version_id", "updated_at"),
+        Index(None, "updated_at"),
         one_of("verdict_status", Status),
     )
 
@@ -73,6 +74,8 @@ class EvaluationRow(Base):
     verdict_status: Mapped[str]
     verdict_sentence: Mapped[str]
     mlflow_run_id: Mapped[str | None]
+    mlflow_experiment_id: Mapped[str | None]
+    flow_run_id: Mapped[str | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     duration_s: Mapped[float]

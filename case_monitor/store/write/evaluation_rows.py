@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from case_monitor.core.records import Evaluation
+from case_monitor.store.packed_classes import pack
 from case_monitor.store.tables import (
     AlertObservationRow,
     ChildRow,
@@ -14,6 +15,7 @@ from case_monitor.store.tables import (
     ConfusionCellRow,
     ContrastMemberRow,
     MetricSummaryRow,
+    PredictionsRow,
     SampleRow,
     SampleScoreRow,
     ThresholdResultRow,
@@ -106,6 +108,11 @@ def _alerts(evaluation: Evaluation) -> Iterator[Row]:
         yield row
 
 
+def _predictions(evaluation: Evaluation) -> Iterator[Row]:
+    preds = evaluation.preds
+    yield {"n": len(preds.preds), "target": pack(preds.target), "preds": pack(preds.preds)}
+
+
 def _numbered(rows: Iterable[Row]) -> Iterator[Row]:
     return ({"position": position, **row} for position, row in enumerate(rows))
 
@@ -120,4 +127,5 @@ PARTS: dict[type[ChildRow], Callable[[Evaluation], Iterable[Row]]] = {
     MetricSummaryRow: _metric_summaries,
     ThresholdResultRow: _threshold_results,
     AlertObservationRow: _alerts,
+    PredictionsRow: _predictions,
 }
