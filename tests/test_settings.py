@@ -387,3 +387,40 @@ def test_an_unconfigured_model_is_answered_with_the_configured_ones(load: Load) 
 def test_preprocessing_defaults_are_imagenets(load: Load) -> None:
     preprocessing = load(MODEL.format("preprocessing: {}")).model("digits").preprocessing
     assert preprocessing == Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("", None),
+        ("tracking_uri: http://me:hunter2@flow.example:5000/", "http://flow.example:5000"),
+        ("tracking_uri: databricks", None),
+        (
+            "{tracking_uri: 'http://inside:5000', mlflow_url: 'https://outside.example/mlflow/'}",
+            "https://outside.example/mlflow",
+        ),
+    ],
+)
+def test_where_browsers_find_mlflow(load: Load, text: str, address: str | None) -> None:
+    assert load(text).mlflow_address == address
+
+
+@pytest.mark.parametrize("field", ["mlflow_url", "prefect_url"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)//hunter2",
+        "https://me:hunter2@host",
+        "https://host/?key=hunter2",
+        "https://host/#hunter2",
+        "https:///hunter2",
+        "http://host:hunter2",
+        "//host/hunter2",
+        "'https://host/ hunter2'",
+    ],
+)
+def test_a_link_must_be_openable_and_hold_no_secret(load: Load, field: str, url: str) -> None:
+    message = error_of(load, f"{field}: {url}")
+    assert field in message
+    assert "http:// or https://" in message
+    assert "hunter2" not in message

@@ -6,6 +6,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
+from case_monitor.settings.browser_urls import BrowserUrl, browser_address
 from case_monitor.settings.engine import EngineSpec, ThreadsEngine
 from case_monitor.settings.model_settings import ModelSettings
 from case_monitor.settings.notification_urls import NotificationUrls
@@ -52,6 +53,10 @@ class Settings(BaseSettings):
     """What MLflow signs its webhooks with; without it none is taken. Better in the environment than in the file."""
     service_url: str = "http://127.0.0.1:8000"
     """Where others reach the service: MLflow sends its webhooks there."""
+    mlflow_url: BrowserUrl | None = None
+    """Where browsers reach MLflow, for links on the pages; omitted, `tracking_uri` if that is a server."""
+    prefect_url: BrowserUrl | None = None
+    """Where browsers reach Prefect, for links on the pages; omitted, there are none."""
     notify: NotificationUrls = ()
     """Apprise URLs (`mailto://`, `slack://`, `json://` and about a hundred more) that are told of alerts."""
     policy: PolicySettings = Policy()
@@ -72,6 +77,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment goes before the file, whose content comes in as init arguments."""
         return env_settings, init_settings
+
+    @property
+    def mlflow_address(self) -> str | None:
+        """Where browsers reach MLflow, without credentials; None if they cannot."""
+        return self.mlflow_url or browser_address(self.tracking_uri)
 
     def model(self, name: str) -> ModelSettings:
         """The settings of one model.
