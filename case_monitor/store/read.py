@@ -205,13 +205,24 @@ def promotions(engine: Engine, model_name: str) -> list[StoredPromotion]:
     return [StoredPromotion(**{**row, "decision": Decision(row["decision"])}) for row in rows]
 
 
+def evaluation_of(connection: Connection, evaluation_id: int) -> StoredEvaluation | None:
+    """The evaluation with this id."""
+    row = connection.execute(_with_version().where(EvaluationRow.id == evaluation_id)).mappings().one_or_none()
+    return None if row is None else _stored(row)
+
+
 def _of_model(name: str) -> Select[Any]:
-    version = (ModelVersionRow.name.label("model_name"), ModelVersionRow.version, ModelVersionRow.run_id)
     return (
-        select(EvaluationRow.__table__, *version)
-        .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
+        _with_version()
         .where(ModelVersionRow.name_digest == name_digest(name))
         .order_by(EvaluationRow.updated_at.desc(), EvaluationRow.id.desc())
+    )
+
+
+def _with_version() -> Select[Any]:
+    version = (ModelVersionRow.name.label("model_name"), ModelVersionRow.version, ModelVersionRow.run_id)
+    return select(EvaluationRow.__table__, *version).join(
+        ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id
     )
 
 
