@@ -47,6 +47,7 @@ SECTIONS = {
     "NpzSplit": "`models.<name>.split`, kind `npz`",
     "ArtifactSplit": "`models.<name>.split`, kind `mlflow_artifact`",
     "FunctionSplit": "`models.<name>.split`, kind `function`",
+    "TrustedProxy": "`trusted_proxy`",
     "ThreadsEngine": "`engine`, kind `threads`",
     "RayEngine": "`engine`, kind `ray`",
     "Policy": "`policy`",

@@ -17,6 +17,7 @@ from case_monitor.settings.model_settings import (
     SplitSpec,
 )
 from case_monitor.settings.top_level import Settings
+from case_monitor.settings.web_access import TrustedProxy
 
 __all__ = [
     "ArtifactSplit",
@@ -31,5 +32,6 @@ __all__ = [
     "Settings",
     "SplitSpec",
     "ThreadsEngine",
+    "TrustedProxy",
     "load_settings",
 ]

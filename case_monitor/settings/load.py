@@ -45,8 +45,9 @@ def _remember_secrets(settings: Settings) -> None:
         remember_password(url)
     for channel in settings.notify:
         remember_url(channel.get_secret_value())
-    if settings.webhook_secret is not None:
-        remember(settings.webhook_secret.get_secret_value())
+    for secret in (settings.webhook_secret, settings.read_token, settings.write_token):
+        if secret is not None:
+            remember(secret.get_secret_value())
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

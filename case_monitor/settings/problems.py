@@ -10,6 +10,7 @@ from case_monitor.foreign_errors import short_message
 from case_monitor.settings.top_level import ENV_PREFIX
 
 _UNKNOWN_FIELD = {"extra_forbidden", "unexpected_keyword_argument"}  # pydantic's words for it
+_SECRET = ("url", "notify", "secret", "token")  # in the names of fields that hold one
 
 
 def first_problems(error: ValidationError, file: Path) -> str:
@@ -32,6 +33,6 @@ def _problem(item: Any, file: Path) -> str:
         return f"{where}.{item['ctx']['error']}"
     # What came may be a secret (a URL with a password): show short plain values only, and never that field's.
     came = item["input"]
-    if not isinstance(came, int | float | str) or "url" in path or path.startswith("notify"):
+    if not isinstance(came, int | float | str) or any(word in path for word in _SECRET):
         return f"{where}: {item['msg']}"
     return f"{where}: {item['msg']}, {short_message(repr(came))[:72]} came"

@@ -1,6 +1,7 @@
 """The configuration as a whole."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from case_monitor.core.errors import ConfigError
@@ -11,6 +12,7 @@ from case_monitor.settings.engine import EngineSpec, ThreadsEngine
 from case_monitor.settings.model_settings import ModelSettings
 from case_monitor.settings.notification_urls import NotificationUrls
 from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
+from case_monitor.settings.web_access import HostNames, Token, TrustedProxy
 
 ENV_PREFIX = "CASE_MONITOR_"
 
@@ -57,6 +59,18 @@ class Settings(BaseSettings):
     """Where browsers reach MLflow, for links on the pages; omitted, `tracking_uri` if that is a server."""
     prefect_url: BrowserUrl | None = None
     """Where browsers reach Prefect, for links on the pages; omitted, there are none."""
+    """Where others reach the service, with its path where a proxy gives it one: MLflow sends its webhooks there."""
+    read_token: Token | None = None
+    """Whoever has it may read the pages and the JSON API. Without it and `trusted_proxy`, everybody who reaches the
+    service may. At least 16 characters; better in the environment than in the file."""
+    write_token: Token | None = None
+    """Whoever has it may read, and acknowledge and mute alerts. Without it and `trusted_proxy`, nobody may do that
+    through the web. At least 16 characters; better in the environment than in the file."""
+    trusted_proxy: TrustedProxy | None = None
+    """A proxy before the service that knows its users."""
+    allowed_hosts: HostNames = ()
+    """Host names that the pages and the JSON API answer to, besides that of `service_url`, `localhost` and addresses
+    in figures."""
     notify: NotificationUrls = ()
     """Apprise URLs (`mailto://`, `slack://`, `json://` and about a hundred more) that are told of alerts."""
     policy: PolicySettings = Policy()
@@ -65,6 +79,13 @@ class Settings(BaseSettings):
     """How explanations are measured."""
     models: dict[str, ModelSettings] = {}
     """The monitored models by their registered names."""
+
+    @field_validator("write_token")
+    @classmethod
+    def _another_token(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if token is not None and token == info.data.get("read_token"):
+            raise PydanticCustomError("same_token", "another token than read_token was expected")
+        return token
 
     @classmethod
     def settings_customise_sources(
