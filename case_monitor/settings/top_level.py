@@ -54,12 +54,11 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(None, min_length=16)
     """What MLflow signs its webhooks with; without it none is taken. Better in the environment than in the file."""
     service_url: str = "http://127.0.0.1:8000"
-    """Where others reach the service: MLflow sends its webhooks there."""
+    """Where others reach the service, with its path where a proxy gives it one: MLflow sends its webhooks there."""
     mlflow_url: BrowserUrl | None = None
     """Where browsers reach MLflow, for links on the pages; omitted, `tracking_uri` if that is a server."""
     prefect_url: BrowserUrl | None = None
     """Where browsers reach Prefect, for links on the pages; omitted, there are none."""
-    """Where others reach the service, with its path where a proxy gives it one: MLflow sends its webhooks there."""
     read_token: Token | None = None
     """Whoever has it may read the pages and the JSON API. Without it and `trusted_proxy`, everybody who reaches the
     service may. At least 16 characters; better in the environment than in the file."""
