@@ -54,5 +54,5 @@ def _capped(picture: Image.Image, resample: Image.Resampling) -> Image.Image:
 
 def _png(picture: Image.Image) -> bytes:
     written = io.BytesIO()
-    picture.save(written, "PNG", optimize=True)
+    picture.save(written, "PNG")  # optimised, they were 6% smaller after ten times as long
     return written.getvalue()
