@@ -1,5 +1,6 @@
 import io
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -345,6 +346,12 @@ class TestGallery:
         assert f"1st: {names[gallery.target[0]]}\n2nd: {names[gallery.top2[0]]}" in shown
         assert "folder/$1.png" in shown
         assert "CASE (gate)" in shown
+
+    @pytest.mark.parametrize("draw", [figures.gallery, figures.saliency_maps])
+    def test_the_worst_images_are_not_drawn(self, evaluation: Evaluation, draw: Callable[..., Figure]) -> None:
+        gallery = a_gallery(evaluation, rows=4)
+        shown = texts(draw(evaluation, replace(gallery, worst=3)))
+        assert [name in shown for name in gallery.sample_ids] == [True, False, False, False]
 
     def test_a_method_without_maps_has_no_columns(self, evaluation: Evaluation) -> None:
         gallery = a_gallery(evaluation, rows=1)

@@ -1,7 +1,7 @@
 """Explaining the sample: maps batch by batch, of which scores are kept, and a gallery for people."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +12,13 @@ from torch import Tensor
 
 from case_monitor.core.drift import Explained
 from case_monitor.core.fidelity import confidence_drops, random_maps
+from case_monitor.core.gallery import Shown, chosen_places, gallery_of, gallery_places, kept, likeness
 from case_monitor.core.predictions import ImageSource, Progress
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import FloatArray, Gallery, IntArray, Predictions, SampleScores
 from case_monitor.core.saliency import fastest_forward, inspecting, logits_of, resize_maps, saliency_maps
 from case_monitor.core.sensitivity import agreement
 from case_monitor.core.shards import Shard, cut
-
-GALLERY_SIZE = 6
 
 
 def drawn_indices(size: int, sample_size: int, seed: int) -> IntArray:
@@ -76,17 +75,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ExplainedPart:
-    """Scores of a shard of the sample, and the images of the gallery that are among it.
+    """Scores of a shard of the sample, and those of its images that may be in the gallery.
 
     Attributes:
         values: (method, metric) -> (n,) scores.
-        images: of the gallery, (C, H, W).
-        maps: method -> (2, H, W) of each of those images.
+        shown: place in the sample -> image with its maps.
     """
 
     values: Mapping[tuple[str, str], FloatArray]
-    images: list[Tensor]
-    maps: Mapping[str, list[Tensor]]
+    shown: Mapping[int, Shown]
 
 
 class Explainer:
@@ -105,7 +102,7 @@ class Explainer:
         total = len(sample.indices)
         shards = cut(total, total, self._batch_size)
         parts = self.explain(sample, shards, lambda done: progress(stage, done, total))
-        return join_explained(parts, sample, self._source, self._protocol)
+        return join_explained(parts, sample, self._protocol)
 
     def explain(
         self, sample: Sample, shards: Sequence[Shard], report: Callable[[int], None]
@@ -115,31 +112,50 @@ class Explainer:
             return
         first, last = shards[0].start, shards[-1].stop
         batches = self._source.batches(sample.indices[first:last].tolist(), self._batch_size)
-        shown = gallery_places(sample.preds.target)
+        by_class = gallery_places(sample.preds.target)
         done = first
         for shard in shards:
             values: dict[tuple[str, str], list[FloatArray]] = defaultdict(list)
-            pictures: list[Tensor] = []
-            kept: dict[str, list[Tensor]] = defaultdict(list)
+            shown: dict[int, Shown] = {}
             while done < shard.stop:
                 images = next(batches)
                 part = slice(done, done + len(images))
                 maps, scores = self._batch(sample, part, images, _shifted(report, done - first))
                 for key, score in scores.items():
                     values[key].append(score)
-                for i in (place - done for place in shown if part.start <= place < part.stop):
-                    pictures.append(images[i].clone())
-                    for method, m in maps.items():
-                        kept[method].append(m[i].cpu().clone())  # of the map, not of the whole batch
+                shown = kept(shown | self._shown(part, images, maps, scores, by_class), by_class)
                 done = part.stop
                 report(done - first)
             joined = {key: np.concatenate(scores) for key, scores in values.items()}
-            yield ExplainedPart(values=joined, images=pictures, maps=kept)
+            yield ExplainedPart(values=joined, shown=shown)
+
+    def _shown(
+        self,
+        part: slice,
+        images: Tensor,
+        maps: Mapping[str, Tensor],
+        scores: Mapping[tuple[str, str], FloatArray],
+        by_class: Collection[int],
+    ) -> dict[int, Shown]:
+        """The images of a batch that may be in the gallery, by their place in the sample; nothing holds the batch."""
+        alike = likeness(scores, self._protocol.methods).tolist()
+        chosen = chosen_places(dict(enumerate(alike, part.start)), by_class)
+        rows = [place - part.start for place in chosen]
+        pictures = self._source.to_display(images[rows])
+        picked = {method: m[rows].cpu() for method, m in maps.items()}
+        return {
+            place: Shown(
+                likeness=alike[row],
+                image=pictures[i].copy(),
+                maps={method: m[i].clone() for method, m in picked.items()},
+            )
+            for i, (place, row) in enumerate(zip(chosen, rows, strict=True))
+        }
 
     def _batch(
         self, sample: Sample, part: slice, images: Tensor, progress: Callable[[float, int], None]
     ) -> tuple[dict[str, Tensor], dict[tuple[str, str], FloatArray]]:
-        """Maps (B, 2, H, W) and scores (B,) of the images at `part` of the sample."""
+        """Maps (B, 2, h, w), as small as the layer, and scores (B,) of the images at `part` of the sample."""
         top1, top2 = sample.preds.target[part], sample.top2[part]
         targets = torch.from_numpy(np.stack([top1, top2], axis=1)).to(self._device)
         on_device = images.to(self._device)
@@ -149,7 +165,7 @@ class Explainer:
         names = sample.preds.sample_ids[part]
         control = random_maps(names, layer_size, images.shape[-2:], self._protocol.seed).to(self._device)
         logits = torch.from_numpy(sample.preds.logits[part]).to(self._device)
-        return maps, self._scores(on_device, targets[:, 0], logits, maps, control)
+        return layer_maps, self._scores(on_device, targets[:, 0], logits, maps, control)
 
     def _layer_maps(self, images: Tensor, targets: Tensor, progress: Callable[[float, int], None]) -> dict[str, Tensor]:
         return saliency_maps(
@@ -193,18 +209,13 @@ class Explainer:
         return scores | drops
 
 
-def join_explained(
-    parts: Iterable[ExplainedPart], sample: Sample, source: ImageSource, protocol: Protocol
-) -> tuple[SampleScores, Gallery]:
+def join_explained(parts: Iterable[ExplainedPart], sample: Sample, protocol: Protocol) -> tuple[SampleScores, Gallery]:
     """Put the shards of a sample together, in order: scores one after the other, and the gallery."""
     values: dict[tuple[str, str], list[FloatArray]] = {key: [] for key in _keys(protocol)}
-    images: list[Tensor] = []
-    maps: dict[str, list[Tensor]] = defaultdict(list)
+    by_class, shown = gallery_places(sample.preds.target), dict[int, Shown]()
     for part in parts:
         values = {key: [*values.get(key, []), scores] for key, scores in part.values.items()}
-        images += part.images
-        for method, some in part.maps.items():
-            maps[method] += some
+        shown = kept(shown | dict(part.shown), by_class)
     preds = sample.preds
     scores = SampleScores(
         sample_ids=preds.sample_ids,
@@ -213,7 +224,7 @@ def join_explained(
         confidence=softmax(preds.logits.astype(np.float64), axis=1).max(axis=1, initial=0.0),
         values={key: np.concatenate(found) if found else np.empty(0) for key, found in values.items()},
     )
-    return scores, _gallery(sample, images, maps, source, protocol)
+    return scores, gallery_of(shown, preds, sample.top2, by_class, protocol.methods)
 
 
 def _keys(protocol: Protocol) -> list[tuple[str, str]]:
@@ -225,21 +236,6 @@ def _keys(protocol: Protocol) -> list[tuple[str, str]]:
     ]
 
 
-def _gallery(
-    sample: Sample, images: list[Tensor], maps: Mapping[str, list[Tensor]], source: ImageSource, protocol: Protocol
-) -> Gallery:
-    if not images:
-        return Gallery.empty(protocol.methods)
-    places = gallery_places(sample.preds.target)
-    return Gallery(
-        sample_ids=tuple(sample.preds.sample_ids[i] for i in places),
-        images=source.to_display(torch.stack(images)),
-        target=sample.preds.target[places],
-        top2=sample.top2[places],
-        maps={m: torch.stack(maps[m]).numpy() for m in protocol.methods},
-    )
-
-
 def _taken(preds: Predictions, places: IntArray) -> Predictions:
     ids = tuple(preds.sample_ids[i] for i in places)
     return Predictions(sample_ids=ids, logits=preds.logits[places], target=preds.target[places])
@@ -248,13 +244,3 @@ def _taken(preds: Predictions, places: IntArray) -> Predictions:
 def _shifted(report: Callable[[int], None], before: int) -> Callable[[float, int], None]:
     """Reports a batch's images, of which the last counts once its scores are there."""
     return lambda done, batch: report(before + min(int(done), batch - 1))
-
-
-def gallery_places(target: IntArray) -> list[int]:
-    """Up to `GALLERY_SIZE` positions, of as many different classes as possible, in order."""
-    seen: dict[int, int] = defaultdict(int)
-    turns = []
-    for i, u in enumerate(target.tolist()):
-        turns.append((seen[u], i))
-        seen[u] += 1
-    return sorted(i for _, i in sorted(turns)[:GALLERY_SIZE])

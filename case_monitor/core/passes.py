@@ -102,7 +102,7 @@ class Passes:
         """Explain the sample."""
         job = Explain(setup=self._setup, explained=explained, sample=sample, batch_size=batch_size, name=stage)
         with closing(self._map(job, self._cut_sample(len(sample.indices), batch_size))) as parts:
-            return join_explained(parts, sample, self._setup.source, self._setup.protocol)
+            return join_explained(parts, sample, self._setup.protocol)
 
     def drift(self, candidate: Found, baseline: Found) -> dict[str, FloatArray]:
         """Agreement of both versions' maps, of the images that the candidate was explained on."""

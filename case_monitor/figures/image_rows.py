@@ -47,18 +47,21 @@ class Caption:
 
 
 def gallery(evaluation: Evaluation, gallery: Gallery) -> Figure:
-    """Each row an image, and for every method only its top 5% pixels, for the first and the second class."""
+    """Each row an image, and for every method only its top 5% pixels, for the first and the second class.
+
+    Only images that were chosen by their class: the worst ones would look as if all were like them.
+    """
     detail = f"{_CLASSES} · in colour: the top {style.percent(FRACTION)} of the strictly positive pixels"
     if not len(gallery.sample_ids) or not gallery.maps:
         return style.notice(evaluation, "No gallery", "No image was explained.")
-    return _rows(Caption.of(evaluation), gallery, "What each method marks as evidence", detail, _draw_masked)
+    return _rows(Caption.of(evaluation), gallery.by_class, "What each method marks as evidence", detail, _draw_masked)
 
 
 def saliency_maps(evaluation: Evaluation, gallery: Gallery) -> Figure:
     """The rows of `gallery` with the whole heat maps laid over the images."""
     if not len(gallery.sample_ids) or not gallery.maps:
         return style.notice(evaluation, "No gallery", "No image was explained.")
-    return heat_maps(Caption.of(evaluation), gallery)
+    return heat_maps(Caption.of(evaluation), gallery.by_class)
 
 
 def heat_maps(caption: Caption, gallery: Gallery) -> Figure:

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.testing import assert_allclose
 
 from case_monitor.core.drift import Explained
-from case_monitor.core.explanation import GALLERY_SIZE, Explainer, sample_indices, second_best
+from case_monitor.core.explanation import Explainer, sample_indices, second_best
+from case_monitor.core.gallery import GALLERY_SIZE
 from case_monitor.core.predictions import no_progress, predict
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.saliency import saliency_maps
@@ -49,8 +50,10 @@ def test_scores_and_gallery_describe_the_same_images() -> None:
     probabilities = np.exp(preds.logits[indices]) / np.exp(preds.logits[indices]).sum(1, keepdims=True)
     assert_allclose(scores.confidence, probabilities.max(1), rtol=1e-5)
     assert scores.methods == ("case", "gradcam", "random")
-    assert len(gallery.sample_ids) == GALLERY_SIZE
-    assert set(gallery.target.tolist()) == {0, 1, 2, 3}
+    assert len(gallery.by_class.sample_ids) == GALLERY_SIZE
+    assert set(gallery.by_class.target.tolist()) == {0, 1, 2, 3}
+    assert set(gallery.sample_ids) == set(scores.sample_ids)  # fewer than there is place for
+    assert len(gallery.sample_ids) == len(scores.sample_ids) == GALLERY_SIZE + gallery.worst
     for g, name in enumerate(gallery.sample_ids):
         i = position[name]
         assert gallery.target[g] == preds.target[i]

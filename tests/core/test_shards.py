@@ -16,6 +16,7 @@ from numpy.testing import assert_array_equal
 from case_monitor.core.engine import Threads, in_order
 from case_monitor.core.errors import ModelError
 from case_monitor.core.evaluation import Baseline, Candidate, Findings, evaluate
+from case_monitor.core.gallery import GALLERY_SIZE, WORST_SIZE
 from case_monitor.core.shards import Shard, cut
 from case_monitor.demo.models import PlainCNN
 from tests.core.sources import TensorSource, a_split, blobs
@@ -47,6 +48,7 @@ def assert_equal_to_the_last_bit(found: Findings, expected: Findings) -> None:
     for key, row in a.items():
         assert_array_equal(row, b[key], err_msg=str(key))
     assert found.gallery.sample_ids == expected.gallery.sample_ids
+    assert found.gallery.worst == expected.gallery.worst
     assert_array_equal(found.gallery.images, expected.gallery.images)
     for method, maps in expected.gallery.maps.items():
         assert_array_equal(found.gallery.maps[method], maps)
@@ -93,6 +95,7 @@ def test_neither_shards_nor_threads_change_a_bit(
 ) -> None:
     expected = run(model, source, 1, baseline=baseline, methods=("case", "gradcam", "scorecam"))
     assert 0 < expected.evaluation.summary("accuracy").value < 1
+    assert expected.gallery.worst == WORST_SIZE < len(expected.evaluation.scores.sample_ids) - GALLERY_SIZE
     found = run(model, source, shards, workers, baseline=baseline, methods=("case", "gradcam", "scorecam"))
     assert_equal_to_the_last_bit(found, expected)
 
