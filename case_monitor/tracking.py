@@ -28,6 +28,7 @@ class EvidenceRun:
 
     run_id: str
     artifact_uri: str
+    experiment_id: str
 
 
 def log_evidence(
@@ -58,7 +59,7 @@ def log_evidence(
             )
             client.log_artifacts(run_id, directory)
             client.set_terminated(run_id)
-            return EvidenceRun(run_id, str(client.get_run(run_id).info.artifact_uri))
+            return EvidenceRun(run_id, str(client.get_run(run_id).info.artifact_uri), experiment_id)
 
 
 def write_evidence(findings: Findings, directory: Path) -> None:

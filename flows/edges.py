@@ -7,13 +7,12 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 from sqlalchemy import Engine
 
 from case_monitor.core.alert_life import EvaluationRun, Judged, Scope
 from case_monitor.core.errors import NotFoundError, RegistryError, StoreError
 from case_monitor.core.evaluation import Findings
-from case_monitor.core.records import Evaluation, Promotion, SampleScores
+from case_monitor.core.records import Promotion, SampleScores
 from case_monitor.core.reproduce import Stored
 from case_monitor.core.reproduction import Reproduction
 from case_monitor.dataset import RawSplit, load_split
@@ -24,6 +23,7 @@ from case_monitor.store import write
 from case_monitor.store.read import StoredEvaluation, load_contrast_sets
 from case_monitor.store.read_scores import find_scores, load_scores
 from case_monitor.tracking import EvidenceRun, log_evidence, version_tags
+from flows.begin import flow_run_id
 
 
 def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
@@ -101,9 +101,11 @@ def fetch_stored(engine: Engine, published: StoredEvaluation) -> Stored | None:
 
 
 @_edge("store-evaluation")
-def store_evaluation(engine: Engine, evaluation: Evaluation) -> int:
-    """Save the evaluation, and what it means for the model's alerts, in one transaction."""
-    return write.save_evaluation(engine, evaluation, _this_run(evaluation.duration_s, evaluation.in_production))
+def store_evaluation(engine: Engine, findings: Findings) -> int:
+    """Save the evaluation with its pictures, and what it means for the model's alerts, in one transaction."""
+    evaluation = findings.evaluation
+    run = _this_run(evaluation.duration_s, evaluation.in_production)
+    return write.save_evaluation(engine, evaluation, run, findings.gallery)
 
 
 @_edge("store-reproduction")
@@ -116,10 +118,12 @@ def store_reproduction(
 
 def _this_run(seconds: float, in_production: bool) -> EvaluationRun:
     """The flow run, which is the same when its task is retried, and began so many seconds ago to measure."""
+    in_prefect = flow_run_id()
     return EvaluationRun(
-        id=str(flow_run.id or uuid.uuid4()),
+        id=in_prefect or str(uuid.uuid4()),
         started_at=datetime.now(UTC) - timedelta(seconds=seconds),
         scope=Scope.PRODUCTION if in_production else Scope.CANDIDATE,
+        flow_run_id=in_prefect,
     )
 
 
@@ -136,7 +140,7 @@ def publish_evidence(settings: Settings, engine: Engine, findings: Findings, eva
     version = findings.evaluation.model
     tags = version_tags(findings.evaluation, evaluation_id, run.run_id)
     open_registry(settings).set_tags(version.name, version.version, tags)
-    write.set_mlflow_run(engine, evaluation_id, run.run_id)
+    write.set_mlflow_run(engine, evaluation_id, run.run_id, run.experiment_id)
     return run
 
 

@@ -98,7 +98,7 @@ def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outco
     with device_slot(engine, settings, inputs.device):
         findings: Findings = measure(quote(inputs), scores)  # type: ignore[call-overload]
     evaluation = findings.evaluation
-    evaluation_id = store_evaluation(quote(engine), quote(evaluation))
+    evaluation_id = store_evaluation(quote(engine), quote(findings))
     with logging_about(version=evaluation.model.version, evaluation_id=evaluation_id):
         logger.info("stored: %s: %s", evaluation.verdict.status.value, evaluation.verdict.sentence)
         send_notices(quote(settings), quote(engine))  # type: ignore[call-overload]

@@ -90,6 +90,7 @@ class TestRun:
         runs = logged.client.search_runs([logged.experiment_id])
         assert [run.info.run_id for run in runs] == [logged.first.run_id]
         assert logged.first == logged.second
+        assert logged.first.experiment_id == logged.experiment_id
 
     def test_it_is_finished_and_has_a_name(self, logged: Logged) -> None:
         assert logged.run.info.status == "FINISHED"

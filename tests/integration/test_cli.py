@@ -5,12 +5,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
+from mlflow.tracking import MlflowClient
 from PIL import Image
+from prefect import get_client
 from sqlalchemy import create_engine, text
 
+from case_monitor.store.read import latest_evaluation
+from case_monitor.store.read_gallery import gallery_entries, gallery_map
+from case_monitor.store.read_predictions import load_predictions
 from tests.commands import registry_of
 from tests.integration.conftest import Cli, Demo
 
@@ -51,6 +57,28 @@ def test_exit_code_says_the_verdict(cli: Cli, demo_copy: Callable[[str], Path], 
     assert ran.code == code, ran.err
     assert ("FAIL" if code else "PASS") in ran.out
     assert rows(config, "evaluations") == 1
+
+
+def test_a_check_stores_what_dashboards_show(cli: Cli, demo: Demo, demo_copy: Callable[[str], Path]) -> None:
+    config = demo_copy(CONFIG)
+    assert cli("check", "digits/2", cwd=config.parent).code == 0
+    engine = create_engine(f"sqlite:///{config.parent / 'case-monitor.db'}")
+    stored = latest_evaluation(engine, "digits", 2)
+    assert stored is not None
+    experiment = MlflowClient(f"sqlite:///{config.parent / 'mlflow.db'}").get_experiment_by_name("quick")
+    assert stored.mlflow_experiment_id == experiment.experiment_id
+    with get_client(sync_client=True) as client:
+        flow_run = client.read_flow_run(UUID(stored.flow_run_id))
+    assert flow_run.name == "evaluate digits/2"
+    target, preds = load_predictions(engine, stored.id)
+    with np.load(demo.directory / "digits-validation.npz") as split:
+        assert target.tolist() == split["labels"].tolist()
+    assert np.mean(preds == target) > 0.9
+    entries = gallery_entries(engine, stored.id)
+    assert len(entries) == 22
+    assert {entry.methods for entry in entries} == {("case", "gradcam")}
+    for entry in entries:
+        assert gallery_map(engine, stored.id, entry.position, "case", 2).startswith(b"\x89PNG")
 
 
 def test_check_again_updates_and_moves_no_alias(cli: Cli, demo_copy: Callable[[str], Path]) -> None:
