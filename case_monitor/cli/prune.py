@@ -21,8 +21,8 @@ def run_prune(
         if scores_before:
             found = prune_scores(engine, scores_before, dry_run=dry_run)
             console.print(
-                f"{deleted} {found.scores} scores of {found.images} images of {found.evaluations} evaluations "
-                f"saved before {_time(scores_before)}."
+                f"{deleted} {found.scores} scores and {found.pictures} pictures of {found.images} images "
+                f"of {found.evaluations} evaluations saved before {_time(scores_before)}."
             )
         if alerts_before:
             count = prune_alerts(engine, alerts_before, dry_run=dry_run)

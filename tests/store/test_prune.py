@@ -5,24 +5,27 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, update
 
-from case_monitor.core.records import Decision, Evaluation, Promotion, Status
+from case_monitor.core.records import Decision, Evaluation, Promotion, SampleScores, Status
 from case_monitor.store import read
 from case_monitor.store.connection import writing
 from case_monitor.store.read_alerts import load_alert_lives
+from case_monitor.store.read_gallery import gallery_entries, gallery_image
+from case_monitor.store.read_predictions import load_predictions
 from case_monitor.store.read_scores import find_scores, load_scores
 from case_monitor.store.tables import AlertRow, EvaluationRow
 from case_monitor.store.write import mute, record_promotion, save_evaluation
 from case_monitor.store.write.prune import Pruned, prune_alerts, prune_scores
 from tests.alerting import evaluation_with, found, night
 from tests.commands import run_cli
-from tests.factories import an_evaluation
+from tests.factories import METHODS, a_gallery, an_evaluation
 from tests.store.rows import counts
 
 NOW = datetime.now(UTC)
-NOTHING = Pruned(evaluations=0, images=0, scores=0)
+NOTHING = Pruned(evaluations=0, images=0, scores=0, pictures=0)
 
 
 def days_ago(days: int) -> datetime:
@@ -34,7 +37,7 @@ def save(engine: Engine, days: int, policy_digest: str = "b" * 64, **arguments: 
     evaluation = an_evaluation(**arguments)  # type: ignore[arg-type]
     provenance = replace(evaluation.provenance, policy_digest=policy_digest)
     evaluation = replace(evaluation, provenance=provenance)
-    evaluation_id = save_evaluation(engine, evaluation)
+    evaluation_id = save_evaluation(engine, evaluation, gallery=a_gallery(evaluation))
     with writing(engine) as connection:
         aged = update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(updated_at=days_ago(days))
         connection.execute(aged)
@@ -46,6 +49,7 @@ def size(*evaluations: Evaluation) -> Pruned:
         evaluations=len(evaluations),
         images=sum(len(e.scores.sample_ids) for e in evaluations),
         scores=sum(len(values) for e in evaluations for values in e.scores.values.values()),
+        pictures=len(evaluations) * 4 * (1 + 2 * len(METHODS)),
     )
 
 
@@ -74,11 +78,18 @@ def test_old_scores_go_and_all_else_stays(engine: Engine) -> None:
     gone = {
         "samples": before["samples"] * 2 // 3,
         "sample_scores": before["sample_scores"] * 2 // 3,
+        "gallery_images": 2 * 4,
+        "gallery_maps": 2 * 4 * 2 * len(METHODS),
+        "predictions": 2,
     }
     assert counts(engine) == before | gone
     assert load_scores(engine, old) is None
-    assert load_scores(engine, recent) is not None
-    assert load_scores(engine, latest) is not None
+    assert (gallery_entries(engine, old), gallery_image(engine, old, 0)) == ((), None)
+    assert load_predictions(engine, old) is None
+    for kept in (recent, latest):
+        assert load_scores(engine, kept) is not None
+        assert len(gallery_entries(engine, kept)) == 4
+        assert load_predictions(engine, kept) is not None
     assert repr(read.load_summaries(engine, old)) == repr(summaries)
     assert read.load_verdict(engine, old) == verdict
     assert read.load_contrast_sets(engine, old) == evaluation.contrast_sets
@@ -91,6 +102,24 @@ def test_the_latest_evaluation_of_each_version_is_kept_however_old(engine: Engin
     other, _ = save(engine, 999, name="letters")
     assert prune_scores(engine, days_ago(0)) == size(evaluation)
     assert [load_scores(engine, i) is None for i in (first, second, alone, other)] == [True, False, False, False]
+
+
+def test_one_that_explained_nothing_keeps_its_predictions_no_longer_than_others(engine: Engine) -> None:
+    evaluation = an_evaluation()
+    with_none = replace(
+        evaluation,
+        scores=SampleScores(
+            sample_ids=(), target=np.empty(0, int), top2=np.empty(0, int), confidence=np.empty(0), values={}
+        ),
+    )
+    old = save_evaluation(engine, with_none)
+    save(engine, 1, "c" * 64)
+    with writing(engine) as connection:
+        aged = update(EvaluationRow).where(EvaluationRow.id == old).values(updated_at=days_ago(100))
+        connection.execute(aged)
+    assert prune_scores(engine, days_ago(90)) == replace(NOTHING, evaluations=1)
+    assert load_predictions(engine, old) is None
+    assert prune_scores(engine, days_ago(90)) == NOTHING
 
 
 def test_of_two_saved_at_the_same_time_one_is_the_latest(engine: Engine) -> None:
@@ -169,7 +198,7 @@ def test_the_command(engine: Engine, database_url: str, tmp_path: Path) -> None:
     _, evaluation = save(engine, 100)
     save(engine, 1, "c" * 64)
     expected = size(evaluation)
-    said = f"{expected.scores} scores of {expected.images} images of 1 evaluations saved before "
+    said = f"{expected.scores} scores and 52 pictures of {expected.images} images of 1 evaluations saved before "
     tried = run_cli("db", "prune", "--keep-scores", "12w", "--dry-run", cwd=tmp_path)
     assert (tried.code, tried.out.startswith(f"Would delete {said}")) == (0, True), tried
     done = run_cli("db", "prune", "--keep-scores", "12w", "--keep-alerts", "365d", cwd=tmp_path)

@@ -1,22 +1,36 @@
 """Retention: what is bulky and old goes, what people decided on and why stays."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from case_monitor.store.connection import reading, writing
-from case_monitor.store.tables import AlertRow, EvaluationRow, SampleRow, SampleScoreRow
+from case_monitor.store.tables import (
+    AlertRow,
+    ChildRow,
+    EvaluationRow,
+    GalleryImageRow,
+    GalleryMapRow,
+    PredictionsRow,
+    SampleRow,
+    SampleScoreRow,
+)
+
+# Children before parents: an image's scores before it.
+_PER_IMAGE: tuple[type[ChildRow], ...] = (SampleScoreRow, SampleRow, GalleryMapRow, GalleryImageRow, PredictionsRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """How much was deleted, or would be."""
+    """How much was deleted, or would be. `images` were explained; each has many `scores`, and few have `pictures`."""
 
     evaluations: int
     images: int
     scores: int
+    pictures: int
 
 
 def prune_scores(engine: Engine, before: datetime, *, dry_run: bool = False) -> Pruned:
@@ -28,11 +42,16 @@ def prune_scores(engine: Engine, before: datetime, *, dry_run: bool = False) -> 
     with reading(engine) as connection:
         old = select(EvaluationRow.id).where(*_is_prunable(before)).order_by(EvaluationRow.id)
         evaluation_ids = connection.execute(old).scalars().all()
-        if dry_run:
-            rows = [(_count(connection, SampleRow, i), _count(connection, SampleScoreRow, i)) for i in evaluation_ids]
+        found = [_counts(connection, i) for i in evaluation_ids] if dry_run else []
     if not dry_run:
-        rows = [found for i in evaluation_ids if (found := _prune_evaluation(engine, i, before))]
-    return Pruned(evaluations=len(rows), images=sum(row[0] for row in rows), scores=sum(row[1] for row in rows))
+        found = [deleted for i in evaluation_ids if (deleted := _prune_evaluation(engine, i, before))]
+    rows = sum(found, Counter[type[ChildRow]]())
+    return Pruned(
+        evaluations=len(found),
+        images=rows[SampleRow],
+        scores=rows[SampleScoreRow],
+        pictures=rows[GalleryImageRow] + rows[GalleryMapRow],
+    )
 
 
 def prune_alerts(engine: Engine, before: datetime, *, dry_run: bool = False) -> int:
@@ -59,22 +78,24 @@ def _is_prunable(before: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         EvaluationRow.updated_at < before,
         exists().where(later.model_version_id == EvaluationRow.model_version_id, is_later),
-        exists().where(SampleRow.evaluation_id == EvaluationRow.id),
+        or_(*(exists().where(table.evaluation_id == EvaluationRow.id) for table in (SampleRow, PredictionsRow))),
     )
 
 
-def _prune_evaluation(engine: Engine, evaluation_id: int, before: datetime) -> tuple[int, int] | None:
-    """Images and scores deleted; None if the evaluation was saved again, or pruned, since it was found."""
+def _prune_evaluation(engine: Engine, evaluation_id: int, before: datetime) -> Counter[type[ChildRow]] | None:
+    """Rows deleted; None if the evaluation was saved again, or pruned, since it was found."""
     mine = (EvaluationRow.id == evaluation_id, *_is_prunable(before))
     with writing(engine) as connection:
         # Locked: who saves it now waits, or was first and is seen here.
         if connection.execute(select(EvaluationRow.id).where(*mine).with_for_update()).one_or_none() is None:
             return None
-        scores = connection.execute(delete(SampleScoreRow).where(SampleScoreRow.evaluation_id == evaluation_id))
-        images = connection.execute(delete(SampleRow).where(SampleRow.evaluation_id == evaluation_id))
-        return images.rowcount, scores.rowcount
+        deletes = {table: delete(table).where(table.evaluation_id == evaluation_id) for table in _PER_IMAGE}
+        return Counter({table: connection.execute(rows).rowcount for table, rows in deletes.items()})
 
 
-def _count(connection: Connection, table: type[SampleRow | SampleScoreRow], evaluation_id: int) -> int:
-    rows = select(func.count()).select_from(table).where(table.evaluation_id == evaluation_id)
-    return connection.execute(rows).scalar_one()
+def _counts(connection: Connection, evaluation_id: int) -> Counter[type[ChildRow]]:
+    rows = {
+        table: select(func.count()).select_from(table).where(table.evaluation_id == evaluation_id)
+        for table in _PER_IMAGE
+    }
+    return Counter({table: connection.execute(query).scalar_one() for table, query in rows.items()})
