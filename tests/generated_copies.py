@@ -182,6 +182,8 @@ _WHOLE = {
             "class_names": "array_to_json(model.class_names)",
             "verdict_sentence": _told("source.verdict_sentence", "made.lag"),
             "mlflow_run_id": "md5('run of ' || made.id)",
+            "mlflow_experiment_id": "model.number + 1",
+            "flow_run_id": "md5('flow run of ' || made.id)::uuid",
             "created_at": "source.created_at + made.shift",
             "updated_at": "source.updated_at + made.shift",
             "duration_s": "source.duration_s * (0.8 + 0.4 * made.share)",

@@ -16,11 +16,13 @@ import numpy as np
 from sqlalchemy import Engine, create_engine, select, update
 
 from case_monitor.core.alert_life import EvaluationRun, Scope
+from case_monitor.core.explanation import GALLERY_SIZE
 from case_monitor.core.records import Decision, Promotion, Status
 from case_monitor.store.connection import writing
 from case_monitor.store.read_alerts import load_alert_lives
 from case_monitor.store.tables import AlertRow, EvaluationRow
 from case_monitor.store.write import acknowledge, mark_promotion_applied, mute, record_promotion, save_evaluation
+from tests.factories import a_gallery
 from tests.generated_copies import copy_all, take_away
 from tests.generated_measurements import Traits, evaluated, measure, version_of
 from tests.generated_plan import MadeModel, plan
@@ -125,7 +127,7 @@ def _save_large(engine: Engine, num_classes: int, until: datetime) -> None:
         evaluation = evaluated(model, found, names, baseline=champion, duration_s=5400.0)
         at = until - timedelta(days=30 * (len(traits) - number) + 1)
         run = EvaluationRun(id=f"large {number}", started_at=at, scope=Scope.CANDIDATE)
-        evaluation_id = save_evaluation(engine, evaluation, run)
+        evaluation_id = save_evaluation(engine, evaluation, run, a_gallery(evaluation, side=64, rows=GALLERY_SIZE))
         with writing(engine) as connection:
             mine = update(EvaluationRow).where(EvaluationRow.id == evaluation_id)
             connection.execute(mine.values(created_at=at, updated_at=at))

@@ -12,10 +12,12 @@ import numpy as np
 from sqlalchemy import Engine, text
 
 from case_monitor.core.alert_life import EvaluationRun, Scope
+from case_monitor.core.explanation import GALLERY_SIZE
 from case_monitor.core.records import Decision, Evaluation, Promotion, Status
 from case_monitor.core.reproduction import Reproduction
 from case_monitor.core.standing_alerts import ARTIFACT, REPRODUCTION, reproduction_alert
 from case_monitor.store.write import mark_promotion_applied, record_promotion, save_evaluation, save_reproduction
+from tests.factories import a_gallery
 from tests.generated_measurements import Measurement, Traits, evaluated, measure, version_of
 
 NAME = "template-model"  # stands in texts in place of a model's name, as `template-model/1`
@@ -123,7 +125,7 @@ def _store(
     """Saved as if it were at its place in time, but for alerts as if it were at `run_at`."""
     run_at = run_at or started(position)
     run = EvaluationRun(id=f"run {run_at}", started_at=run_at, scope=scope)
-    evaluation_id = save_evaluation(engine, evaluation, run)
+    evaluation_id = save_evaluation(engine, evaluation, run, a_gallery(evaluation, side=64, rows=GALLERY_SIZE))
     saved = started(position) + timedelta(seconds=evaluation.duration_s)
     with engine.begin() as connection:
         connection.execute(

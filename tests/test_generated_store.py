@@ -14,6 +14,8 @@ from case_monitor.core.records import ConfusionMatrix, Decision, Promotion, Stat
 from case_monitor.store import read
 from case_monitor.store.connection import connect, upgrade
 from case_monitor.store.read_alerts import load_alert_lives
+from case_monitor.store.read_gallery import gallery_entries, gallery_map
+from case_monitor.store.read_predictions import load_predictions
 from case_monitor.store.read_scores import load_scores
 from case_monitor.store.write import record_promotion, save_evaluation
 from tests.alerting import evaluation_with, found
@@ -64,6 +66,10 @@ def grouped(rows: list[dict[str, object]]) -> dict[int, list[dict[str, object]]]
     for row in rows:
         found.setdefault(row["evaluation_id"], []).append(row)  # type: ignore[arg-type]
     return found
+
+
+def figure(engine: Engine, evaluation_id: int, metric: str) -> float:
+    return next(s.value for s in read.load_summaries(engine, evaluation_id) if (s.metric, s.method) == (metric, ""))
 
 
 def test_there_are_as_many_as_asked_for_with_names_that_hurt(filled: Engine) -> None:
@@ -133,9 +139,16 @@ def test_scores_per_image_are_kept_of_the_last_versions_and_give_the_figures(fil
     for evaluation in all_evaluations(filled):
         scores = load_scores(filled, evaluation.id)
         of_large = evaluation.model_name == LARGE_NAME
-        assert (scores is not None) == (of_large or evaluation.version > VERSIONS - 3)
+        predicted, pictures = load_predictions(filled, evaluation.id), gallery_entries(filled, evaluation.id)
+        is_kept = of_large or evaluation.version > VERSIONS - 3
+        assert (scores is not None, predicted is not None, len(pictures)) == (is_kept, is_kept, 6 * is_kept)
         if scores is not None:
+            assert predicted is not None
             kept += 1
+            right = np.mean(predicted[0] == predicted[1])
+            assert right == figure(filled, evaluation.id, "accuracy")
+            assert gallery_map(filled, evaluation.id, 5, "case", 2) is not None
+            assert pictures[0].sample_id == scores.sample_ids[0]
             for row in read.load_summaries(filled, evaluation.id):
                 if row.metric in {"agreement_mean", "confidence_drop_5"} and row.class_idx is None:
                     name = row.metric.removesuffix("_mean")
