@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 STACK ?= stack
 
-.PHONY: demo test lint browser screenshots serve stack clean
+.PHONY: demo test lint browser screenshots serve mlflow stack clean
 
 demo: $(VENV)/.demo
 	$(BIN)/case-monitor demo --directory $(DEMO)
@@ -28,8 +28,12 @@ screenshots: browser $(VENV)/.demo
 	$(BIN)/case-monitor demo --directory $(DEMO)
 	$(BIN)/python -m tests.integration.browser.take_screenshots $(DEMO) screenshots
 
-# MLflow's pages over the demo's registry: versions, verdicts, runs, pictures.
+# The dashboards over the demo's results, on http://127.0.0.1:8000.
 serve: $(VENV)/.demo
+	cd $(DEMO) && $(abspath $(BIN))/case-monitor serve
+
+# MLflow's pages over the demo's registry: versions, runs, pictures.
+mlflow: $(VENV)/.demo
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \
 		--backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db
 
