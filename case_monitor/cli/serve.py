@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.text import Text
 
 from case_monitor.core.errors import ConfigError
-from case_monitor.registry import Registry
 from case_monitor.service import create_app
 from case_monitor.settings import load_settings
 
@@ -31,6 +30,8 @@ def run_serve(host: str, port: int, config: Path | None) -> None:
 
 def register_webhook(config: Path | None) -> None:
     """Create the webhook on the MLflow server, or bring it up to date."""
+    from case_monitor.registry import Registry  # torch and MLflow, which a service does without
+
     settings = load_settings(config)
     if settings.webhook_secret is None:
         raise ConfigError("webhook_secret: a secret that MLflow signs with was expected, nothing came")
