@@ -1,5 +1,7 @@
 """Health, readiness and metrics."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 
@@ -77,3 +79,10 @@ def test_nothing_else_answers(client: TestClient) -> None:
     for path in ("/docs", "/redoc", "/openapi.json", "/webhooks/mlflow"):
         assert client.get(path).status_code in {404, 405}
     assert client.get("/healthz").headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_service_starts_without_what_only_workers_need() -> None:
+    heavy = "{'torch', 'mlflow', 'pandas', 'matplotlib'}"
+    code = f"import sys, case_monitor.cli.serve; print(sorted({heavy} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
