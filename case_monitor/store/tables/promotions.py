@@ -25,6 +25,7 @@ class PromotionRow(Base):
             sqlite_where=text("applied_at IS NULL"),
             postgresql_where=text("applied_at IS NULL"),
         ),
+        Index(None, "evaluation_id"),
         one_of("decision", Decision),
     )
 
