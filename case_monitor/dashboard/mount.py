@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from case_monitor.dashboard.api import api
+from case_monitor.dashboard.confusion import pages as confusion_pages
 from case_monitor.dashboard.evaluation import pages as evaluation_pages
 from case_monitor.dashboard.overview import pages as overview_pages
 from case_monitor.dashboard.page_cache import PageCache
@@ -17,7 +18,7 @@ _STATIC = Path(__file__).parent / "static"
 def add_dashboard(app: FastAPI) -> None:
     """Add every page. `app.state` holds `settings` and `engine`."""
     app.state.pages = PageCache()
-    for router in (overview_pages, evaluation_pages):
+    for router in (overview_pages, evaluation_pages, confusion_pages):
         app.include_router(router, include_in_schema=False)
     app.include_router(api)
     app.include_router(plotly_script, include_in_schema=False)
