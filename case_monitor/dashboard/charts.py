@@ -1,5 +1,7 @@
 """What all charts share. A chart is a Plotly figure as plain data; `static/charts.js` draws it in the page's theme."""
 
+from html import escape
+from textwrap import wrap
 from typing import Any
 
 from case_monitor.core.wording import METHOD_TITLES
@@ -31,3 +33,22 @@ def limit_line(value: float, text: str) -> Figure:
     shape = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}
     place = {"xref": "paper", "x": 1, "xanchor": "right", "y": value, "yanchor": "bottom"}
     return {"shapes": [shape], "annotations": [{**place, "text": text, "showarrow": False, "font": {"color": LIMIT}}]}
+
+
+def rounded(value: float | None) -> float | None:
+    """To five significant digits: more cannot be seen, and make pages long.
+
+    >>> rounded(0.123456789), rounded(None)
+    (0.12346, None)
+    """
+    return None if value is None else float(f"{value:.5g}")
+
+
+def plotly_text(text: str, width: int = 60, most: int = 300) -> str:
+    """A user's text for Plotly, which reads some HTML in its texts: escaped, shortened, in lines.
+
+    >>> plotly_text("<b>bold</b> & long", width=12)
+    '&lt;b&gt;bold&lt;/b&gt;<br>&amp; long'
+    """
+    lines = wrap(text if len(text) <= most else text[: most - 1] + "…", width)
+    return "<br>".join(map(escape, lines))

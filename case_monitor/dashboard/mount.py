@@ -8,6 +8,7 @@ from fastapi.staticfiles import StaticFiles
 from case_monitor.dashboard.api import api
 from case_monitor.dashboard.confusion import pages as confusion_pages
 from case_monitor.dashboard.evaluation import pages as evaluation_pages
+from case_monitor.dashboard.model_page import pages as model_pages
 from case_monitor.dashboard.overview import pages as overview_pages
 from case_monitor.dashboard.page_cache import PageCache
 from case_monitor.dashboard.plotly_script import plotly_script
@@ -18,7 +19,13 @@ _STATIC = Path(__file__).parent / "static"
 def add_dashboard(app: FastAPI) -> None:
     """Add every page. `app.state` holds `settings` and `engine`."""
     app.state.pages = PageCache()
-    for router in (overview_pages, evaluation_pages, confusion_pages):
+    routers = (
+        overview_pages,
+        model_pages,
+        evaluation_pages,
+        confusion_pages,
+    )
+    for router in routers:
         app.include_router(router, include_in_schema=False)
     app.include_router(api)
     app.include_router(plotly_script, include_in_schema=False)

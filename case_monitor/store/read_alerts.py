@@ -57,6 +57,18 @@ def load_alert_lives(
         return tuple(_stored(row) for row in connection.execute(query).mappings())
 
 
+def recently_resolved(engine: Engine, model_name: str, last: int = 5) -> tuple[StoredAlert, ...]:
+    """The alerts of a model that were resolved last, the last first."""
+    query = (
+        select(AlertRow.__table__)
+        .where(AlertRow.name_digest == name_digest(model_name), AlertRow.resolved_at.is_not(None))
+        .order_by(AlertRow.resolved_at.desc(), AlertRow.id.desc())
+        .limit(last)
+    )
+    with reading(engine) as connection:
+        return tuple(_stored(row) for row in connection.execute(query).mappings())
+
+
 def _stored(row: RowMapping) -> StoredAlert:
     values = {field.name: row[field.name] for field in fields(StoredAlert)}
     for figure in ("observed", "limit_value"):

@@ -1,22 +1,21 @@
 """What the overview shows of every model."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, func, select
 
 from case_monitor.core.policy import Severity
-from case_monitor.core.records import Decision, Status
+from case_monitor.core.records import Status
 from case_monitor.store.connection import reading
+from case_monitor.store.read_champions import champions
 from case_monitor.store.tables import (
     AlertRow,
     EvaluationRow,
     MetricSummaryRow,
     ModelVersionRow,
-    PromotionRow,
     ReproductionRow,
 )
 
@@ -62,13 +61,13 @@ def read_overview(engine: Engine, alias: str, *, versions: int = 30) -> tuple[Mo
     """
     with reading(engine) as connection:
         latest = _latest_of_versions(connection, versions)
-        champions = _champions(connection, alias)
+        in_production = champions(connection, alias)
         checks = _last_checks(connection)
         alerts = _open_alerts(connection)
     return tuple(
         ModelOverview(
             name=rows[0].name,
-            champion=champions.get(digest),
+            champion=in_production.get(digest),
             newest=rows[0].version,
             evaluation_id=rows[0].id,
             verdict=Status(rows[0].verdict_status),
@@ -136,45 +135,6 @@ def _overall(table: Any, metric: str, method: ColumnElement[str] | str) -> Colum
         table.c.method == method,
         table.c.class_idx.is_(None),
     )
-
-
-def _champions(connection: Connection, alias: str) -> dict[str, int]:
-    """Digest of the name -> what was last seen in production: by an evaluation, or because we put it there."""
-    last: dict[str, tuple[datetime, int]] = {}
-    for digest, moment, version in (*_seen_in_production(connection), *_promoted(connection, alias)):
-        last[digest] = max(last.get(digest, (moment, version)), (moment, version))
-    return {digest: version for digest, (_, version) in last.items()}
-
-
-def _seen_in_production(connection: Connection) -> Iterator[tuple[str, datetime, int]]:
-    """An evaluation of the alias's holder, or one that was compared with the holder."""
-    tells = or_(EvaluationRow.in_production, EvaluationRow.baseline_version.is_not(None))
-    order = EvaluationRow.updated_at.desc()
-    place = func.row_number().over(partition_by=ModelVersionRow.name_digest, order_by=order).label("place")
-    rows = (
-        select(ModelVersionRow.name_digest, ModelVersionRow.version, EvaluationRow.baseline_version)
-        .add_columns(EvaluationRow.in_production, EvaluationRow.updated_at, place)
-        .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
-        .where(tells)
-        .subquery()
-    )
-    for row in connection.execute(select(rows).where(rows.c.place == 1)):
-        yield row.name_digest, row.updated_at, row.version if row.in_production else row.baseline_version
-
-
-def _promoted(connection: Connection, alias: str) -> Iterator[tuple[str, datetime, int]]:
-    query = (
-        select(ModelVersionRow.name_digest, PromotionRow.applied_at, PromotionRow.version)
-        .join(EvaluationRow, EvaluationRow.id == PromotionRow.evaluation_id)
-        .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
-        .where(
-            PromotionRow.alias == alias,
-            PromotionRow.decision.in_([Decision.PROMOTED.value, Decision.KEPT.value]),
-            PromotionRow.applied_at.is_not(None),
-        )
-    )
-    for row in connection.execute(query):
-        yield row.name_digest, row.applied_at, row.version
 
 
 def _last_checks(connection: Connection) -> dict[str, datetime]:
