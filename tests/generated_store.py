@@ -16,7 +16,7 @@ import numpy as np
 from sqlalchemy import Engine, create_engine, select, update
 
 from case_monitor.core.alert_life import EvaluationRun, Scope
-from case_monitor.core.explanation import GALLERY_SIZE
+from case_monitor.core.gallery import GALLERY_SIZE
 from case_monitor.core.records import Decision, Promotion, Status
 from case_monitor.store.connection import writing
 from case_monitor.store.read_alerts import load_alert_lives

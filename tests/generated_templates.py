@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy import Engine, text
 
 from case_monitor.core.alert_life import EvaluationRun, Scope
-from case_monitor.core.explanation import GALLERY_SIZE
+from case_monitor.core.gallery import GALLERY_SIZE
 from case_monitor.core.records import Decision, Evaluation, Promotion, Status
 from case_monitor.core.reproduction import Reproduction
 from case_monitor.core.standing_alerts import ARTIFACT, REPRODUCTION, reproduction_alert
