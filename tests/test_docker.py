@@ -17,7 +17,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 DOCKER = ROOT / "docker"
 ENTRYPOINTS = sorted((DOCKER / "entrypoints").glob("*.sh"))
-SERVICES = {"postgres", "mlflow", "prefect", "setup", "worker", "service"}
+SERVICES = {"postgres", "mlflow", "prefect", "setup", "worker", "service", "grafana"}
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 PINNED = re.compile(r"^[\w./-]+:(?!latest)\w*\d[\w.-]*$")
 
@@ -89,11 +89,19 @@ def targets_with_health_check() -> set[str]:
     return found
 
 
+def test_grafana_is_left_out_unless_asked_for_and_no_other_needs_it(services: dict[str, Any]) -> None:
+    assert {name: service["profiles"] for name, service in services.items() if "profiles" in service} == {
+        "grafana": ["grafana"]
+    }
+    assert not [name for name, service in services.items() if "grafana" in service.get("depends_on", {})]
+    assert services["grafana"]["environment"]["DATABASE_USER"] == "case_monitor_reader"  # who may read the views only
+
+
 def test_every_image_is_pinned(services: dict[str, Any]) -> None:
     gpu = compose("compose.gpu.yaml")["services"]
     images = [service["image"] for service in [*services.values(), *gpu.values()]]
     bases = [words[1].split("=")[1] for words in instructions() if words[0] == "ARG" and "IMAGE" in words[1]]
-    assert len(images) == 7
+    assert len(images) == 8
     assert len(bases) == 1
     for image in [*images, *bases]:
         assert PINNED.match(image), image
@@ -109,7 +117,7 @@ def test_images_of_ours_have_the_version_of_the_package(services: dict[str, Any]
 
 def test_every_published_port_is_on_loopback(services: dict[str, Any]) -> None:
     ports = [with_defaults(port) for service in services.values() for port in service.get("ports", [])]
-    assert len(ports) == 3
+    assert len(ports) == 4
     for port in ports:
         assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
     assert "ports" not in services["postgres"]
