@@ -16,7 +16,7 @@ from scipy import stats
 from case_monitor import figures
 from case_monitor.core.policy import Policy
 from case_monitor.core.records import Evaluation, Gallery, MetricSummary
-from case_monitor.figures import agreement, channels, confusion, drop_bars, image_rows, style
+from case_monitor.figures import agreement, confusion, drop_bars, image_rows, style
 from tests.factories import METHODS, a_gallery, an_evaluation
 
 NAMES = {"confusion_matrix", "agreement_histograms", "fidelity", "gallery", "saliency_maps", "channel_activity"}
@@ -379,12 +379,6 @@ class TestChannelActivity:
         evaluation = an_evaluation(class_names=tuple(f"c{i}" for i in range(len(values))))
         rows = (replace(m, active_channels=v) for m, v in zip(evaluation.class_metrics, values, strict=True))
         return replace(evaluation, class_metrics=tuple(rows))
-
-    def test_density_is_scipys_and_sums_to_one(self) -> None:
-        values = np.array([100.0, 110, 120, 150, 200])
-        x, y = channels.density(values)
-        assert np.trapezoid(y, x) == pytest.approx(1, abs=0.01)
-        assert np.allclose(y, stats.gaussian_kde(values)(x))
 
     def test_a_stroke_per_class(self) -> None:
         fig = figures.channel_activity(self.with_activity([3.0, 9.5, 12.0, float("nan")]))

@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
+from case_monitor.core.channels import density
 from case_monitor.core.records import Evaluation, FloatArray
 from case_monitor.figures import style
 
@@ -25,16 +25,6 @@ def channel_activity(evaluation: Evaluation) -> Figure:
     ax.set_xlabel("mean number of active channels of a class; each stroke is one class", fontsize=9)
     ax.set_ylabel("density over classes", fontsize=9)
     return style.literal(fig)
-
-
-def density(values: FloatArray) -> tuple[FloatArray, FloatArray] | None:
-    """(x, density) of a Gaussian kernel estimate, for x >= 0; None where the values do not spread."""
-    if len(values) < 2 or np.ptp(values) <= 1e-6 * max(1.0, float(np.abs(values).max())):
-        return None
-    estimate = stats.gaussian_kde(values)
-    margin = 3 * float(np.sqrt(estimate.covariance[0, 0]))
-    x = np.linspace(max(0.0, values.min() - margin), values.max() + margin, 400)
-    return x, np.asarray(estimate(x), dtype=np.float64)
 
 
 def _draw(ax: Axes, values: FloatArray) -> None:

@@ -1,9 +1,11 @@
 """Active channels by hand."""
 
 import numpy as np
+import pytest
 import torch
+from scipy import stats
 
-from case_monitor.core.channels import ChannelActivity, mean_active_channels
+from case_monitor.core.channels import ChannelActivity, density, mean_active_channels
 from case_monitor.core.records import Predictions
 
 
@@ -23,3 +25,17 @@ def test_the_mean_is_over_the_correct_images_of_each_class() -> None:
     )
     mean = mean_active_channels(np.array([99, 3, 10, 99, 4]), preds, 4)
     np.testing.assert_array_equal(mean, [3.5, 10.0, np.nan, np.nan])
+
+
+def test_density_is_scipys_and_sums_to_one() -> None:
+    values = np.array([100.0, 110, 120, 150, 200])
+    curve = density(values)
+    assert curve is not None
+    x, y = curve
+    assert np.trapezoid(y, x) == pytest.approx(1, abs=0.01)
+    assert np.allclose(y, stats.gaussian_kde(values)(x))
+
+
+def test_values_that_do_not_spread_have_no_density() -> None:
+    assert density(np.array([3.0])) is None
+    assert density(np.array([3.0, 3.0])) is None
