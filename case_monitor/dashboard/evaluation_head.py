@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from case_monitor.core.records import Decision, Status
 from case_monitor.settings import Settings
-from case_monitor.store.read import StoredPromotion
+from case_monitor.store.read import StoredEvaluation, StoredPromotion
 from case_monitor.store.read_evaluation import EvaluationInPlace, OtherEvaluation, read_evaluation
 
 EvaluationId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -102,8 +102,8 @@ def head_of(settings: Settings, found: EvaluationInPlace) -> EvaluationHead:
         tabs=tuple(Tab(title=title, path=f"/evaluation/{stored.id}{end}") for title, end in _TABS.items()),
         older=found.older,
         newer=found.newer,
-        mlflow_run=_mlflow_run(settings, stored.mlflow_run_id),
-        prefect_run=None,
+        mlflow_run=_mlflow_run(settings.mlflow_address, stored),
+        prefect_run=_prefect_run(settings.prefect_url, stored.flow_run_id),
     )
 
 
@@ -126,6 +126,14 @@ def _decision(promotion: StoredPromotion) -> AliasDecision:
     )
 
 
-def _mlflow_run(settings: Settings, run_id: str | None) -> str | None:
-    base = settings.mlflow_address
-    return None if base is None or run_id is None else f"{base}/#/runs/{quote(run_id, safe='')}"
+def _mlflow_run(server: str | None, stored: StoredEvaluation) -> str | None:
+    if server is None or stored.mlflow_run_id is None:
+        return None
+    run = quote(stored.mlflow_run_id, safe="")
+    if stored.mlflow_experiment_id is None:  # as older packages left it; MLflow looks for it then
+        return f"{server}/#/runs/{run}"
+    return f"{server}/#/experiments/{quote(stored.mlflow_experiment_id, safe='')}/runs/{run}"
+
+
+def _prefect_run(server: str | None, flow_run_id: str | None) -> str | None:
+    return None if server is None or flow_run_id is None else f"{server}/runs/flow-run/{quote(flow_run_id, safe='')}"

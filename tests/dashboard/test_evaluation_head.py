@@ -12,6 +12,7 @@ from case_monitor.dashboard.evaluation_head import read_head
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import record_promotion, save_evaluation, set_mlflow_run
+from tests.alerting import night
 from tests.factories import an_evaluation
 
 HOSTILE = 'a "quoted" <script>alert(1)</script>/slash'
@@ -104,6 +105,23 @@ def test_the_link_to_mlflow(engine: Engine, settings: Settings, link: str | None
     assert read_head(engine, settings, evaluation_id).mlflow_run is None
     set_mlflow_run(engine, evaluation_id, "r/1")
     assert read_head(engine, settings, evaluation_id).mlflow_run == link
+
+
+def test_the_link_to_mlflow_with_an_experiment(engine: Engine) -> None:
+    evaluation_id = save_evaluation(engine, an_evaluation())
+    set_mlflow_run(engine, evaluation_id, "r1", "12")
+    head = read_head(engine, Settings(mlflow_url="http://seen.example"), evaluation_id)
+    assert head.mlflow_run == "http://seen.example/#/experiments/12/runs/r1"
+
+
+def test_the_link_to_prefect(engine: Engine) -> None:
+    flow_run = replace(night(1), flow_run_id="f/1")
+    evaluation_id = save_evaluation(engine, an_evaluation(), flow_run)
+    other = save_evaluation(engine, an_evaluation(version=2))
+    settings = Settings(prefect_url="https://seen.example/prefect/")
+    assert read_head(engine, Settings(), evaluation_id).prefect_run is None
+    assert read_head(engine, settings, other).prefect_run is None
+    assert read_head(engine, settings, evaluation_id).prefect_run == "https://seen.example/prefect/runs/flow-run/f%2F1"
 
 
 def test_an_unknown_evaluation_is_not_found(engine: Engine, client: TestClient) -> None:
