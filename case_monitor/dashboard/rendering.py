@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 import case_monitor
 from case_monitor.core.wording import method_title, p_text
+from case_monitor.dashboard.interval_mark import interval_mark
 from case_monitor.dashboard.plotly_script import PLOTLY_PATH
 from case_monitor.dashboard.sparkline import sparkline
 from case_monitor.store.read_overview import count_open_alerts
@@ -109,6 +110,7 @@ def _environment_for_pages() -> Environment:
         "plotly_path": PLOTLY_PATH,
         "static_version": case_monitor.__version__,
         "sparkline": sparkline,
+        "interval_mark": interval_mark,
     }
     environment.filters |= {
         "percent": percent,

@@ -1,0 +1,76 @@
+"""Names of metrics and rules, as sentences have them."""
+
+import re
+
+from case_monitor.core.policy import vs_baseline
+from case_monitor.core.wording import method_title
+from case_monitor.store.read_parts import RuleItem
+
+_WORDS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "recall": "recall",
+    "finite_logits": "share of images with finite logits",
+    "agreement_median": "median agreement",
+    "agreement_mean": "mean agreement",
+    "agreement_degenerate_rate": "share of images without a usable map",
+}
+_DROP = re.compile(
+    r"(?P<kind>|abs_|relative_)confidence_drop_(?P<suffix>\d[^_]*(?:_blur)?)(?P<end>|_vs_random|_vs_case|_below_case)"
+)
+_KINDS = {"": "confidence drop", "abs_": "absolute confidence drop", "relative_": "relative confidence drop"}
+_ENDS = {
+    "": "",
+    "_vs_random": " beyond that of random pixels",
+    "_vs_case": " beyond that of CASE",
+    "_below_case": " beyond that of CASE",
+}
+_OF_BASELINE = vs_baseline("")
+
+
+def area_words(suffix: str) -> str:
+    """Which pixels are taken away, from how metrics name it.
+
+    >>> area_words("50"), area_words("5_blur")
+    ('top 50% of the pixels', 'top 5% of the pixels, blurred')
+    """
+    percent, _, fill = suffix.partition("_")
+    return f"top {percent}% of the pixels" + (", blurred" if fill else "")
+
+
+def metric_words(metric: str, baseline: int | None = None) -> str:
+    """A metric for people; one that is unknown by its own name.
+
+    >>> metric_words("confidence_drop_5_vs_random")
+    'confidence drop without the top 5% of the pixels, beyond that of random pixels'
+    >>> metric_words("contrast_jaccard", 3)
+    "overlap of the contrast sets with version 3's"
+    """
+    other = "the baseline's" if baseline is None else f"version {baseline}'s"
+    if metric == "baseline_agreement":
+        return f"agreement of the maps with {other}"
+    if metric == "contrast_jaccard":
+        return f"overlap of the contrast sets with {other}"
+    drop = _DROP.fullmatch(metric)
+    if drop:
+        end = f",{_ENDS[drop['end']]}" if drop["end"] else ""
+        return f"{_KINDS[drop['kind']]} without the {area_words(drop['suffix'])}{end}"
+    return _WORDS.get(metric, metric.replace("_", " "))
+
+
+def rule_words(outcome: RuleItem, baseline: int | None) -> str:
+    """What a rule asks for: "CASE: median agreement below 0.5"."""
+    subject = f"{method_title(outcome.method)}: " if outcome.method else ""
+    limit = "an unknown limit" if outcome.limit_value is None else f"{outcome.limit_value:g}"
+    each = " of every class" if outcome.class_idx is not None else ""
+    if not outcome.metric.endswith(_OF_BASELINE):
+        side = "above" if outcome.greater_is_better else "below"
+        sentence = f"{subject}{metric_words(outcome.metric, baseline)}{each} {side} {limit}"
+    else:
+        margin = limit if outcome.limit_value is None else f"{abs(outcome.limit_value):g}"
+        side = "below" if outcome.greater_is_better else "above"
+        other = "the baseline's" if baseline is None else f"version {baseline}'s"
+        metric = metric_words(outcome.metric.removesuffix(_OF_BASELINE), baseline)
+        sentence = f"{subject}{metric}{each} at most {margin} {side} {other}"
+    return sentence[:1].upper() + sentence[1:]

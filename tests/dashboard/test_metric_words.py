@@ -1,0 +1,88 @@
+"""Rules and metrics in words."""
+
+import pytest
+
+from case_monitor.core.policy import Policy
+from case_monitor.core.protocol import Protocol
+from case_monitor.core.records import Status
+from case_monitor.core.summary import metrics_of_methods
+from case_monitor.dashboard.interval_mark import WIDTH, interval_mark
+from case_monitor.dashboard.metric_words import metric_words, rule_words
+from case_monitor.store.read_parts import RuleItem
+
+
+def applied(metric: str, limit: float | None, *, greater: bool, method: str | None, class_idx: int | None) -> RuleItem:
+    return RuleItem(
+        metric=metric,
+        method=method,
+        class_idx=class_idx,
+        severity="block",
+        limit_value=limit,
+        greater_is_better=greater,
+        status=Status.PASS,
+        observed=0.5,
+        ci_low=0.4,
+        ci_high=0.6,
+        n=100,
+        n_needed=None,
+        p_value=None,
+        p_adjusted=None,
+        reason="",
+    )
+
+
+def test_the_default_policy_in_words() -> None:
+    policy = Policy()
+    rules = [
+        applied(
+            rule.metric,
+            rule.limit,
+            greater=rule.greater_is_better,
+            method=policy.method_of(rule) or None,
+            class_idx=0 if rule.per_class else None,
+        )
+        for rule in policy.rules
+    ]
+    assert [rule_words(rule, 7) for rule in rules] == [
+        "CASE: median agreement below 0.5",
+        "CASE: median agreement at most 0.2 above version 7's",
+        "CASE: share of images without a usable map below 0.2",
+        "CASE: confidence drop without the top 5% of the pixels, beyond that of random pixels above 0",
+        "Accuracy at most 0.03 below version 7's",
+        "Recall of every class above 0.5",
+        "Recall of every class at most 0.1 below version 7's",
+    ]
+
+
+def test_a_rule_without_a_finite_limit() -> None:
+    rule = applied("accuracy", None, greater=True, method=None, class_idx=None)
+    assert rule_words(rule, None) == "Accuracy above an unknown limit"
+
+
+@pytest.mark.parametrize("metric", sorted(metrics_of_methods(Protocol(areas=(0.5, 0.025), fills=("mean", "blur")))))
+def test_every_metric_has_words(metric: str) -> None:
+    assert "_" not in metric_words(metric, 3)
+    assert metric_words(metric, 3) != metric.replace("_", " ") or metric == "confidence drop"
+
+
+def mark(observed: float | None, low: float | None, high: float | None, limit: float | None) -> str:
+    return str(interval_mark(observed, low, high, limit, greater_is_better=True, label='a "b" <c>'))
+
+
+def test_a_mark_lies_on_its_scale() -> None:
+    # From 0 to 1 with 15% on both sides: 0 is at 0.15 / 1.3 of the width.
+    svg = mark(0.5, 0.0, 1.0, 0.25)
+    assert f'cx="{WIDTH / 2}"' in svg
+    assert f'd="M{round(0.15 / 1.3 * WIDTH, 1)} ' in svg
+    assert f'x1="{round(0.4 / 1.3 * WIDTH, 1)}"' in svg
+    assert 'aria-label="a &#34;b&#34; &lt;c&gt;"' in svg
+
+
+@pytest.mark.parametrize("values", [(None, 0, 1, 0), (0, None, 1, 0), (0, 0, None, 0), (0, 0, 1, None)])
+def test_an_undefined_mark_is_empty(values: tuple[float | None, ...]) -> None:
+    assert mark(*values) == ""
+    assert mark(0, 0, 1, float("inf")) == ""
+
+
+def test_a_mark_without_extent() -> None:
+    assert 'cx="75.0"' in mark(0.5, 0.5, 0.5, 0.5)
