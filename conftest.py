@@ -8,6 +8,8 @@ import pytest
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # read when Prefect is imported; the CLI sets it too
 
+os.environ.setdefault("CASE_MONITOR_ALLOWED_HOSTS", "testserver")  # what Starlette's TestClient calls the service
+
 from prefect.testing.utilities import prefect_test_harness
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser

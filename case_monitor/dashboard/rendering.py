@@ -35,16 +35,32 @@ def page(request: Request, template: str, read: Callable[[], Any]) -> Response:
     return answer
 
 
-def render(request: Request, template: str, context: Any) -> str:
-    """The template filled in. It computes nothing: what it shows is in the context."""
+def render(request: Request, template: str, context: Any, *, counting: bool = True) -> str:
+    """The template filled in. It computes nothing: what it shows is in the context.
+
+    Args:
+        request: what was asked for.
+        template: in `templates/`.
+        context: a dataclass whose fields are the template's variables.
+        counting: show the number of open alerts; not where there may be no database, or no right to read it.
+    """
     values = {field.name: getattr(context, field.name) for field in fields(context)}
+    settings = request.app.state.settings
     return _environment.get_template(template).render(
         values,
-        root=request.scope.get("root_path", ""),
+        root=root_of(request),
         here=request.url.path,
         query=request.url.query,
-        open_alerts_total=count_open_alerts(request.app.state.engine),
+        open_alerts_total=count_open_alerts(request.app.state.engine) if counting else None,
+        has_tokens=bool(settings.read_token or settings.write_token),
+        has_users=settings.trusted_proxy is not None,
     )
+
+
+def root_of(request: Request) -> str:
+    """The path in front of all of ours; a mounted application has another one."""
+    root: str = request.scope.get("app_root_path", request.scope.get("root_path", ""))
+    return root
 
 
 def address(path: str, **query: object) -> str:

@@ -8,23 +8,16 @@ from sqlalchemy import Engine
 
 import case_monitor
 from case_monitor.dashboard import add_dashboard
+from case_monitor.service.access import Access
+from case_monitor.service.error_pages import add_error_pages
 from case_monitor.service.health import health
+from case_monitor.service.login import login
 from case_monitor.service.metrics import metrics
+from case_monitor.service.security_headers import with_security_headers
+from case_monitor.service.sub_path import SubPath
 from case_monitor.service.webhook import webhook
 from case_monitor.settings import Settings
 from case_monitor.store.connection import open_store
-
-# Pages load what this service sends, and nothing else; Plotly sets styles from its script.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
@@ -53,16 +46,16 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         lifespan=lifespan,
     )
-    app.state.settings, app.state.engine = settings, opened
-    for router in (health, metrics, webhook):
+    app.state.settings, app.state.engine, app.state.access = settings, opened, Access(settings)
+    for router in (health, metrics, webhook, login):
         app.include_router(router, include_in_schema=False)
     add_dashboard(app)
+    add_error_pages(app)
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+        refused = await app.state.access.refusal(request)
+        return with_security_headers(refused or await call_next(request))
 
+    app.add_middleware(SubPath, service_url=settings.service_url)  # the last one added sees a request first
     return app
