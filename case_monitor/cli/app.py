@@ -143,7 +143,7 @@ def serve(
     config: Config = None,
     verbose: Verbose = False,
 ) -> None:
-    """Run the web service: health, metrics, and the receiver of MLflow's webhooks."""
+    """Run the web service: the pages, the JSON API, health, metrics, and the receiver of MLflow's webhooks."""
     prepare(verbose=verbose)
     from case_monitor.cli.serve import run_serve
 

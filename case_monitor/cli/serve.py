@@ -2,14 +2,18 @@
 
 import ipaddress
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
+from sqlalchemy import Engine
 
-from case_monitor.core.errors import ConfigError
+from case_monitor.core.errors import ConfigError, StoreError
 from case_monitor.service import create_app
-from case_monitor.settings import load_settings
+from case_monitor.settings import Settings, load_settings
+from case_monitor.store.connection import open_store, shown
+from case_monitor.store.read_operations import has_evaluations
 
 WEBHOOK = "case_monitor"
 _PATH = "/webhooks/mlflow"
@@ -19,13 +23,37 @@ def run_serve(host: str, port: int, config: Path | None) -> None:
     """Serve until stopped."""
     import uvicorn
 
-    app = create_app(load_settings(config))
-    console = Console(stderr=True)
-    console.print(Text(f"case_monitor serves on http://{host}:{port}"), soft_wrap=True)
-    if not _is_loopback(host):
-        console.print(Text("Others can reach it: put a proxy with TLS and a login before it.", style="yellow"))
+    settings = load_settings(config)
+    engine = _open(settings)
+    app = create_app(settings, engine)
+    for line in (f"case_monitor serves on http://{host}:{port}", *_advice(host, settings, engine)):
+        Console(stderr=True).print(Text(line), soft_wrap=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    uvicorn.run(app, host=host, port=port, access_log=False, log_config=None, server_header=False)
+    # Who is at the other end decides whose names count (trusted_proxy): no header may say that it is somebody else.
+    try:
+        uvicorn.run(
+            app, host=host, port=port, access_log=False, log_config=None, server_header=False, proxy_headers=False
+        )
+    finally:
+        engine.dispose()
+
+
+def _open(settings: Settings) -> Engine:
+    try:
+        return open_store(settings.database_url.get_secret_value())
+    except StoreError as error:
+        remedy = "" if "run: " in str(error) else "; set database_url right, or start the server (case-monitor doctor)"
+        raise StoreError(f"{error}{remedy}") from None
+
+
+def _advice(host: str, settings: Settings, engine: Engine) -> Iterator[str]:
+    """What whoever starts the service may not have thought of."""
+    if not _is_loopback(host):
+        yield "Others can reach it: put a proxy with TLS before it."
+        if settings.read_token is None and settings.trusted_proxy is None:
+            yield "Warning: everybody who reaches this address can read everything: set read_token, or trusted_proxy."
+    if not has_evaluations(engine):
+        yield f"{shown(engine.url)} holds no evaluation yet; make one with: case-monitor check NAME/VERSION"
 
 
 def register_webhook(config: Path | None) -> None:

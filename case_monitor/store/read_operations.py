@@ -56,6 +56,12 @@ def model_operations(engine: Engine) -> list[ModelOperations]:
     ]
 
 
+def has_evaluations(engine: Engine) -> bool:
+    """Whether there is anything to show."""
+    with reading(engine) as connection:
+        return connection.execute(select(EvaluationRow.id).limit(1)).first() is not None
+
+
 def _last_nights(connection: Connection) -> dict[str, datetime]:
     rows = connection.execute(
         select(ModelVersionRow.name, ReproductionRow.started_at)
