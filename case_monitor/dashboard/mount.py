@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from case_monitor.dashboard.api import api
+from case_monitor.dashboard.classes import pages as classes_pages
 from case_monitor.dashboard.confusion import pages as confusion_pages
 from case_monitor.dashboard.evaluation import pages as evaluation_pages
 from case_monitor.dashboard.model_page import pages as model_pages
@@ -23,6 +24,7 @@ def add_dashboard(app: FastAPI) -> None:
         overview_pages,
         model_pages,
         evaluation_pages,
+        classes_pages,
         confusion_pages,
     )
     for router in routers:

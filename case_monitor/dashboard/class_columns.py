@@ -1,0 +1,108 @@
+"""The columns of the table of classes: which there are, and how rows are put in order by them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from case_monitor.core.wording import method_title
+from case_monitor.store.read_classes import MetricOfMethod, StoredClasses
+from case_monitor.store.read_parts import ClassItem
+
+
+class Order(StrEnum):
+    """Of a column."""
+
+    ASCENDING = "asc"
+    DESCENDING = "desc"
+
+    @property
+    def other(self) -> "Order":
+        """The other way round."""
+        return Order.DESCENDING if self is Order.ASCENDING else Order.ASCENDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column to sort by; `first` is the order that comes first: the worst on top.
+
+    `figure` is what it shows, unless that is a field of the class itself.
+    """
+
+    key: str
+    title: str
+    first: Order = Order.ASCENDING
+    figure: MetricOfMethod | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """All of them, from left to right; those of the methods are in two groups."""
+
+    plain: tuple[Column, ...]
+    agreement: tuple[Column, ...]
+    drop: tuple[Column, ...]
+    channels: Column
+
+    def find(self, key: str) -> Column | None:
+        """The column with this key."""
+        every = (*self.plain, *self.agreement, *self.drop, self.channels)
+        return next((column for column in every if column.key == key), None)
+
+
+def class_columns(methods: Iterable[str], suffix: str | None) -> Columns:
+    """The columns for these methods, with the drops at one area (`suffix` as metrics have it), or without any."""
+    known = tuple(methods)
+    return Columns(
+        plain=_PLAIN,
+        agreement=tuple(
+            Column(
+                key=f"agreement.{method}",
+                title=method_title(method),
+                first=Order.DESCENDING,
+                figure=("agreement_median", method),
+            )
+            for method in known
+        ),
+        drop=tuple(
+            Column(key=f"drop.{method}", title=method_title(method), figure=(f"confidence_drop_{suffix}", method))
+            for method in known
+            if suffix is not None
+        ),
+        channels=_CHANNELS,
+    )
+
+
+def in_order(rows: Iterable[ClassItem], stored: StoredClasses, column: Column, order: Order) -> list[ClassItem]:
+    """The classes by one column; what is undefined comes last, whatever the order, and equals in the split's order."""
+    values = [(row, _value(row, stored, column)) for row in rows]
+    defined = [(row, value) for row, value in values if value is not None]
+    defined.sort(key=lambda pair: pair[1], reverse=order is Order.DESCENDING)
+    return [row for row, _ in defined] + [row for row, value in values if value is None]
+
+
+def _value(row: ClassItem, stored: StoredClasses, column: Column) -> Any:
+    if column.figure is not None:
+        return stored.values[column.figure].get(row.class_idx)
+    return stored.explained.get(row.class_idx, 0) if column.key == "explained" else _FIELDS[column.key](row)
+
+
+_PLAIN = (
+    Column(key="index", title="No."),
+    Column(key="name", title="Class"),
+    Column(key="support", title="Images"),
+    Column(key="recall", title="Recall"),
+    Column(key="precision", title="Precision"),
+    Column(key="f1", title="F1"),
+    Column(key="explained", title="Explained"),
+)
+_CHANNELS = Column(key="channels", title="Active channels")
+_FIELDS: Mapping[str, Callable[[ClassItem], Any]] = {
+    "index": lambda row: row.class_idx,
+    "name": lambda row: row.class_name.casefold(),
+    "support": lambda row: row.support,
+    "recall": lambda row: row.recall,
+    "precision": lambda row: row.precision,
+    "f1": lambda row: row.f1,
+    "channels": lambda row: row.active_channels,
+}

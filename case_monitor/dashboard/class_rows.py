@@ -1,0 +1,87 @@
+"""Rows of the table of classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from case_monitor.core.records import ContrastSource
+from case_monitor.store.read_classes import MetricOfMethod, StoredClasses, StoredDetails
+from case_monitor.store.read_parts import ClassItem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContrastedClass:
+    """A member of a contrast set: `observed` in `count` images, or `soft`, by a mean probability of `weight`."""
+
+    class_idx: int
+    name: str
+    source: ContrastSource
+    count: int
+    weight: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRow:
+    """One class. `agreements` and `drops` have a figure per method; `is_unseen`: it has no validation image."""
+
+    class_idx: int
+    name: str
+    is_failing: bool
+    is_unseen: bool
+    support: int
+    recall: float | None
+    recall_ci_low: float | None
+    recall_ci_high: float | None
+    precision: float | None
+    f1: float | None
+    explained: int
+    agreements: tuple[float | None, ...]
+    drops: tuple[float | None, ...]
+    active_channels: float | None
+    contrast: tuple[ContrastedClass, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownFigures:
+    """Which figures the columns of the methods show."""
+
+    agreements: tuple[MetricOfMethod, ...]
+    drops: tuple[MetricOfMethod, ...]
+
+
+def class_row(
+    item: ClassItem, stored: StoredClasses, details: StoredDetails, figures: ShownFigures, names: Sequence[str]
+) -> ClassRow:
+    """All about one class; `names` are those of all classes."""
+    idx = item.class_idx
+    return ClassRow(
+        class_idx=idx,
+        name=item.class_name,
+        is_failing=idx in stored.failing,
+        is_unseen=idx in stored.unseen,
+        support=item.support,
+        recall=item.recall,
+        recall_ci_low=item.recall_ci_low,
+        recall_ci_high=item.recall_ci_high,
+        precision=item.precision,
+        f1=item.f1,
+        explained=stored.explained.get(idx, 0),
+        agreements=_figures(details.values, figures.agreements, idx),
+        drops=_figures(details.values, figures.drops, idx),
+        active_channels=item.active_channels,
+        contrast=tuple(
+            ContrastedClass(
+                class_idx=member.class_idx,
+                name=names[member.class_idx],
+                source=member.source,
+                count=member.count,
+                weight=member.weight,
+            )
+            for member in details.contrast.get(idx, ())
+        ),
+    )
+
+
+def _figures(
+    values: Mapping[MetricOfMethod, Mapping[int, float | None]], figures: Sequence[MetricOfMethod], idx: int
+) -> tuple[float | None, ...]:
+    return tuple(values[figure].get(idx) for figure in figures)
