@@ -9,6 +9,8 @@ from case_monitor.dashboard.api import api
 from case_monitor.dashboard.classes import pages as classes_pages
 from case_monitor.dashboard.confusion import pages as confusion_pages
 from case_monitor.dashboard.evaluation import pages as evaluation_pages
+from case_monitor.dashboard.gallery import pages as gallery_pages
+from case_monitor.dashboard.gallery_pictures import pictures
 from case_monitor.dashboard.model_page import pages as model_pages
 from case_monitor.dashboard.overview import pages as overview_pages
 from case_monitor.dashboard.page_cache import PageCache
@@ -26,6 +28,8 @@ def add_dashboard(app: FastAPI) -> None:
         evaluation_pages,
         classes_pages,
         confusion_pages,
+        gallery_pages,
+        pictures,
     )
     for router in routers:
         app.include_router(router, include_in_schema=False)

@@ -4,9 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -15,14 +13,12 @@ from matplotlib.figure import Figure
 from case_monitor.core.masks import is_degenerate, top_fraction_mask
 from case_monitor.core.records import Evaluation, FloatArray, Gallery
 from case_monitor.figures import style
+from case_monitor.overlays import HEAT, Image, Mask, heated, masked
 
 FRACTION = 0.05
 CRISP_SIDE = 96  # images up to this size are shown pixel by pixel
-HEAT = "inferno"
 _CLASSES = "1st: the predicted class, 2nd: the runner-up"
 
-Image = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
 Draw = Callable[[Axes, Image, FloatArray], None]
 
 # Inches.
@@ -76,27 +72,6 @@ def top_mask(saliency_map: FloatArray) -> Mask:
     """(H, W) map -> its top 5% among strictly positive pixels, as the agreement uses them."""
     mask: Mask = top_fraction_mask(torch.from_numpy(np.ascontiguousarray(saliency_map)), FRACTION).numpy()
     return mask
-
-
-def masked(image: Image, mask: Mask) -> Image:
-    """`image` in colour inside the mask, as a pale grey ghost outside."""
-    pale = 255 - (255 - _grey(image)) * 0.38
-    shown: Image = np.where(mask[..., None], image, pale[..., None]).astype(np.uint8)
-    return shown
-
-
-def heated(image: Image, saliency_map: FloatArray) -> Image:
-    """The heat map over a grey image; the map covers more where it is higher."""
-    level = np.clip(saliency_map, 0, None) / saliency_map.max()
-    heat = colormaps[HEAT](level)[..., :3] * 255
-    cover = 0.35 + 0.4 * level[..., None]
-    blended: Image = (cover * heat + (1 - cover) * _grey(image)[..., None]).astype(np.uint8)
-    return blended
-
-
-def _grey(image: Image) -> FloatArray:
-    grey: FloatArray = image.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-    return grey
 
 
 def _rows(caption: Caption, gallery: Gallery, what: str, detail: str, draw: Draw, foot: float = 0.1) -> Figure:

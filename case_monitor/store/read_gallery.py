@@ -1,9 +1,13 @@
 """Reads of the gallery: what is in it, and each picture by itself."""
 
+import io
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Connection, Engine, select
+from PIL import Image
+from sqlalchemy import Connection, Engine, select, tuple_
 
 from case_monitor.store.connection import reading
 from case_monitor.store.tables import EvaluationRow, GalleryImageRow, GalleryMapRow, SampleRow, SampleScoreRow
@@ -88,6 +92,44 @@ def gallery_map(engine: Engine, evaluation_id: int, position: int, method: str, 
     )
     with reading(engine) as connection:
         return connection.execute(query).scalar_one_or_none()
+
+
+def empty_maps(
+    engine: Engine, evaluation_id: int, pairs: Collection[tuple[int, str]]
+) -> frozenset[tuple[int, str, int]]:
+    """Which maps show nothing, because they are degenerate: (position, method, rank).
+
+    Args:
+        engine: the results database.
+        evaluation_id: whose gallery.
+        pairs: (position, method) of the maps to look at: those without an agreement. Each is decoded.
+    """
+    query = select(GalleryMapRow.position, GalleryMapRow.method, GalleryMapRow.rank, GalleryMapRow.image).where(
+        GalleryMapRow.evaluation_id == evaluation_id,
+        tuple_(GalleryMapRow.position, GalleryMapRow.method).in_(pairs),
+    )
+    with reading(engine) as connection:
+        rows = connection.execute(query).all() if pairs else ()
+    return frozenset((row.position, row.method, row.rank) for row in rows if not _shows_anything(row.image))
+
+
+def picture_size(engine: Engine, evaluation_id: int) -> tuple[int, int] | None:
+    """(width, height) of a gallery's pictures, which are all alike; None if it has none."""
+    query = select(GalleryImageRow.image).where(GalleryImageRow.evaluation_id == evaluation_id).limit(1)
+    with reading(engine) as connection:
+        picture = connection.execute(query).scalar_one_or_none()
+    return None if picture is None else Image.open(io.BytesIO(picture)).size
+
+
+def saved_at(engine: Engine, evaluation_id: int) -> datetime | None:
+    """When an evaluation was saved last, and its gallery with it; None if it is not stored."""
+    query = select(EvaluationRow.updated_at).where(EvaluationRow.id == evaluation_id)
+    with reading(engine) as connection:
+        return connection.execute(query).scalar_one_or_none()
+
+
+def _shows_anything(picture: bytes) -> bool:
+    return Image.open(io.BytesIO(picture)).getbbox(alpha_only=False) is not None
 
 
 def _methods(connection: Connection, evaluation_id: int) -> tuple[str, ...]:
