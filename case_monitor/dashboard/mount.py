@@ -7,6 +7,7 @@ from fastapi.staticfiles import StaticFiles
 
 from case_monitor.dashboard.api import api
 from case_monitor.dashboard.classes import pages as classes_pages
+from case_monitor.dashboard.compare_page import pages as compare_pages
 from case_monitor.dashboard.confusion import pages as confusion_pages
 from case_monitor.dashboard.evaluation import pages as evaluation_pages
 from case_monitor.dashboard.gallery import pages as gallery_pages
@@ -25,14 +26,15 @@ def add_dashboard(app: FastAPI) -> None:
     routers = (
         overview_pages,
         model_pages,
+        compare_pages,
         evaluation_pages,
         classes_pages,
         confusion_pages,
         gallery_pages,
         pictures,
+        plotly_script,
     )
     for router in routers:
         app.include_router(router, include_in_schema=False)
     app.include_router(api)
-    app.include_router(plotly_script, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

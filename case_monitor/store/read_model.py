@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, and_, func, or_, select
+from sqlalchemy import Engine, func, select
 
 from case_monitor.core.records import Status
 from case_monitor.store.connection import reading
@@ -129,13 +129,16 @@ def overall_figures(
         (metric, method) -> id of the evaluation -> figure; without those that were not measured.
     """
     table = MetricSummaryRow
-    # Metric, method and evaluation, all three: that is what the partial index of the overall rows begins with.
-    pairs = or_(*(and_(table.metric == metric, table.method.in_(methods)) for metric, methods in wanted.items()))
+    # Metric, method and evaluation, each by itself: so the partial index of the overall rows is used as a whole. With
+    # a condition on pairs, PostgreSQL reads all of a metric, whichever evaluation it is of.
+    methods = sorted({method for some in wanted.values() for method in some})
+    of_these = (table.metric.in_(wanted), table.method.in_(methods), table.evaluation_id.in_(evaluation_ids))
     query = select(
         table.metric, table.method, table.evaluation_id, table.value, table.ci_low, table.ci_high, table.n
-    ).where(pairs, table.evaluation_id.in_(evaluation_ids), table.class_idx.is_(None))
+    ).where(*of_these, table.class_idx.is_(None))
     found: dict[tuple[str, str], dict[int, StoredFigure]] = defaultdict(dict)
     with reading(engine) as connection:
         for metric, method, evaluation_id, value, low, high, n in connection.execute(query):
-            found[metric, method][evaluation_id] = StoredFigure(value=value, ci_low=low, ci_high=high, n=n)
+            if method in wanted[metric]:
+                found[metric, method][evaluation_id] = StoredFigure(value=value, ci_low=low, ci_high=high, n=n)
     return dict(found)
