@@ -16,6 +16,7 @@ from case_monitor.dashboard.model_page import pages as model_pages
 from case_monitor.dashboard.overview import pages as overview_pages
 from case_monitor.dashboard.page_cache import PageCache
 from case_monitor.dashboard.plotly_script import plotly_script
+from case_monitor.dashboard.seeds_page import pages as seeds_pages
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -27,6 +28,7 @@ def add_dashboard(app: FastAPI) -> None:
         overview_pages,
         model_pages,
         compare_pages,
+        seeds_pages,
         evaluation_pages,
         classes_pages,
         confusion_pages,
