@@ -148,7 +148,7 @@ def _seeds(
     last = [line for line in latest_of_versions(lines) if asked is None or line.version in asked]
     if not last:
         raise HTTPException(400, "versions: some of the model's evaluated versions were expected, none of them came")
-    reference = max(last, key=lambda line: (line.evaluated_at, line.id))
+    reference = _reference([line for line in lines if asked is None or line.version in asked], most=asked is not None)
     alike = {
         line.version: line
         for line in reversed(lines)  # of a version evaluated twice the last counts
@@ -165,6 +165,23 @@ def _seeds(
         left_out += [LeftOut(version=version, why="not evaluated") for version in unknown]
     seeds = [Seed(version=version, evaluation_id=alike[version].id) for version in sorted(taking_part)]
     return reference, seeds, sorted(left_out, key=lambda out: out.version)
+
+
+def _reference(lines: Sequence[EvaluationLine], *, most: bool) -> EvaluationLine:
+    """An evaluation on the split and under the protocol that versions have in common.
+
+    Nights measure the version in production on data of its own, so the newest evaluation alone says little.
+
+    Args:
+        lines: the last saved first.
+        most: take what most versions have in common, the newest if there are several; else the newest that two have.
+    """
+    versions: dict[tuple[str, str], set[int]] = {}
+    for line in lines:
+        versions.setdefault((line.split_digest, line.protocol_digest), set()).add(line.version)
+    wanted = max(map(len, versions.values()))
+    wanted = wanted if most else min(wanted, 2)
+    return next(line for line in lines if len(versions[line.split_digest, line.protocol_digest]) >= wanted)
 
 
 def _left_out(line: EvaluationLine, reference: EvaluationLine) -> LeftOut:

@@ -138,6 +138,24 @@ def test_of_a_version_the_last_evaluation_on_the_common_split_counts(engine: Eng
     assert [seed.evaluation_id for seed in read(engine).seeds] == [first, last]
 
 
+def test_a_night_on_data_of_its_own_does_not_hide_the_others(engine: Engine) -> None:
+    for version in (1, 2):
+        save_evaluation(engine, an_evaluation(version=version))
+    save_evaluation(engine, on_another_split(an_evaluation(version=2)))
+    assert [seed.version for seed in read(engine).seeds] == [1, 2]
+    assert read(engine).left_out == ()
+
+
+def test_by_itself_the_newest_split_counts_and_among_versions_named_the_most_common(engine: Engine) -> None:
+    for version in (1, 2, 3):
+        save_evaluation(engine, an_evaluation(version=version))
+    for version in (4, 5):
+        save_evaluation(engine, on_another_split(an_evaluation(version=version)))
+    assert [seed.version for seed in read(engine).seeds] == [4, 5]
+    assert [seed.version for seed in read(engine, versions="1-5").seeds] == [1, 2, 3]
+    assert [seed.version for seed in read(engine, versions="1,5").seeds] == [5]
+
+
 def test_only_the_last_versions_take_part_unless_asked(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_module, "DEFAULT_VERSIONS", 2)
     for version in (1, 2, 3):
