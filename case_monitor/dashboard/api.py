@@ -55,15 +55,21 @@ class Refusal(BaseModel):
 _NOT_STORED: dict[int | str, dict[str, Any]] = {404: {"model": Refusal, "description": "The evaluation is not stored."}}
 
 
-@api.get("/models")
+@api.get("/models", response_model=Listed[ModelOverview])
 def list_models(
     request: Request, q: str = "", verdict: Status | None = None, page: PageNumber = 1, per_page: PerPage = 100
-) -> Listed[ModelOverview]:
+) -> Response:
     """Every model with what is in production, its newest version and its open alerts, as on the first page."""
     state = request.app.state
-    models = overview(state.engine, state.settings, OverviewQuery(q=q, verdict=verdict)).models
-    shown = models[(page - 1) * per_page : page * per_page]
-    return Listed(items=shown, total=len(models), page=page, per_page=per_page)
+
+    def render() -> bytes:
+        models = overview(state.engine, state.settings, OverviewQuery(q=q, verdict=verdict)).models
+        shown = models[(page - 1) * per_page : page * per_page]
+        found = Listed[ModelOverview](items=shown, total=len(models), page=page, per_page=per_page)
+        return found.model_dump_json().encode()
+
+    answer: Response = state.pages.answer(request, state.engine, "application/json", render)
+    return answer
 
 
 @api.get("/evaluations")

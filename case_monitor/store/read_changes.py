@@ -1,11 +1,27 @@
 """Has anything changed that a page shows?"""
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, Select, bindparam, func, select
 
 from case_monitor.store.connection import reading
-from case_monitor.store.tables import AlertRow, EvaluationRow, PromotionRow, ReproductionRow
+from case_monitor.store.tables import AlertRow, EvaluationRow, PromotionRow, ReproductionRow, UtcDateTime
+
+_NOW = bindparam("now", type_=UtcDateTime)
+_MAXIMA = (
+    *(EvaluationRow.updated_at, EvaluationRow.id),
+    *(PromotionRow.id, PromotionRow.applied_at),
+    ReproductionRow.started_at,
+    *(AlertRow.id, AlertRow.last_seen_at, AlertRow.resolved_at, AlertRow.acknowledged_at, AlertRow.muted_until),
+)
+_COUNTED = (AlertRow.muted_until.is_not(None), AlertRow.muted_until > _NOW)
+_PARTS: tuple[Select[Any], ...] = (
+    *(select(func.max(column)) for column in _MAXIMA),
+    *(select(func.count()).select_from(AlertRow).where(condition) for condition in _COUNTED),
+)
+# One statement, made once, each part of it from an index: a page that is kept costs hardly more than this.
+_QUERY = select(*(part.scalar_subquery() for part in _PARTS))
 
 
 def change_token(engine: Engine) -> str:
@@ -13,19 +29,5 @@ def change_token(engine: Engine) -> str:
 
     What `db prune` takes away does not change it.
     """
-    parts = (
-        select(func.max(EvaluationRow.updated_at), func.max(EvaluationRow.id)),
-        select(func.max(PromotionRow.id), func.max(PromotionRow.applied_at)),
-        select(func.max(ReproductionRow.started_at)),
-        select(
-            func.max(AlertRow.id),
-            func.max(AlertRow.last_seen_at),
-            func.max(AlertRow.resolved_at),
-            func.max(AlertRow.acknowledged_at),
-            func.max(AlertRow.muted_until),
-            func.count(AlertRow.muted_until),
-            func.count().filter(AlertRow.muted_until > datetime.now(UTC)),
-        ),
-    )
     with reading(engine) as connection:
-        return repr([tuple(connection.execute(part).one()) for part in parts])
+        return repr(tuple(connection.execute(_QUERY, {"now": datetime.now(UTC)}).one()))

@@ -98,32 +98,33 @@ def _quality(row: Row[Any]) -> VersionQuality:
 
 def _latest_of_versions(connection: Connection, versions: int) -> dict[str, list[Row[Any]]]:
     """Digest of the name -> the last evaluation of each of the last versions, the newest version first."""
-    order = (EvaluationRow.updated_at.desc(), EvaluationRow.id.desc())
-    again = func.row_number().over(partition_by=EvaluationRow.model_version_id, order_by=order).label("again")
-    ranked = select(EvaluationRow.id, EvaluationRow.model_version_id, again).subquery()
     of_model = func.row_number().over(partition_by=ModelVersionRow.name_digest, order_by=ModelVersionRow.version.desc())
-    newest = (
-        select(ranked.c.id, ModelVersionRow.name, ModelVersionRow.name_digest, ModelVersionRow.version)
-        .add_columns(of_model.label("place"))
-        .join(ModelVersionRow, ModelVersionRow.id == ranked.c.model_version_id)
-        .where(ranked.c.again == 1)
+    ranked = select(ModelVersionRow.__table__, of_model.label("place")).subquery()
+    again = func.row_number().over(
+        partition_by=EvaluationRow.model_version_id, order_by=(EvaluationRow.updated_at.desc(), EvaluationRow.id.desc())
+    )
+    last = (
+        select(EvaluationRow.id, ranked.c.name, ranked.c.name_digest, ranked.c.version, ranked.c.place)
+        .add_columns(again.label("again"))
+        .join(ranked, ranked.c.id == EvaluationRow.model_version_id)
+        .where(ranked.c.place <= versions)
         .subquery()
     )
     gate_method = EvaluationRow.policy["gate_method"].as_string()
     agreement, accuracy = MetricSummaryRow.__table__.alias(), MetricSummaryRow.__table__.alias()
     query = (
-        select(newest.c.name, newest.c.name_digest, newest.c.version, EvaluationRow.id)
+        select(last.c.name, last.c.name_digest, last.c.version, EvaluationRow.id)
         .add_columns(EvaluationRow.verdict_status, EvaluationRow.verdict_sentence)
         .add_columns(gate_method.label("gate_method"))
         .add_columns(agreement.c.value.label("agreement"), accuracy.c.value.label("accuracy"))
-        .join(EvaluationRow, EvaluationRow.id == newest.c.id)
+        .join(EvaluationRow, EvaluationRow.id == last.c.id)
         .outerjoin(agreement, _overall(agreement, "agreement_median", gate_method))
-        .outerjoin(accuracy, _overall(accuracy, "accuracy", ""))
-        .where(newest.c.place <= versions)
-        .order_by(newest.c.version.desc())
+        .outerjoin(accuracy, _overall(accuracy, "accuracy", "") & (last.c.place == 1))
+        .where(last.c.again == 1)
+        .order_by(last.c.version.desc())
     )
     found: dict[str, list[Row[Any]]] = defaultdict(list)
-    for row in connection.execute(query):
+    for row in connection.execute(query).all():
         found[row.name_digest].append(row)
     return found
 

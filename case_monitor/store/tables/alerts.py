@@ -27,6 +27,8 @@ class AlertRow(Base):
 
     __tablename__ = "alerts"
     __table_args__ = (
+        # Pages ask for the last of each of these.
+        *(Index(None, column) for column in ("last_seen_at", "resolved_at", "acknowledged_at", "muted_until")),
         Index("uq_alerts_open_overall", *_IDENTITY, **_open_and("class_idx IS NULL")),
         Index("uq_alerts_open_per_class", *_IDENTITY, "class_idx", **_open_and("class_idx IS NOT NULL")),
         one_of("scope", Scope),

@@ -26,6 +26,7 @@ class PromotionRow(Base):
             postgresql_where=text("applied_at IS NULL"),
         ),
         Index(None, "evaluation_id"),
+        Index(None, "applied_at"),
         one_of("decision", Decision),
     )
 

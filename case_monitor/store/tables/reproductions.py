@@ -12,7 +12,7 @@ class ReproductionRow(Base):
     """One night's look at a stored evaluation: a few of its images, predicted and explained again."""
 
     __tablename__ = "reproductions"
-    __table_args__ = (Index(None, "evaluation_id", "started_at"),)
+    __table_args__ = (Index(None, "evaluation_id", "started_at"), Index(None, "started_at"))
 
     run_id: Mapped[str] = mapped_column(primary_key=True)
     evaluation_id: Mapped[int] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True)
