@@ -33,6 +33,10 @@ class StoreError(CaseMonitorError):
     """The results database is missing, outdated or refused a write."""
 
 
+class ClosedAlertError(StoreError):
+    """There is no such alert, or it is resolved."""
+
+
 class OrchestrationError(CaseMonitorError):
     """The Prefect server could not be reached, or refused."""
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
+from case_monitor.dashboard.alerts import pages as alerts_pages
 from case_monitor.dashboard.api import api
+from case_monitor.dashboard.api_alerts import api_alerts
 from case_monitor.dashboard.classes import pages as classes_pages
 from case_monitor.dashboard.compare_page import pages as compare_pages
 from case_monitor.dashboard.confusion import pages as confusion_pages
@@ -34,9 +36,11 @@ def add_dashboard(app: FastAPI) -> None:
         confusion_pages,
         gallery_pages,
         pictures,
+        alerts_pages,
         plotly_script,
     )
     for router in routers:
         app.include_router(router, include_in_schema=False)
     app.include_router(api)
+    app.include_router(api_alerts)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -7,14 +7,17 @@ from sqlalchemy import Engine, RowMapping, select
 
 from case_monitor.core.alert_life import Scope
 from case_monitor.core.policy import Severity
-from case_monitor.core.records import UNDEFINED, Status
+from case_monitor.core.records import Status
 from case_monitor.store.connection import reading
 from case_monitor.store.tables import AlertRow, name_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAlert:
-    """One life of an alert; figures and words are those of the latest observation, on `version`."""
+    """One life of an alert; figures and words are those of the latest observation, on `version`.
+
+    `observed` and `limit_value` are None where the alert is not about a number.
+    """
 
     id: int
     model_name: str
@@ -29,8 +32,8 @@ class StoredAlert:
     status: Status
     worst_severity: Severity
     worst_status: Status
-    observed: float
-    limit_value: float
+    observed: float | None
+    limit_value: float | None
     message: str
     advice: str
     opened_at: datetime
@@ -54,7 +57,7 @@ def load_alert_lives(
     if not resolved:
         query = query.where(AlertRow.resolved_at.is_(None))
     with reading(engine) as connection:
-        return tuple(_stored(row) for row in connection.execute(query).mappings())
+        return tuple(stored_alert(row) for row in connection.execute(query).mappings())
 
 
 def recently_resolved(engine: Engine, model_name: str, last: int = 5) -> tuple[StoredAlert, ...]:
@@ -66,13 +69,12 @@ def recently_resolved(engine: Engine, model_name: str, last: int = 5) -> tuple[S
         .limit(last)
     )
     with reading(engine) as connection:
-        return tuple(_stored(row) for row in connection.execute(query).mappings())
+        return tuple(stored_alert(row) for row in connection.execute(query).mappings())
 
 
-def _stored(row: RowMapping) -> StoredAlert:
+def stored_alert(row: RowMapping) -> StoredAlert:
+    """The alert of a row with all columns of the table."""
     values = {field.name: row[field.name] for field in fields(StoredAlert)}
-    for figure in ("observed", "limit_value"):
-        values[figure] = UNDEFINED if row[figure] is None else row[figure]
     for name, kind in {
         "scope": Scope,
         "severity": Severity,

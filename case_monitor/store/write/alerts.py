@@ -20,7 +20,7 @@ from case_monitor.core.alert_life import (
     worst,
 )
 from case_monitor.core.alert_notice import notice_text
-from case_monitor.core.errors import StoreError
+from case_monitor.core.errors import ClosedAlertError
 from case_monitor.core.policy import Severity
 from case_monitor.core.records import Alert, Status
 from case_monitor.store.connection import writing
@@ -54,7 +54,7 @@ def acknowledge(engine: Engine, alert_id: int, by: str) -> None:
     """Note who looks after an open alert.
 
     Raises:
-        StoreError: there is no such open alert.
+        ClosedAlertError: there is no such open alert.
     """
     _change(engine, alert_id, {"acknowledged_at": datetime.now(UTC), "acknowledged_by": by})
 
@@ -63,7 +63,7 @@ def mute(engine: Engine, alert_id: int, until: datetime, reason: str) -> None:
     """Keep an open alert quiet for some time.
 
     Raises:
-        StoreError: there is no such open alert.
+        ClosedAlertError: there is no such open alert.
     """
     _change(engine, alert_id, {"muted_until": until, "mute_reason": reason})
 
@@ -72,7 +72,7 @@ def unmute(engine: Engine, alert_id: int) -> None:
     """Let an open alert be heard again.
 
     Raises:
-        StoreError: there is no such open alert.
+        ClosedAlertError: there is no such open alert.
     """
     _change(engine, alert_id, {"muted_until": None, "mute_reason": None})
 
@@ -81,7 +81,7 @@ def _change(engine: Engine, alert_id: int, values: Row) -> None:
     statement = update(AlertRow).where(AlertRow.id == alert_id, AlertRow.resolved_at.is_(None))
     with writing(engine) as connection:
         if not connection.execute(statement.values(bindable(AlertRow, values))).rowcount:
-            raise StoreError(f"alert {alert_id} is not open; see: case-monitor alerts")
+            raise ClosedAlertError(f"alert {alert_id} is not open; see: case-monitor alerts")
 
 
 def _take_turns(connection: Connection, digest: str) -> None:
