@@ -1,5 +1,6 @@
 """`case-monitor alerts` on a stored alert, without any check."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,21 @@ def test_lists(store: Engine, tmp_path: Path) -> None:
     assert "1  digits/1" in of_digits
     assert "resolved 2026-10-02 02:00: 0.900 [0.880, 0.920] against 0.5" in of_digits
     assert "letters" not in of_digits
+
+
+def test_lists_for_machines(store: Engine, tmp_path: Path) -> None:
+    assert run_cli("alerts", "--json", cwd=tmp_path).out == "[]\n"
+    save_evaluation(store, evaluation_with(found(observed=float("nan"), limit=float("inf"))), night(1))
+    save_evaluation(store, evaluation_with(found(status=Status.PASS), recall(1)), night(2))
+    shown = run_cli("alerts", "--json", cwd=tmp_path)
+    assert (shown.code, shown.err) == (0, "")
+    [alert] = json.loads(shown.out)
+    assert (alert["id"], alert["model_name"], alert["rule"], alert["class_name"]) == (2, "digits", "recall", "dog")
+    assert (alert["severity"], alert["observed"], alert["limit_value"]) == ("warn", 0.3, 0.5)
+    assert (alert["opened_at"], alert["resolved_at"]) == ("2026-10-02T02:00:00+00:00", None)
+    _, resolved = json.loads(run_cli("alerts", "--all", "--json", "--model", "digits", cwd=tmp_path).out)
+    assert (resolved["observed"], resolved["limit_value"]) == (None, None)
+    assert resolved["resolved_at"] == "2026-10-02T02:00:00+00:00"
 
 
 def test_acknowledge_mute_and_unmute(store: Engine, tmp_path: Path) -> None:

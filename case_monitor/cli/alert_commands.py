@@ -20,13 +20,14 @@ def show(
     context: typer.Context,
     resolved: Annotated[bool, typer.Option("--all", help="With those that are resolved.")] = False,
     model: Annotated[str | None, typer.Option("--model", help="Of this registered model only.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the alerts for machines.")] = False,
     config: Config = None,
 ) -> None:
     """List the open alerts; or acknowledge or mute one."""
     if context.invoked_subcommand is None:
         from case_monitor.cli.alerts import list_alerts
 
-        list_alerts(config, model, resolved=resolved)
+        list_alerts(config, model, resolved=resolved, as_json=json)
 
 
 @alerts.command()

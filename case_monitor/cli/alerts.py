@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Engine
 
-from case_monitor.cli.say import say
+from case_monitor.cli.say import print_json, say
 from case_monitor.core.alert_notice import plain
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.wording import method_title
@@ -19,10 +22,13 @@ from case_monitor.store.connection import open_store
 from case_monitor.store.read_alerts import StoredAlert, load_alert_lives
 
 
-def list_alerts(config: Path | None, model: str | None, *, resolved: bool) -> None:
+def list_alerts(config: Path | None, model: str | None, *, resolved: bool, as_json: bool = False) -> None:
     """Print the alerts, the newest first."""
     with _store(config) as engine:
         alerts = load_alert_lives(engine, model, resolved=resolved)
+    if as_json:
+        print_json([_as_dict(alert) for alert in alerts])
+        return
     console = Console()
     for alert in alerts:
         console.print(_heading(alert), soft_wrap=True)
@@ -64,6 +70,17 @@ def _store(config: Path | None) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def _as_dict(alert: StoredAlert) -> dict[str, Any]:
+    """The alert as strict JSON has it: times as text, and no infinity."""
+    return {name: _plain(value) for name, value in asdict(alert).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _heading(alert: StoredAlert) -> Text:
