@@ -22,6 +22,7 @@ from case_monitor.core.records import (
     Verdict,
 )
 from case_monitor.core.summary import BASELINE_ONLY
+from case_monitor.core.verdict import judge
 from case_monitor.store.read import load_contrast_sets, load_verdict
 from case_monitor.store.read_evaluation import read_evaluation
 from case_monitor.store.read_model import EvaluationLine
@@ -113,8 +114,6 @@ def _computed(engine: Engine, candidate: EvaluationLine, baseline: EvaluationLin
     missing.append("The maps of the two versions were not laid over each other: only an evaluation can do that.")
     verdict = None
     if policy is not None:
-        from case_monitor.core.verdict import judge  # it brings torch, which no other page needs
-
         against = ModelVersion(
             name=stored.model_name, version=baseline.version, run_id=None, digest=baseline.model_digest
         )

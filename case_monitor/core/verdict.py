@@ -15,7 +15,6 @@ from case_monitor.core.records import (
     Verdict,
 )
 from case_monitor.core.rule_outcomes import rule_outcomes
-from case_monitor.core.saliency import METHODS
 from case_monitor.core.summary import (
     BASELINE_ONLY,
     INSENSITIVE,
@@ -34,6 +33,8 @@ def check_policy(policy: Policy, protocol: Protocol) -> None:
     Raises:
         ConfigError: names the field, what was expected and what came.
     """
+    from case_monitor.core.saliency import METHODS  # with torch, which judging stored figures does without
+
     _expect("protocol.methods", protocol.methods, set(METHODS))
     _expect("policy.gate_method", [policy.gate_method], set(protocol.methods))
     if not any(t.severity is Severity.BLOCK for t in policy.thresholds):
