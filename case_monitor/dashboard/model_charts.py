@@ -19,6 +19,9 @@ from case_monitor.dashboard.model_records import By, Mark, Model, Point, Series
 
 Trace = dict[str, Any]
 
+CROWDED = 60
+"""Points from which on they are drawn smaller."""
+
 _MARK_LOOKS = {
     Decision.PROMOTED: ("promoted", "triangle-up", "var(--pass)"),
     Decision.WITHHELD: ("withheld", "x", "var(--fail)"),
@@ -70,6 +73,8 @@ class _Drawing:
     def __init__(self, model: Model, look: Look, root: str) -> None:
         self._model, self._look, self._root = model, look, root
         points = model.points
+        crowded = len(points) > CROWDED
+        self._size, self._small, self._mark = (4.0, 2.5, 6.0) if crowded else (8.0, 5.0, 10.0)
         self._x = [_x(point, model.chosen.by) for point in points]
         apart = model.chosen.by is By.TIME and any(point.in_production for point in points)
         self._line = [i for i, point in enumerate(points) if point.in_production or not apart]
@@ -84,7 +89,11 @@ class _Drawing:
             "mode": "lines+markers" if len(at) > 1 else "markers",
             "opacity": 0.75,
             "line": {"width": 1, "color": method_colour(series.method)},
-            "marker": {"size": 5, "color": method_colour(series.method), "symbol": method_symbol(series.method)},
+            "marker": {
+                "size": self._small,
+                "color": method_colour(series.method),
+                "symbol": method_symbol(series.method),
+            },
             "customdata": [self._address(self._model.points[i].evaluation_id) for i in at],
             "hovertemplate": f"{self._where()}: %{{y:{self._look.number_format}}}",
         }
@@ -96,11 +105,15 @@ class _Drawing:
         if self._line:
             yield {**self._emphasised(series, self._line), "name": name, "mode": "lines+markers"} | {
                 "line": {"width": 2.5, "color": method_colour(series.method or "case")},
-                "marker": {"size": 8, "color": method_colour(series.method or "case"), "symbol": symbol},
+                "marker": {"size": self._size, "color": method_colour(series.method or "case"), "symbol": symbol},
             }
         if self._dots:
             yield {**self._emphasised(series, self._dots), "name": f"{name}, candidates", "mode": "markers"} | {
-                "marker": {"size": 8, "color": method_colour(series.method or "case"), "symbol": "circle-open"},
+                "marker": {
+                    "size": self._size,
+                    "color": method_colour(series.method or "case"),
+                    "symbol": "circle-open",
+                },
                 "error_y": self._bars(series, self._dots),
             }
 
@@ -139,7 +152,7 @@ class _Drawing:
                     "x": [_mark_x(mark, self._model.chosen.by) for mark in marks],
                     "y": [0.03] * len(marks),
                     "yaxis": "y2",
-                    "marker": {"symbol": symbol, "size": 10, "color": colour},
+                    "marker": {"symbol": symbol, "size": self._mark, "color": colour},
                     "customdata": [[self._decided(mark), self._address(mark.evaluation_id)] for mark in marks],
                     "hovertemplate": "%{customdata[0]}<extra></extra>",
                 }
@@ -191,7 +204,7 @@ class _Drawing:
 
     def _decided(self, mark: Mark) -> str:
         done = "" if mark.applied or mark.decision is not Decision.PROMOTED else " (the alias was not moved yet)"
-        reason = plotly_text(mark.reason)
+        reason = plotly_text(mark.reason, most=120)  # it is in every chart
         return f"version {mark.version} {mark.decision.value}{done}" + (f"<br>{reason}" if reason else "")
 
     def _address(self, evaluation_id: int) -> str:
