@@ -148,5 +148,5 @@ def _activity_words(values: FloatArray, undefined: int, threshold: float | None)
     if high - low < 0.05:
         finding = f"{middle:.1f} channels are active for every class."
     counted = "" if threshold is None else f" A channel is active when it exceeds {threshold:g} after pooling."
-    left_out = f" Left out: {undefined} classes without a correctly classified image." if undefined else ""
+    left_out = f" Left out for want of a correctly classified image: {undefined} of them." if undefined else ""
     return f"{finding}{counted} Each stroke is a class.{left_out}"

@@ -1,7 +1,8 @@
 """The page about one evaluation shows what is stored, and says what is not."""
 
+import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from math import nan
 
@@ -169,7 +170,7 @@ def test_channel_activity_has_a_stroke_per_class(engine: Engine) -> None:
     assert rug["x"] == [13.5, 14.5, 15.5]
     assert rug["text"] == ["dog", "&lt;script&gt;alert(1)&lt;/script&gt;", "quo&quot;te"]
     assert "fewer than 14.5 channels (range 13.5 to 15.5)" in chart.summary
-    assert "Left out: 1 classes" in chart.summary
+    assert "Left out for want of a correctly classified image: 1 of them." in chart.summary
 
 
 def test_a_rule_with_its_evidence(engine: Engine, client: TestClient) -> None:
@@ -214,6 +215,11 @@ def test_nothing_explained_is_said(engine: Engine, client: TestClient) -> None:
     assert "No image was explained" in text
     assert "No channel activity was measured" in text
     assert "nan" not in re.sub("<[^>]*>", " ", text).lower().split()
+
+
+def test_what_the_page_shows_is_strict_json(engine: Engine) -> None:
+    for evaluation in (an_evaluation(), nothing_explained()):
+        json.dumps(asdict(shown(engine, evaluation)), allow_nan=False, default=str)
 
 
 def test_pruned_scores_are_said_and_the_figures_stay(engine: Engine, client: TestClient) -> None:
