@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from case_monitor.core.records import FloatArray, IntArray, PredictedClasses, Predictions
@@ -49,13 +48,3 @@ def mean_active_channels(counts: IntArray, preds: PredictedClasses | Predictions
     mean = np.full(num_classes, np.nan)
     np.divide(total, images, out=mean, where=images > 0)
     return mean
-
-
-def density(values: FloatArray) -> tuple[FloatArray, FloatArray] | None:
-    """(x, density) of a Gaussian kernel estimate, for x >= 0; None where the values do not spread."""
-    if len(values) < 2 or np.ptp(values) <= 1e-6 * max(1.0, float(np.abs(values).max())):
-        return None
-    estimate = stats.gaussian_kde(values)
-    margin = 3 * float(np.sqrt(estimate.covariance[0, 0]))
-    x = np.linspace(max(0.0, values.min() - margin), values.max() + margin, 400)
-    return x, np.asarray(estimate(x), dtype=np.float64)

@@ -1,11 +1,9 @@
 """Class sensitivity (RQ1): do the maps for the top-1 and the top-2 class point at different pixels?"""
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from case_monitor.core.masks import is_degenerate, top_fraction_mask
-from case_monitor.core.records import FloatArray
 
 TOP_FRACTION = 0.05
 
@@ -31,16 +29,3 @@ def agreement(first: Tensor, second: Tensor, fraction: float = TOP_FRACTION) -> 
     shared = (t1 & t2).sum((-2, -1)).double()
     undefined = is_degenerate(first) | is_degenerate(second)
     return torch.where(undefined, torch.full_like(shared, float("nan")), shared / smaller.clamp(min=1))
-
-
-def histogram(scores: FloatArray, bins: int = 20) -> FloatArray:
-    """Relative frequency of agreement in `bins` equal bins over [0, 1]; the last bin includes 1; NaN is left out.
-
-    Example:
-        >>> histogram(np.array([0.0, 0.04, 1.0, np.nan]))[[0, -1]].round(2).tolist()
-        [0.67, 0.33]
-    """
-    defined = scores[np.isfinite(scores)]
-    # Rounded before the floor: 0.29 is the lower edge of one of 100 bins, and 0.29 * 100 is a little less than 29.
-    places = np.floor((defined * bins).round(9)).astype(np.int64)
-    return np.bincount(np.minimum(places, bins - 1), minlength=bins) / max(len(defined), 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from case_monitor.core.sensitivity import histogram
+from case_monitor.core.distributions import histogram
 from case_monitor.core.summary import INSENSITIVE
 from case_monitor.core.wording import method_title
 from case_monitor.dashboard.charts import CONTROL, LIMIT, Figure, method_colour

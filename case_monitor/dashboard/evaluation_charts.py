@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from case_monitor.core.channels import density
+from case_monitor.core.distributions import density
 from case_monitor.core.records import FloatArray
 from case_monitor.core.wording import method_title
 from case_monitor.dashboard.charts import BAND, CONTROL, Figure, method_colour, method_symbol

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from case_monitor.core.distributions import histogram
 from case_monitor.core.records import Evaluation, FloatArray
-from case_monitor.core.sensitivity import histogram
 from case_monitor.figures import style
 
 NUM_BINS = 20

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from case_monitor.core.channels import density
+from case_monitor.core.distributions import density
 from case_monitor.core.records import Evaluation, FloatArray
 from case_monitor.figures import style
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy import stats
 
-from case_monitor.core.channels import ChannelActivity, density, mean_active_channels
+from case_monitor.core.channels import ChannelActivity, mean_active_channels
+from case_monitor.core.distributions import density
 from case_monitor.core.records import Predictions
 
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
+from case_monitor.core.distributions import histogram
 from case_monitor.core.masks import is_degenerate
-from case_monitor.core.sensitivity import agreement, histogram
+from case_monitor.core.sensitivity import agreement
 
 MAPS = arrays(np.float32, (6, 7), elements=st.sampled_from([0.0, 0.0, 0.1, 0.5, 0.5, 1.0]))
 

@@ -11,10 +11,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete
 
+from case_monitor.core.distributions import histogram
 from case_monitor.core.policy import Policy, Rule, Severity
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import Evaluation, MetricSummary, ModelVersion, SampleScores, Status
-from case_monitor.core.sensitivity import histogram
 from case_monitor.core.summary import explanation_summaries
 from case_monitor.dashboard.evaluation import EvaluationPage, ScoresState, evaluation_page
 from case_monitor.dashboard.rendering import number, percent
