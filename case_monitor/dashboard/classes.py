@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from sqlalchemy import Engine
 
-from case_monitor.core.protocol import drop_suffix
 from case_monitor.core.summary import INSENSITIVE
 from case_monitor.dashboard.class_columns import Column, Columns, Order, class_columns, in_order
 from case_monitor.dashboard.class_rows import ClassRow, ShownFigures, class_row
@@ -16,9 +15,11 @@ from case_monitor.dashboard.evaluation_head import EvaluationHead, EvaluationId,
 from case_monitor.dashboard.metric_words import area_words
 from case_monitor.dashboard.paging import Pages, turn
 from case_monitor.dashboard.rendering import address, page
+from case_monitor.dashboard.stored_settings import drop_suffixes, gate_suffix
 from case_monitor.settings import Settings
 from case_monitor.store.read import StoredEvaluation
 from case_monitor.store.read_classes import StoredClasses, read_class_details, read_classes
+from case_monitor.store.read_model import EvaluationSettings
 from case_monitor.store.read_parts import ClassItem
 
 pages = APIRouter()
@@ -95,9 +96,10 @@ def classes_page(engine: Engine, settings: Settings, evaluation_id: int, chosen:
     """
     found = read_in_place(engine, evaluation_id)
     stored, head = found.evaluation, head_of(settings, found)
-    areas = _areas(stored)
-    area = _area(stored, areas, chosen.area)
-    columns = class_columns(stored.protocol.get("methods", ()), area.suffix if area else None)
+    measured = EvaluationSettings(policy=stored.policy, protocol=stored.protocol)
+    areas = tuple(Area(suffix=suffix, words=area_words(suffix)) for suffix in drop_suffixes(measured))
+    area = _area(chosen.area, measured, areas)
+    columns = class_columns(measured.methods, area.suffix if area else None)
     column = _column(columns, chosen.sort)
     of_gate = ("agreement_median", head.gate_method)
     classes = read_classes(engine, evaluation_id, {of_gate, column.figure or of_gate})
@@ -118,22 +120,12 @@ def classes_page(engine: Engine, settings: Settings, evaluation_id: int, chosen:
     )
 
 
-def _areas(stored: StoredEvaluation) -> tuple[Area, ...]:
-    protocol = stored.protocol
-    suffixes = [drop_suffix(a, fill) for a in protocol.get("areas", ()) for fill in protocol.get("fills", ("mean",))]
-    return tuple(Area(suffix=suffix, words=area_words(suffix)) for suffix in suffixes)
-
-
-def _area(stored: StoredEvaluation, areas: tuple[Area, ...], wanted: str | None) -> Area | None:
-    """The one asked for; else that of the policy's first rule on fidelity, else the first."""
+def _area(asked: str | None, measured: EvaluationSettings, areas: tuple[Area, ...]) -> Area | None:
+    """The one asked for, else that of the gate; None where fidelity was not measured."""
     known = {area.suffix: area for area in areas}
-    if wanted is not None and wanted not in known:
-        measured = ", ".join(known) or "nothing"
-        raise HTTPException(422, f"Fidelity was not measured at {wanted!r}, but at: {measured}.")
-    rules = {f"confidence_drop_{suffix}{end}": suffix for suffix in known for end in ("", "_vs_random")}
-    metrics = (str(threshold["metric"]) for threshold in stored.policy.get("thresholds", ()))
-    of_rules = (rules[metric] for metric in metrics if metric in rules)
-    return known.get(wanted or next(of_rules, None) or next(iter(known), ""))
+    if asked is not None and asked not in known:
+        raise HTTPException(422, f"Fidelity was not measured at {asked!r}, but at: {', '.join(known) or 'nothing'}.")
+    return known.get(asked or gate_suffix(measured) or "")
 
 
 def _column(columns: Columns, key: str) -> Column:

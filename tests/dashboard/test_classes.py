@@ -84,6 +84,14 @@ def test_a_row_has_the_stored_figures(engine: Engine, client: TestClient) -> Non
     assert "class 013 <small>soft, 0.100</small>" in text
 
 
+def test_one_image_is_one(engine: Engine, client: TestClient) -> None:
+    evaluation = an_evaluation()
+    (first, *rest), *others = evaluation.contrast_sets.members
+    sets = replace(evaluation.contrast_sets, members=((replace(first, count=1), *rest), *others))
+    evaluation_id = save_evaluation(engine, replace(evaluation, contrast_sets=sets))
+    assert "dog <small>1 image</small>" in client.get(f"/evaluation/{evaluation_id}/classes").text
+
+
 def test_undefined_figures_are_dashes(engine: Engine, client: TestClient) -> None:
     evaluation_id = save_evaluation(engine, large())
     row = shown(engine, evaluation_id, q="class 110").rows[0]
