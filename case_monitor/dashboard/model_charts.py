@@ -19,8 +19,9 @@ from case_monitor.dashboard.model_records import By, Mark, Model, Point, Series
 
 Trace = dict[str, Any]
 
+_WITH_REASONS = ("accuracy", "agreement_median")  # in all charts they would be half of the page
 CROWDED = 60
-"""Points from which on they are drawn smaller."""
+"""Points from which on they are drawn smaller, and without bars: what a bar says is in the hover text."""
 
 _MARK_LOOKS = {
     Decision.PROMOTED: ("promoted", "triangle-up", "var(--pass)"),
@@ -53,7 +54,7 @@ def quality_figure(model: Model, metric: str, look: Look, root: str) -> Figure |
     series = [s for s in model.series if s.metric == metric and any(v is not None for v in s.value)]
     if not series:
         return None
-    draw = _Drawing(model, look, root)
+    draw = _Drawing(model, look, root, with_reasons=metric in _WITH_REASONS)
     main = next((s for s in series if s.method in {"", model.gate_method}), None)
     order = {method: place for place, method in enumerate(model.methods)}
     others = sorted((s for s in series if s is not main), key=lambda s: order.get(s.method, len(order)))
@@ -70,11 +71,11 @@ class _Drawing:
     of production, and candidates are dots.
     """
 
-    def __init__(self, model: Model, look: Look, root: str) -> None:
-        self._model, self._look, self._root = model, look, root
+    def __init__(self, model: Model, look: Look, root: str, *, with_reasons: bool) -> None:
+        self._model, self._look, self._root, self._with_reasons = model, look, root, with_reasons
         points = model.points
-        crowded = len(points) > CROWDED
-        self._size, self._small, self._mark = (4.0, 2.5, 6.0) if crowded else (8.0, 5.0, 10.0)
+        self._crowded = len(points) > CROWDED
+        self._size, self._small, self._mark = (4.0, 2.5, 6.0) if self._crowded else (8.0, 5.0, 10.0)
         self._x = [_x(point, model.chosen.by) for point in points]
         apart = model.chosen.by is By.TIME and any(point.in_production for point in points)
         self._line = [i for i, point in enumerate(points) if point.in_production or not apart]
@@ -108,14 +109,17 @@ class _Drawing:
                 "marker": {"size": self._size, "color": method_colour(series.method or "case"), "symbol": symbol},
             }
         if self._dots:
-            yield {**self._emphasised(series, self._dots), "name": f"{name}, candidates", "mode": "markers"} | {
-                "marker": {
-                    "size": self._size,
-                    "color": method_colour(series.method or "case"),
-                    "symbol": "circle-open",
-                },
-                "error_y": self._bars(series, self._dots),
-            }
+            yield (
+                {**self._emphasised(series, self._dots), "name": f"{name}, candidates", "mode": "markers"}
+                | {
+                    "marker": {
+                        "size": self._size,
+                        "color": method_colour(series.method or "case"),
+                        "symbol": "circle-open",
+                    },
+                }
+                | ({} if self._crowded else {"error_y": self._bars(series, self._dots)})
+            )
 
     def band(self, series: Series) -> Iterator[Trace]:
         """The interval as an area, in a piece for each stretch without a gap."""
@@ -204,7 +208,7 @@ class _Drawing:
 
     def _decided(self, mark: Mark) -> str:
         done = "" if mark.applied or mark.decision is not Decision.PROMOTED else " (the alias was not moved yet)"
-        reason = plotly_text(mark.reason, most=120)  # it is in every chart
+        reason = plotly_text(mark.reason, most=160) if self._with_reasons else ""
         return f"version {mark.version} {mark.decision.value}{done}" + (f"<br>{reason}" if reason else "")
 
     def _address(self, evaluation_id: int) -> str:
