@@ -8,6 +8,7 @@ from fastapi.staticfiles import StaticFiles
 from case_monitor.dashboard.alerts import pages as alerts_pages
 from case_monitor.dashboard.api import api
 from case_monitor.dashboard.api_alerts import api_alerts
+from case_monitor.dashboard.api_records import api_records
 from case_monitor.dashboard.classes import pages as classes_pages
 from case_monitor.dashboard.compare_page import pages as compare_pages
 from case_monitor.dashboard.confusion import pages as confusion_pages
@@ -41,6 +42,6 @@ def add_dashboard(app: FastAPI) -> None:
     )
     for router in routers:
         app.include_router(router, include_in_schema=False)
-    app.include_router(api)
-    app.include_router(api_alerts)
+    for router in (api, api_records, api_alerts):
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -150,3 +150,39 @@ def test_what_is_not_stored(client: TestClient, path: str) -> None:
 )
 def test_what_cannot_be_asked(client: TestClient, path: str) -> None:
     assert client.get(f"/api/v1/{path}").status_code == 422
+
+
+def test_the_records_of_pages(client: TestClient, engine: Engine) -> None:
+    first, second = an_evaluation(version=1, status=Status.PASS), an_evaluation(version=2)
+    save_evaluation(engine, first)
+    save_evaluation(engine, replace(second, baseline=first.model))
+    quality = client.get("/api/v1/quality", params={"model": "digits"}).json()
+    assert [point["version"] for point in quality["points"]] == [1, 2]
+    accuracy = next(s for s in quality["series"] if s["metric"] == "accuracy")
+    assert accuracy["value"] == [0.9, 0.9]
+    query = {"model": "digits", "candidate": 2, "baseline": 1}
+    compared = client.get("/api/v1/comparison", params=query).json()
+    assert (compared["candidate"]["version"], compared["baseline"]["version"]) == (2, 1)
+    study = client.get("/api/v1/seeds", params={"model": "digits"}).json()
+    assert [seed["version"] for seed in study["seeds"]] == [1, 2]
+    means = {m["method"]: m["values"] for m in study["methods"]}
+    assert means["case"] == [
+        next(s.value for s in e.summaries if (s.metric, s.method) == ("agreement_mean", "case"))
+        for e in (first, second)
+    ]
+
+
+@pytest.mark.parametrize("path", ["quality", "comparison", "seeds"])
+def test_the_records_of_an_unknown_model(client: TestClient, path: str) -> None:
+    answer = client.get(f"/api/v1/{path}", params={"model": "a/b"})
+    assert answer.status_code == 404
+    assert "a/b" in answer.json()["detail"]
+
+
+def test_alerts(client: TestClient, engine: Engine, stored: tuple[int, Evaluation]) -> None:
+    [found] = everything(client, "alerts", model="digits")
+    [alert] = stored[1].alerts
+    assert (found["alert"]["rule"], found["alert"]["observed"]) == (alert.rule, alert.observed)
+    assert found["evaluation_id"] == stored[0]
+    assert everything(client, "alerts", state="resolved") == []
+    assert everything(client, "alerts", severity="warn") == []

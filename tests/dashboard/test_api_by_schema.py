@@ -33,7 +33,7 @@ def described(engine: Engine) -> Any:
 
 def test_every_operation(described: Any) -> None:
     operations = [found.ok() for found in described.get_all_operations()]
-    assert len(operations) >= 11
+    assert len(operations) >= 15
     for operation in operations:
 
         @given(case=operation.as_strategy())
