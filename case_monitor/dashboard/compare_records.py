@@ -63,12 +63,9 @@ class DifferenceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleLine:
-    """A rule of the gate; of a rule per class `counts` says how many classes had which outcome."""
+    """A rule of the gate in words; of a rule per class `counts` says how many classes had which outcome."""
 
-    metric: str
-    method: str | None
-    limit: float
-    greater_is_better: bool
+    rule: str
     severity: Severity
     status: Status | None
     reason: str

@@ -25,6 +25,7 @@ from case_monitor.dashboard.compare_records import (
     RuleLine,
     Side,
 )
+from case_monitor.dashboard.metric_words import rule_words
 from case_monitor.dashboard.model_quality import latest_of_versions
 from case_monitor.dashboard.stored_settings import drop_suffixes
 from case_monitor.settings import Settings
@@ -75,7 +76,7 @@ def comparison(engine: Engine, settings: Settings, chosen: CompareQuery) -> Comp
         missing=(*found.missing, *_why_not(pair, other)),
         verdict=found.verdict.status if found.verdict else None,
         sentence=found.verdict.sentence if found.verdict else None,
-        rules=tuple(_rules(found.verdict)) if found.verdict else (),
+        rules=tuple(_rules(found.verdict, other.version)) if found.verdict else (),
         differences=tuple(_differences(engine, pair, found, stored)),
         drift=tuple(map(_drift, (s for s in found.summaries if s.metric == "baseline_agreement"))),
         better=tuple([c for c in reversed(changes) if (c.difference or 0) > 0][:MOST]),
@@ -206,15 +207,19 @@ def _outcome(row: MetricSummary, *, greater_is_better: bool) -> Outcome:
     return Outcome.UNCLEAR
 
 
-def _rules(verdict: Verdict) -> Iterator[RuleLine]:
+def _rules(verdict: Verdict, baseline: int) -> Iterator[RuleLine]:
     """The verdict rule by rule; the classes of a rule per class counted."""
     for rule, group in groupby(verdict.results, key=lambda result: result.threshold):
         results = list(group)
         yield RuleLine(
-            metric=rule.metric,
-            method=results[0].method,
-            limit=rule.limit,
-            greater_is_better=rule.greater_is_better,
+            rule=rule_words(
+                rule.metric,
+                rule.limit,
+                greater_is_better=rule.greater_is_better,
+                method=results[0].method,
+                per_class=rule.per_class,
+                baseline=baseline,
+            ),
             severity=rule.severity,
             status=None if rule.per_class else results[0].status,
             reason="" if rule.per_class else results[0].reason,

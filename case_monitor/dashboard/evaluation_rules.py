@@ -64,9 +64,20 @@ def class_rules(
     return tuple(_class_rules([o for o in outcomes if o.class_idx is not None], class_names, baseline))
 
 
+def _words(outcome: RuleItem, baseline: int | None) -> str:
+    return rule_words(
+        outcome.metric,
+        outcome.limit_value,
+        greater_is_better=outcome.greater_is_better,
+        method=outcome.method,
+        per_class=outcome.class_idx is not None,
+        baseline=baseline,
+    )
+
+
 def _outcome(outcome: RuleItem, baseline: int | None) -> RuleOutcome:
     return RuleOutcome(
-        rule=rule_words(outcome, baseline),
+        rule=_words(outcome, baseline),
         severity=Severity(outcome.severity),
         status=outcome.status,
         observed=outcome.observed,
@@ -90,7 +101,7 @@ def _class_rules(outcomes: Sequence[RuleItem], class_names: Sequence[str], basel
             (o for o in of_rule if o.status is Status.FAIL), key=lambda o: (o.p_adjusted or 0, o.class_idx)
         )
         yield ClassRule(
-            rule=rule_words(of_rule[0], baseline),
+            rule=_words(of_rule[0], baseline),
             severity=Severity(of_rule[0].severity),
             counts={status: counts[status] for status in Status},
             failing=tuple(_class_outcome(o, class_names) for o in failing[:SHOWN_CLASSES]),

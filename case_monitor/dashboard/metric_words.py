@@ -4,7 +4,6 @@ import re
 
 from case_monitor.core.policy import vs_baseline
 from case_monitor.core.wording import method_title
-from case_monitor.store.read_parts import RuleItem
 
 _WORDS = {
     "accuracy": "accuracy",
@@ -59,18 +58,32 @@ def metric_words(metric: str, baseline: int | None = None) -> str:
     return _WORDS.get(metric, metric.replace("_", " "))
 
 
-def rule_words(outcome: RuleItem, baseline: int | None) -> str:
-    """What a rule asks for: "CASE: median agreement below 0.5"."""
-    subject = f"{method_title(outcome.method)}: " if outcome.method else ""
-    limit = "an unknown limit" if outcome.limit_value is None else f"{outcome.limit_value:g}"
-    each = " of every class" if outcome.class_idx is not None else ""
-    if not outcome.metric.endswith(_OF_BASELINE):
-        side = "above" if outcome.greater_is_better else "below"
-        sentence = f"{subject}{metric_words(outcome.metric, baseline)}{each} {side} {limit}"
+def rule_words(
+    metric: str,
+    limit: float | None,
+    *,
+    greater_is_better: bool,
+    method: str | None = None,
+    per_class: bool = False,
+    baseline: int | None = None,
+) -> str:
+    """What a rule asks for.
+
+    >>> rule_words("agreement_median", 0.5, greater_is_better=False, method="case")
+    'CASE: median agreement below 0.5'
+    >>> rule_words("accuracy_vs_baseline", -0.03, greater_is_better=True, baseline=2)
+    "Accuracy at most 0.03 below version 2's"
+    """
+    subject = f"{method_title(method)}: " if method else ""
+    each = " of every class" if per_class else ""
+    if not metric.endswith(_OF_BASELINE):
+        side = "above" if greater_is_better else "below"
+        asked = "an unknown limit" if limit is None else f"{limit:g}"
+        sentence = f"{subject}{metric_words(metric, baseline)}{each} {side} {asked}"
     else:
-        margin = limit if outcome.limit_value is None else f"{abs(outcome.limit_value):g}"
-        side = "below" if outcome.greater_is_better else "above"
+        side = "below" if greater_is_better else "above"
+        margin = "an unknown limit" if limit is None else f"{abs(limit):g}"
         other = "the baseline's" if baseline is None else f"version {baseline}'s"
-        metric = metric_words(outcome.metric.removesuffix(_OF_BASELINE), baseline)
-        sentence = f"{subject}{metric}{each} at most {margin} {side} {other}"
+        what = metric_words(metric.removesuffix(_OF_BASELINE), baseline)
+        sentence = f"{subject}{what}{each} at most {margin} {side} {other}"
     return sentence[:1].upper() + sentence[1:]

@@ -4,46 +4,25 @@ import pytest
 
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
-from case_monitor.core.records import Status
 from case_monitor.core.summary import metrics_of_methods
 from case_monitor.dashboard.interval_mark import WIDTH, interval_mark
 from case_monitor.dashboard.metric_words import metric_words, rule_words
-from case_monitor.store.read_parts import RuleItem
-
-
-def applied(metric: str, limit: float | None, *, greater: bool, method: str | None, class_idx: int | None) -> RuleItem:
-    return RuleItem(
-        metric=metric,
-        method=method,
-        class_idx=class_idx,
-        severity="block",
-        limit_value=limit,
-        greater_is_better=greater,
-        status=Status.PASS,
-        observed=0.5,
-        ci_low=0.4,
-        ci_high=0.6,
-        n=100,
-        n_needed=None,
-        p_value=None,
-        p_adjusted=None,
-        reason="",
-    )
 
 
 def test_the_default_policy_in_words() -> None:
     policy = Policy()
-    rules = [
-        applied(
+    said = [
+        rule_words(
             rule.metric,
             rule.limit,
-            greater=rule.greater_is_better,
+            greater_is_better=rule.greater_is_better,
             method=policy.method_of(rule) or None,
-            class_idx=0 if rule.per_class else None,
+            per_class=rule.per_class,
+            baseline=7,
         )
         for rule in policy.rules
     ]
-    assert [rule_words(rule, 7) for rule in rules] == [
+    assert said == [
         "CASE: median agreement below 0.5",
         "CASE: median agreement at most 0.2 above version 7's",
         "CASE: share of images without a usable map below 0.2",
@@ -55,8 +34,7 @@ def test_the_default_policy_in_words() -> None:
 
 
 def test_a_rule_without_a_finite_limit() -> None:
-    rule = applied("accuracy", None, greater=True, method=None, class_idx=None)
-    assert rule_words(rule, None) == "Accuracy above an unknown limit"
+    assert rule_words("accuracy", None, greater_is_better=True) == "Accuracy above an unknown limit"
 
 
 @pytest.mark.parametrize("metric", sorted(metrics_of_methods(Protocol(areas=(0.5, 0.025), fills=("mean", "blur")))))

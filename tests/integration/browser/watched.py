@@ -40,6 +40,9 @@ class Watched:
             "async () => { for (let y = 0; y < document.body.scrollHeight; y += 700) {"
             " scrollTo(0, y); await new Promise(done => setTimeout(done, 30)); } scrollTo(0, 0); }"
         )
+        self.page.evaluate(
+            "Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode(); }))"
+        )
         self.settle()
 
     def overflow(self) -> int:
