@@ -1,5 +1,9 @@
 """Following links, as a visitor would."""
 
+from collections import Counter, deque
+from html.parser import HTMLParser
+from urllib.parse import urldefrag, urljoin
+
 from playwright.sync_api import Browser
 
 from tests.integration.browser.watched import Watched, watched
@@ -16,20 +20,43 @@ def is_page(path: str) -> bool:
     return not path.startswith("/api/") and not path.endswith((".csv", ".json", ".parquet", ".png"))
 
 
-def every_link(page: Watched, start: str = "/", limit: int = 1000) -> set[str]:
-    """Visit whatever can be reached; each address must answer. Returns the addresses."""
-    waiting, seen = [start], {start}
+def every_link(page: Watched, start: str = "/", *, shown: int = 5, most: int = 1500) -> set[str]:
+    """Follow what can be reached, nearest first; each address must answer. Returns the addresses.
+
+    A browser shows the first few of every kind of page; the others, which differ in their filters, are only fetched.
+    """
+    waiting, seen, visits = deque([start]), {start}, Counter[str]()
     while waiting:
-        path = waiting.pop()
-        if is_page(path):
+        path = waiting.popleft()
+        visits[kind(path)] += 1
+        if is_page(path) and visits[kind(path)] <= shown:
             assert page.open(path).ok, path
-            new = [link for link in page.links() if link not in seen and len(seen) < limit]
-            seen.update(new)
-            waiting += new
+            links = page.links()
         else:
             answer = page.page.request.get(page.address + path)
             assert answer.ok, f"{path}: {answer.status}"
+            links = _links_in(answer.text(), path) if is_page(path) else []
+        new = [link for link in links if link not in seen][: most - len(seen)]
+        seen.update(new)
+        waiting.extend(new)
     return seen
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value for name, value in attrs if (tag, name) == ("a", "href") and value]
+
+
+def _links_in(text: str, path: str) -> list[str]:
+    """Addresses within the service, without their fragments."""
+    parser = _Links()
+    parser.feed(text)
+    absolute = (urldefrag(urljoin(path, link)).url for link in parser.found)
+    return [link for link in dict.fromkeys(absolute) if link.startswith("/")]
 
 
 def one_of_each(browser: Browser, address: str, start: str = "/") -> dict[str, str]:

@@ -38,7 +38,11 @@ class Watched:
         """Scroll through, so that what is drawn when it comes into view is drawn."""
         self.page.evaluate(
             "async () => { for (let y = 0; y < document.body.scrollHeight; y += 700) {"
-            " scrollTo(0, y); await new Promise(done => setTimeout(done, 30)); } scrollTo(0, 0); }"
+            " scrollTo({top: y, behavior: 'instant'}); await new Promise(done => setTimeout(done, 50)); }"
+            " scrollTo({top: 0, behavior: 'instant'}); }"
+        )
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('[data-chart]')].every(chart => chart.dataset.drawn)"
         )
         self.page.evaluate(
             "Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode(); }))"
