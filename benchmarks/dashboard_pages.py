@@ -34,10 +34,10 @@ def find_pages(engine: Engine) -> Pages:
         pages |= {
             f"/model ({size})": [f"/model?name={_quoted(row.model)}" for row in rows],
             f"/evaluation/ID ({size})": [f"/evaluation/{row.evaluation_id}" for row in rows],
-            f"/evaluation/ID/confusion ({size})": [f"/evaluation/{row.evaluation_id}/confusion" for row in rows],
-            f"/evaluation/ID/confusion.json ({size})": [
-                f"/evaluation/{row.evaluation_id}/confusion.json" for row in rows
-            ],
+            **{
+                f"/evaluation/ID/{part} ({size})": [f"/evaluation/{row.evaluation_id}/{part}" for row in rows]
+                for part in ("classes", "confusion", "confusion.json", "gallery")
+            },
             f"/compare ({size})": [
                 f"/compare?model={_quoted(row.model)}&candidate={row.version}&baseline={row.baseline_version}"
                 for row in rows

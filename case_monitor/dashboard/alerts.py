@@ -26,7 +26,7 @@ from case_monitor.store.read_alert_list import (
     read_alert_list,
 )
 
-PAGE_SIZE = 50
+PAGE_SIZE = 25
 pages = APIRouter()
 
 

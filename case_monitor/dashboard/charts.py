@@ -1,5 +1,6 @@
 """What all charts share. A chart is a Plotly figure as plain data; `static/charts.js` draws it in the page's theme."""
 
+from functools import lru_cache
 from html import escape
 from textwrap import wrap
 from typing import Any
@@ -44,6 +45,7 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.5g}")
 
 
+@lru_cache(maxsize=4096)  # several charts of a page say the same
 def plotly_text(text: str, width: int = 60, most: int = 300) -> str:
     """A user's text for Plotly, which reads some HTML in its texts: escaped, shortened, in lines.
 

@@ -134,9 +134,7 @@ def test_the_gallery_shows_the_top_pixels(page: Watched) -> None:
 def test_a_point_of_a_chart_leads_to_its_evaluation(page: Watched) -> None:
     page.open("/model?name=digits")
     chart = page.page.locator("#chart-accuracy .plot")
-    page.page.evaluate(
-        "document.querySelector('#chart-accuracy .plot').emit('plotly_click', {points: [{customdata: ['/evaluation/2']}]})"
-    )
+    chart.evaluate("plot => plot.emit('plotly_click', {points: [{customdata: ['/evaluation/2']}]})")
     page.page.wait_for_url("**/evaluation/2")
     expect(chart).to_have_count(0)
 
