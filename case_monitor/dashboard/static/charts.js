@@ -21,13 +21,20 @@ function draw(figure) {
   const described = resolved(JSON.parse(figure.querySelector("script").textContent));
   plot.querySelector(".loading")?.remove();
   figure.dataset.drawn = "yes";
-  Plotly.react(plot, described.data, themed(described.layout ?? {}), CONFIG);
+  Plotly.react(plot, described.data, themed({ ...roomForLegend(plot, described), ...described.layout }), CONFIG);
   plot.removeAllListeners?.("plotly_click");
   // A point may lead somewhere: its address is the last entry of its customdata.
   plot.on("plotly_click", ({ points }) => {
     const link = [points[0].customdata].flat().at(-1);
     if (typeof link === "string" && link.startsWith("/")) location.href = link;
   });
+}
+
+// In a narrow window each entry of the legend has a line of its own, and must not take it from the plot.
+function roomForLegend(plot, { data, layout }) {
+  const entries = data.filter((trace) => trace.name && trace.showlegend !== false).length;
+  const shown = layout?.showlegend ?? data.length > 1;
+  return plot.clientWidth < 480 && shown && entries > 2 ? { height: 300 + 20 * entries } : {};
 }
 
 // "var(--case)" is the value of that custom property in the current theme.
