@@ -112,6 +112,7 @@ class Topology:
             "CASE_MONITOR_CONFIG": str(self.config),
             "CASE_MONITOR_TRACKING_URI": self.url("mlflow"),
             "CASE_MONITOR_SERVICE_URL": self.url("service"),
+            "CASE_MONITOR_PREFECT_URL": self.url("prefect"),
             "CASE_MONITOR_WEBHOOK_SECRET_FILE": str(self._secret("webhook_secret")),
             "PREFECT_API_URL": self.url("prefect") + "/api",
         }

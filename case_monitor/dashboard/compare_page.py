@@ -10,7 +10,7 @@ from case_monitor.core.wording import method_title
 from case_monitor.dashboard.charts import CONTROL, LIMIT, Figure, rounded
 from case_monitor.dashboard.compare_records import CompareQuery, Comparison, DifferenceRow, Outcome
 from case_monitor.dashboard.compare_versions import comparison
-from case_monitor.dashboard.model_words import area_title
+from case_monitor.dashboard.metric_words import area_words
 from case_monitor.dashboard.rendering import page
 
 pages = APIRouter()
@@ -90,7 +90,7 @@ def _label(row: DifferenceRow) -> str:
 
 def _short(metric: str) -> str:
     """The area and fill of a confidence drop."""
-    return area_title(metric.removeprefix(_DROP)).removeprefix("top ").replace(" of the pixels", "")
+    return area_words(metric.removeprefix(_DROP)).removeprefix("top ").replace(" of the pixels", "")
 
 
 def _forest(drawn: list[tuple[str, DifferenceRow]]) -> Figure:

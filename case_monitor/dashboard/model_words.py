@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from case_monitor.core.wording import method_title
+from case_monitor.dashboard.metric_words import area_words
 from case_monitor.dashboard.model_records import By, Model, Point, Series
 from case_monitor.dashboard.rendering import number, percent, signed
 
@@ -37,7 +38,7 @@ def drop(model: Model) -> str:
     if series is None or series.value[-1] is None:
         return f"The confidence drop of {title} is {UNDEFINED} for {here}."
     return (
-        f"{title}: replacing the {area_title(model.area)} of {here} changes the confidence in the first class by "
+        f"{title}: replacing the {area_words(model.area or '')} of {here} changes the confidence in the first class by "
         f"{signed(-series.value[-1])} on average{_interval(series, plain=True)}; a larger drop is better."
     )
 
@@ -80,16 +81,6 @@ def where(model: Model, point: Point) -> str:
     if model.chosen.by is By.VERSION:
         return f"version {point.version}"
     return f"version {point.version} on {point.at:%Y-%m-%d}"
-
-
-def area_title(area: str | None) -> str:
-    """Which pixels are replaced, and by what.
-
-    >>> area_title("5"), area_title("50_blur")
-    ('top 5% of the pixels', 'top 50% of the pixels (blurred)')
-    """
-    share, _, fill = (area or "").partition("_")
-    return f"top {share}% of the pixels" + (" (blurred)" if fill == "blur" else f" ({fill})" if fill else "")
 
 
 def _interval(series: Series, *, plain: bool = False) -> str:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from case_monitor.core.summary import INSENSITIVE
 from case_monitor.core.wording import method_title
 from case_monitor.dashboard.charts import LIMIT, Figure, method_colour, method_symbol, rounded
-from case_monitor.dashboard.model_words import area_title
+from case_monitor.dashboard.metric_words import area_words
 from case_monitor.dashboard.rendering import number, page
 from case_monitor.dashboard.seed_study import DEFAULT_METRIC, MethodOverSeeds, SeedQuery, SeedStudy, seed_study
 
@@ -60,7 +60,7 @@ def metric_title(metric: str) -> str:
     """
     if metric.startswith("agreement_"):
         return f"{metric.removeprefix('agreement_')} agreement"
-    return f"confidence drop, {area_title(metric.removeprefix('confidence_drop_'))}"
+    return f"confidence drop, {area_words(metric.removeprefix('confidence_drop_'))}"
 
 
 def stacked(values: list[float], width: float) -> list[float]:

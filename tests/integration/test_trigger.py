@@ -6,6 +6,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from html import unescape
 from typing import Any
 
 import mlflow
@@ -90,6 +91,11 @@ def deployment(stack: RunningStack, name: str) -> str:
     return str(found["id"])
 
 
+def served(stack: RunningStack, path: str) -> str:
+    with urllib.request.urlopen(stack.service_url + path, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
 def gate(stack: RunningStack, model: str, *options: str) -> "subprocess.CompletedProcess[str]":
     """As a job of a CI system does: it waits for the worker."""
     return subprocess.run(
@@ -128,14 +134,24 @@ def test_a_registered_version_is_evaluated_by_itself_and_promoted_on_request(
     assert json.loads(gated.stdout)["evaluation_id"] == evaluation.id
     assert alias_holder(client) == version
     assert [row["id"] for row in rows_of(store, "evaluations")] == [evaluation.id]
-    with urllib.request.urlopen(f"{stack.service_url}/metrics", timeout=30) as answer:
-        shown = {
-            (sample.name, *sample.labels.values()): sample.value
-            for family in text_string_to_metric_families(answer.read().decode())
-            for sample in family.samples
-        }
+    shown = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(served(stack, "/metrics"))
+        for sample in family.samples
+    }
     assert shown["case_monitor_evaluations", "served", "pass"] == 1
     assert shown["case_monitor_waiting_versions",] == 0
+
+    page = unescape(served(stack, f"/evaluation/{evaluation.id}"))
+    assert evaluation.verdict_sentence in page
+    assert f"to version {version}." in page
+    run = client.get_run(tags["case_monitor.run_id"])
+    assert f"{stack.mlflow_url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" in page
+    [flow_run] = [row["flow_run_id"] for row in rows_of(store, "evaluations")]
+    with urllib.request.urlopen(f"{stack.prefect_api}/flow_runs/{flow_run}", timeout=30) as answer:
+        assert json.loads(answer.read())["name"] == f"evaluate served/{version}"
+    assert f"/runs/flow-run/{flow_run}" in page
+    assert f"version {version}" in served(stack, "/?q=served")
 
 
 def test_a_failing_version_is_withheld_and_its_alert_is_open(
@@ -143,12 +159,15 @@ def test_a_failing_version_is_withheld_and_its_alert_is_open(
 ) -> None:
     holder = alias_holder(client)
     version = register(INSENSITIVE)
-    assert wait_for(lambda: published(store, version), stack).verdict_status == "fail"
+    evaluation = wait_for(lambda: published(store, version), stack)
+    assert evaluation.verdict_status == "fail"
     gated = gate(stack, f"served/{version}")
     assert (gated.returncode, json.loads(gated.stdout)["promotion"]["decision"]) == (1, "withheld"), gated.stderr
     assert alias_holder(client) == holder
     assert next(p.decision for p in read.promotions(store, "served")) == "withheld"
-    assert {"agreement_median"} <= {alert.rule for alert in load_alert_lives(store)}
+    [alert] = [alert for alert in load_alert_lives(store) if alert.rule == "agreement_median"]
+    assert alert.message in unescape(served(stack, "/alerts?model=served"))
+    assert f"alias champion stays with version {holder}" in served(stack, f"/evaluation/{evaluation.id}")
 
 
 def test_what_a_worker_cannot_do_is_no_verdict(stack: RunningStack) -> None:
