@@ -1,10 +1,12 @@
 """Tables as files: CSV to read, Parquet to compute on.
 
 CSV is UTF-8 with an empty field for what is undefined. A text that a spreadsheet would take for a formula (it begins
-with `=`, `+`, `-`, `@`, a tab or a line break) gets an apostrophe in front; numbers and Parquet stay as they are.
+with `=`, `+`, `-`, `@`, a tab or a line break) gets an apostrophe in front, also after a semicolon or a line break
+within it; numbers and Parquet stay as they are.
 """
 
 import csv
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +16,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_SIGNS = "=+@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}-"
+_FORMULA = (*_SIGNS, "\t", "\r", "\n")
+# Where the list separator is a semicolon, or a line break is taken for a new row, a cell begins within the text.
+_WITHIN = re.compile(rf"(?<=[;\t\r\n])(?=[{_SIGNS}])")
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
@@ -34,7 +39,7 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 def _cells(column: "pd.Series[Any]") -> Iterator[Any]:
     for value in column:
         if isinstance(value, str):
-            text = plain(value)
+            text = _WITHIN.sub("'", plain(value))
             yield f"'{text}" if text.startswith(_FORMULA) else text
         else:
             yield None if pd.isna(value) else value

@@ -117,6 +117,6 @@ def _summary(method: str, values: Sequence[float | None], *, is_gate: bool) -> s
     without = len(values) - len(defined)
     if not defined:
         return f"{title}: no image has two usable maps."
-    above = sum(value >= INSENSITIVE for value in defined) / len(defined)
+    above = sum(value >= INSENSITIVE for value in defined)
     left_out = f"; {without} without a usable map left out" if without else ""
-    return f"{title}: {above:.0%} of {len(defined)} images share half of their top pixels or more{left_out}."
+    return f"{title}: {above} of {len(defined)} images share half of their top pixels or more{left_out}."

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Engine
@@ -192,15 +193,23 @@ _FILE: dict[int | str, dict[str, Any]] = {
 
 
 @api.get("/evaluations/{evaluation_id}/{part}.{file_format}", responses=_FILE, response_class=Response)
-def download(request: Request, evaluation_id: EvaluationId, part: Part, file_format: Format) -> Response:
+async def download(request: Request, evaluation_id: EvaluationId, part: Part, file_format: Format) -> Response:
     """A part of an evaluation as CSV or Parquet, with the columns of its JSON."""
     engine = request.app.state.engine
+    return await to_thread.run_sync(_file, engine, evaluation_id, part, file_format, limiter=_FILES)
+
+
+def _file(engine: Engine, evaluation_id: int, part: Part, file_format: Format) -> Response:
     _require(engine, evaluation_id)
     items, _ = read_items(engine, _KINDS[part], Selection(evaluation_id=evaluation_id))
     name = f"evaluation-{evaluation_id}-{part}.{file_format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     body = _writers()[file_format](_KINDS[part], items)
     return Response(body, media_type=_MEDIA_TYPES[file_format], headers=headers)
+
+
+# Files are made in memory: a few at a time, so that pages have threads and memory left.
+_FILES = CapacityLimiter(2)
 
 
 def _writers() -> dict[Format, Callable[[type[Any], tuple[Any, ...]], bytes]]:

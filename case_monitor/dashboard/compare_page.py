@@ -14,7 +14,7 @@ from case_monitor.dashboard.metric_words import area_words
 from case_monitor.dashboard.rendering import page
 
 pages = APIRouter()
-Version = Annotated[int | Literal[""], Query(le=2**31 - 1)]
+Version = Annotated[int, Query(le=2**31 - 1)] | Literal[""]
 
 _DROP = "confidence_drop_"
 _LOOKS = {

@@ -144,7 +144,7 @@ def _area(x: FloatArray, y: FloatArray) -> Figure:
 
 def _activity_words(values: FloatArray, undefined: int, threshold: float | None) -> str:
     low, middle, high = (float(v) for v in np.quantile(values, [0, 0.5, 1]))
-    finding = f"Half of the classes activate fewer than {middle:.1f} channels (range {low:.1f} to {high:.1f})."
+    finding = f"The median class activates {middle:.1f} channels (range {low:.1f} to {high:.1f})."
     if high - low < 0.05:
         finding = f"{middle:.1f} channels are active for every class."
     counted = "" if threshold is None else f" A channel is active when it exceeds {threshold:g} after pooling."

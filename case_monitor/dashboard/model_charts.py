@@ -238,13 +238,17 @@ def _mark_x(mark: Mark, by: By) -> int | str:
     return mark.version if by is By.VERSION else f"{mark.at:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def _limit_words(limit: float, look: Look) -> str:
+    return f"limit {limit:g}" if look is DIFFERENCE else f"limit {100 * limit:g}%"
+
+
 def _layout(model: Model, metric: str, look: Look) -> Figure:
-    versions: Figure = {"tickprefix": "v", "tickformat": "d"}
+    versions: Figure = {"tickformat": "d", "title": {"text": "version"}}
     versions |= {"tickmode": "array", "tickvals": [p.version for p in model.points]} if len(model.points) < 9 else {}
     axis: Figure = {"tickformat": look.tick_format, "zeroline": look is DIFFERENCE}
     axis |= {"range": list(look.bounds)} if look.bounds else {"rangemode": "normal"}
     foot = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
     limit = model.limits.get(metric)
-    drawn = {} if limit is None else limit_line(limit, f"limit {limit:g}")
+    drawn = {} if limit is None else limit_line(limit, _limit_words(limit, look))
     along = versions if model.chosen.by is By.VERSION else {"type": "date"}
     return {"xaxis": along, "yaxis": axis, "yaxis2": foot, "hovermode": "closest", "showlegend": True, **drawn}

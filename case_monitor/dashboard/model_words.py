@@ -5,7 +5,7 @@ from collections.abc import Callable
 from case_monitor.core.wording import method_title
 from case_monitor.dashboard.metric_words import area_words
 from case_monitor.dashboard.model_records import By, Model, Point, Series
-from case_monitor.dashboard.rendering import number, percent, signed
+from case_monitor.dashboard.rendering import number, percent
 
 UNDEFINED = "undefined"
 
@@ -38,8 +38,8 @@ def drop(model: Model) -> str:
     if series is None or series.value[-1] is None:
         return f"The confidence drop of {title} is {UNDEFINED} for {here}."
     return (
-        f"{title}: replacing the {area_words(model.area or '')} of {here} changes the confidence in the first class by "
-        f"{signed(-series.value[-1])} on average{_interval(series, plain=True)}; a larger drop is better."
+        f"{title}: replacing the {area_words(model.area or '')} of {here} lowers the confidence in the first class by "
+        f"{number(series.value[-1])} on average{_interval(series, plain=True)}; a larger drop is better."
     )
 
 
@@ -66,13 +66,13 @@ def drift(model: Model) -> str:
 
 
 def contrast(model: Model) -> str:
-    """Whether classes are confused with the same others."""
+    """Whether classes are contrasted with the same others."""
     series, here = model.one("contrast_jaccard", ""), where(model, model.points[-1])
     if series is None or series.value[-1] is None:
         return f"The contrast sets of {here} were not compared with those of another version."
     return (
-        f"Of the classes that either {here} or the version it was compared with confuses a class with, they share "
-        f"{percent(series.value[-1])}, as a mean over the classes{_interval(series)}; 100% is no change."
+        f"The contrast sets of {here} and of the version it was compared with share {percent(series.value[-1])} of the "
+        f"classes that are in either, as a mean over the classes{_interval(series)}; 100% is no change."
     )
 
 
@@ -88,8 +88,7 @@ def _interval(series: Series, *, plain: bool = False) -> str:
     if low is None or high is None:
         return " (no interval)"
     write: Callable[[float], str] = number if plain else percent
-    first, last = (-high, -low) if plain else (low, high)
-    return f" (interval {write(first)} to {write(last)})"
+    return f" (interval {write(low)} to {write(high)})"
 
 
 def _change(model: Model, series: Series) -> str:

@@ -5,6 +5,8 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
+from urllib.parse import urlencode
+from weakref import WeakValueDictionary
 
 from cachetools import TTLCache
 from fastapi import Request, Response
@@ -30,6 +32,7 @@ class PageCache:
         self._kept: TTLCache[str, _Kept] = TTLCache(max_bytes, MAX_AGE_S, getsizeof=lambda kept: len(kept.body))
         self._max_bytes = max_bytes
         self._lock = Lock()
+        self._being_made: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
     def answer(self, request: Request, engine: Engine, media_type: str, render: Callable[[], bytes]) -> Response:
         """What `render` gives, or gave: 304 where the browser has it already.
@@ -45,17 +48,28 @@ class PageCache:
         if f'"{tag}"' in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         with self._lock:
+            kept, being_made = self._kept.get(tag), self._being_made.setdefault(tag, Lock())
+        if kept is None:
+            with being_made:  # who asks meanwhile waits for the first
+                kept = self._made(tag, media_type, render)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(kept.body, media_type=kept.media_type, headers=headers | {"Content-Encoding": "gzip"})
+        return Response(gzip.decompress(kept.body), media_type=kept.media_type, headers=headers)
+
+    def _made(self, tag: str, media_type: str, render: Callable[[], bytes]) -> _Kept:
+        with self._lock:
             kept = self._kept.get(tag)
         if kept is None:
             kept = _Kept(body=gzip.compress(render(), 5, mtime=0), media_type=media_type)
             if len(kept.body) <= self._max_bytes:
                 with self._lock:
                     self._kept[tag] = kept
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(kept.body, media_type=kept.media_type, headers=headers | {"Content-Encoding": "gzip"})
-        return Response(gzip.decompress(kept.body), media_type=kept.media_type, headers=headers)
+        return kept
 
 
 def _tag(request: Request, token: str) -> str:
-    parts = (case_monitor.__version__, request.url.path, request.url.query, token)
+    """Of what the route reads of the address: whatever else is in its query makes no other page."""
+    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    asked = urlencode(sorted((name, value) for name, value in request.query_params.items() if name in known))
+    parts = (case_monitor.__version__, request.url.path, asked, token)
     return hashlib.sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]

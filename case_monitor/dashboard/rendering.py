@@ -50,7 +50,6 @@ def render(request: Request, template: str, context: Any, *, counting: bool = Tr
         values,
         root=root_of(request),
         here=request.url.path,
-        query=request.url.query,
         open_alerts_total=count_open_alerts(request.app.state.engine) if counting else None,
         has_tokens=bool(settings.read_token or settings.write_token),
         has_users=settings.trusted_proxy is not None,

@@ -99,7 +99,7 @@ def _strips(study: SeedStudy, root: str) -> Figure:
         "hovermode": "closest",
     }
     layout["xaxis"] = {"title": {"text": metric_title(study.chosen.metric)}, "zeroline": False}
-    if not study.greater_is_better:
+    if study.chosen.metric == "agreement_median":
         line = {"color": LIMIT, "dash": "dash", "width": 1}
         here = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": INSENSITIVE, "x1": INSENSITIVE, "line": line}
         layout["shapes"] = [here]

@@ -71,10 +71,10 @@ class Access:
         )
 
     async def _wrong_bearer(self, request: Request) -> Response:
+        await anyio.sleep(WRONG_TOKEN_DELAY_S)
         if self._wrong_bearers.too_many():
             return error_answer(request, 429, headers={"Retry-After": str(PERIOD_S)})
         self._wrong_bearers.note()
-        await anyio.sleep(WRONG_TOKEN_DELAY_S)
         return error_answer(request, 401, "This token is not known.", headers={"WWW-Authenticate": "Bearer"})
 
     def _closed(self, request: Request, visitor: Visitor, *, writes: bool) -> Response:

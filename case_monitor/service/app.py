@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from sqlalchemy import Engine
@@ -55,7 +56,12 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     @app.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         refused = await app.state.access.refusal(request)
-        return with_security_headers(refused or await call_next(request))
+        response = refused or await call_next(request)
+        if response.status_code == 307:  # a slash too many or too few; the proxy's scheme and name are not ours to say
+            response.headers["location"] = (
+                urlsplit(response.headers["location"])._replace(scheme="", netloc="").geturl()
+            )
+        return with_security_headers(response)
 
     app.add_middleware(SubPath, service_url=settings.service_url)  # the last one added sees a request first
     return app

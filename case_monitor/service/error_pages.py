@@ -110,10 +110,11 @@ def _not_understood(request: Request, error: Exception) -> Response:
 
 def _no_results(request: Request, error: Exception) -> Response:
     logger.error("%s", error)
-    return error_answer(request, 503, _what_to_do(request.app.state.engine), {"Retry-After": "10"})
+    return error_answer(request, 503, what_to_do(request.app.state.engine), {"Retry-After": "10"})
 
 
-def _what_to_do(engine: Engine) -> str:
+def what_to_do(engine: Engine) -> str:
+    """About a database that gives no results; where it is, is nobody's business."""
     try:
         return _SCHEMAS.get(schema_state(current_revision(engine)), _NO_DATABASE)
     except StoreError:

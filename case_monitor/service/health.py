@@ -1,17 +1,21 @@
 """Is the process alive, and can it do its work?"""
 
+import logging
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from case_monitor.core.errors import StoreError
+from case_monitor.service.error_pages import what_to_do
 from case_monitor.store.connection import require_schema
 
+logger = logging.getLogger("case_monitor.service")
 health = APIRouter()
 
 
 @health.get("/healthz")
-def healthz() -> dict[str, str]:
-    """The process answers; restart it where this does not."""
+async def healthz() -> dict[str, str]:
+    """The process answers; restart it where this does not. It waits for no thread, however busy they are."""
     return {"status": "ok"}
 
 
@@ -21,5 +25,6 @@ def readyz(request: Request) -> JSONResponse:
     try:
         require_schema(request.app.state.engine)
     except StoreError as error:
-        return JSONResponse({"status": "not ready", "reason": str(error)}, status_code=503)
+        logger.error("%s", error)
+        return JSONResponse({"status": "not ready", "reason": what_to_do(request.app.state.engine)}, status_code=503)
     return JSONResponse({"status": "ok"})

@@ -122,10 +122,20 @@ def test_files_have_the_columns_and_rows_of_the_json(
     assert table.to_pylist() == items
 
 
-def test_a_formula_in_a_class_name_stays_text(client: TestClient, engine: Engine) -> None:
-    evaluation_id = save_evaluation(engine, an_evaluation(class_names=("=1+1", "dog")))
-    rows = list(csv.DictReader(io.StringIO(client.get(f"/api/v1/evaluations/{evaluation_id}/classes.csv").text)))
-    assert rows[0]["class_name"] == "'=1+1"
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("a;=1+1;b", "a;'=1+1;b"),
+        ("a\n@x", "a\n'@x"),
+        ("\N{FULLWIDTH EQUALS SIGN}1", "'\N{FULLWIDTH EQUALS SIGN}1"),
+        ("a, -5; b = c", "a, -5; b = c"),
+    ],
+)
+def test_a_formula_in_a_class_name_stays_text(client: TestClient, engine: Engine, name: str, written: str) -> None:
+    evaluation_id = save_evaluation(engine, an_evaluation(class_names=(name, "dog")))
+    answer = client.get(f"/api/v1/evaluations/{evaluation_id}/classes.csv")
+    assert next(csv.DictReader(io.StringIO(answer.text, newline="")))["class_name"] == written
 
 
 def test_an_infinite_limit_is_no_number(client: TestClient, engine: Engine) -> None:

@@ -81,7 +81,7 @@ def test_a_row_has_the_stored_figures(engine: Engine, client: TestClient) -> Non
     for figure in (number(row.agreements[0]), number(row.drops[5]), percent(row.recall)):
         assert figure in text
     assert "class 012 <small>2 images</small>" in text
-    assert "class 013 <small>soft, 0.100</small>" in text
+    assert "class 013 <small>soft, 10.00%</small>" in text
 
 
 def test_one_image_is_one(engine: Engine, client: TestClient) -> None:

@@ -283,3 +283,19 @@ def test_hostile_names_are_escaped(engine: Engine, client: TestClient) -> None:
     answer = client.get("/compare", params={"model": HOSTILE})
     assert answer.status_code == 200
     assert "<script>alert" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("", 200),
+        ("&candidate=&baseline=", 200),
+        ("&candidate=2", 200),
+        ("&candidate=2147483648", 422),
+        ("&baseline=x", 422),
+    ],
+)
+def test_versions_in_the_address(client: TestClient, engine: Engine, query: str, status: int) -> None:
+    for version in (1, 2):
+        save_evaluation(engine, an_evaluation(version=version, seed=version))
+    assert client.get(f"/compare?model=digits{query}").status_code == status

@@ -142,7 +142,7 @@ def test_the_histograms_are_those_of_the_scores(engine: Engine) -> None:
         assert page.agreement.panels[place].figure["data"][0]["y"] == pytest.approx(expected)
         assert [row.shares[place] for row in page.agreement.bins] == pytest.approx(expected)
         defined = values[np.isfinite(values)]
-        assert f"{np.mean(defined >= 0.5):.0%} of {len(defined)} images" in page.agreement.panels[place].summary
+        assert f"{np.sum(defined >= 0.5)} of {len(defined)} images" in page.agreement.panels[place].summary
     chance = evaluation.scores.values["random", "agreement"]
     assert [row.chance for row in page.agreement.bins] == pytest.approx(histogram(chance).tolist())
     assert page.agreement.panels[0].figure["layout"]["shapes"][1]["x0"] == pytest.approx(chance.mean())
@@ -169,7 +169,7 @@ def test_channel_activity_has_a_stroke_per_class(engine: Engine) -> None:
     rug = chart.figure["data"][-1]
     assert rug["x"] == [13.5, 14.5, 15.5]
     assert rug["text"] == ["dog", "&lt;script&gt;alert(1)&lt;/script&gt;", "quo&quot;te"]
-    assert "fewer than 14.5 channels (range 13.5 to 15.5)" in chart.summary
+    assert "median class activates 14.5 channels (range 13.5 to 15.5)" in chart.summary
     assert "Left out for want of a correctly classified image: 1 of them." in chart.summary
 
 

@@ -1,8 +1,10 @@
 """An answer is kept exactly as long as the database says the same."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from random import Random
+from time import sleep
 
 import pytest
 from fastapi import FastAPI, Request, Response
@@ -33,7 +35,7 @@ def client(engine: Engine) -> Iterator[TestClient]:
     app, cache, rendered = FastAPI(), PageCache(max_bytes=10_000), iter(range(1000))
 
     @app.get("/{path:path}")
-    def show(request: Request, size: int = 0) -> Response:
+    def show(request: Request, size: int = 0, x: str = "") -> Response:
         noise = Random(0).randbytes(size).hex()
         return cache.answer(request, engine, "text/plain", lambda: f"{next(rendered)}{noise}".encode())
 
@@ -43,6 +45,29 @@ def client(engine: Engine) -> Iterator[TestClient]:
 
 def test_the_same_address_is_rendered_once(client: TestClient) -> None:
     assert [client.get(path).text for path in ("/a", "/a", "/b", "/a?x=1", "/a")] == ["0", "0", "1", "2", "0"]
+
+
+def test_what_the_route_does_not_read_makes_no_other_page(client: TestClient) -> None:
+    assert [client.get(path).text for path in ("/a?x=1&size=0", "/a?size=0&x=1", "/a?x=1&size=0&junk=7")] == ["0"] * 3
+    assert client.get("/a?x=2&size=0").text == "1"
+
+
+def test_who_asks_while_a_page_is_made_waits_for_it(engine: Engine) -> None:
+    app, cache, rendered = FastAPI(), PageCache(), []
+
+    def render() -> bytes:
+        rendered.append(1)
+        sleep(0.5)
+        return b"made"
+
+    @app.get("/")
+    def show(request: Request) -> Response:
+        return cache.answer(request, engine, "text/plain", render)
+
+    with TestClient(app) as client, ThreadPoolExecutor(8) as readers:
+        answers = list(readers.map(lambda _: client.get("/").text, range(8)))
+    assert answers == ["made"] * 8
+    assert len(rendered) == 1
 
 
 def test_what_the_browser_has_is_not_sent_again(client: TestClient, engine: Engine) -> None:

@@ -146,6 +146,8 @@ def test_a_server_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
     assert "The results database does not answer." in answer.text
     assert client.get("/metrics").status_code == 503
-    assert not any(word in answer.text for word in ("hunter2", "127.0.0.1", "private"))
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert not any(word in answer.text + ready.text for word in ("hunter2", "127.0.0.1", "private"))
     assert "postgresql+psycopg2://me:***@127.0.0.1:1/private" in caplog.text
     assert "hunter2" not in caplog.text

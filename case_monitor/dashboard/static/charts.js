@@ -1,4 +1,5 @@
 // Draws the figures that the server has described in Plotly's format, in the page's own colours and fonts.
+const PRINTED_WIDTH = 660; // fits on A4
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
 
 export async function drawCharts(root) {
@@ -12,21 +13,22 @@ export async function drawCharts(root) {
     }
   }, { rootMargin: "400px" });
   figures.forEach((figure) => seen.observe(figure));
-  addEventListener("themechange", () => figures.filter((figure) => figure.dataset.drawn).forEach(draw));
-  addEventListener("beforeprint", () => figures.filter((figure) => !figure.dataset.drawn).forEach(draw));
+  addEventListener("themechange", () => figures.filter((figure) => figure.dataset.drawn).forEach((figure) => draw(figure)));
+  addEventListener("beforeprint", () => figures.forEach((figure) => draw(figure, PRINTED_WIDTH)));
+  addEventListener("afterprint", () => figures.forEach((figure) => draw(figure)));
 }
 
-function draw(figure) {
+function draw(figure, width) {
   const plot = figure.querySelector(".plot");
   const described = resolved(JSON.parse(figure.querySelector("script").textContent));
   plot.querySelector(".loading")?.remove();
   figure.dataset.drawn = "yes";
-  Plotly.react(plot, described.data, themed({ ...roomForLegend(plot, described), ...described.layout }), CONFIG);
+  Plotly.react(plot, described.data, themed({ ...roomForLegend(plot, described), ...described.layout, ...(width && { width: Math.min(width, plot.clientWidth) }) }), CONFIG);
   plot.removeAllListeners?.("plotly_click");
   // A point may lead somewhere: its address is the last entry of its customdata.
   plot.on("plotly_click", ({ points }) => {
     const link = [points[0].customdata].flat().at(-1);
-    if (typeof link === "string" && link.startsWith("/")) location.href = link;
+    if (typeof link === "string" && /^\/(?![/\\])/.test(link)) location.href = link;
   });
 }
 
