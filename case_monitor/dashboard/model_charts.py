@@ -243,8 +243,10 @@ def _limit_words(limit: float, look: Look) -> str:
 
 
 def _layout(model: Model, metric: str, look: Look) -> Figure:
-    versions: Figure = {"tickformat": "d", "title": {"text": "version"}}
-    versions |= {"tickmode": "array", "tickvals": [p.version for p in model.points]} if len(model.points) < 9 else {}
+    of = [point.version for point in model.points]
+    versions: Figure = {"tickformat": "d", "dtick": max(1, (max(of) - min(of)) // 10)}
+    if len(of) < 9:
+        versions |= {"tickmode": "array", "tickvals": of, "ticktext": [f"v{version}" for version in of]}
     axis: Figure = {"tickformat": look.tick_format, "zeroline": look is DIFFERENCE}
     axis |= {"range": list(look.bounds)} if look.bounds else {"rangemode": "normal"}
     foot = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
