@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response
 
 Scheme = Literal["light", "dark"]
 
@@ -25,6 +25,12 @@ class Watched:
         assert response is not None
         self.settle()
         return response
+
+    def follow(self, target: Locator) -> None:
+        """Click what leads to another page, and wait until that one is there and drawn."""
+        with self.page.expect_navigation():  # a click returns before the next page has begun
+            target.click()
+        self.settle()
 
     def settle(self) -> None:
         """Wait for scripts, requests, pictures and the charts in view."""
