@@ -112,7 +112,7 @@ def _treat_alerts(engine: Engine) -> None:
         if i % 4 == 1:
             acknowledge(engine, alert.id, "Ada <ada@example.org>")
         elif i % 4 == 2:
-            mute(engine, alert.id, datetime.now(UTC) + timedelta(days=7), "known; a fix is under way")
+            mute(engine, alert.id, datetime.now(UTC) + timedelta(days=7), "known; a fix is under way", "Ann")
 
 
 def _save_large(engine: Engine, num_classes: int, until: datetime) -> None:

@@ -15,6 +15,8 @@ from case_monitor.store.write import save_evaluation
 from tests.alerting import evaluation_with, found, night, recall
 from tests.commands import run_cli
 
+WHY = ("--reason", "x", "--by", "Bo")
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Engine:
@@ -66,10 +68,10 @@ def test_lists_for_machines(store: Engine, tmp_path: Path) -> None:
 def test_acknowledge_mute_and_unmute(store: Engine, tmp_path: Path) -> None:
     save_evaluation(store, evaluation_with(found()), night(1))
     assert run_cli("alerts", "ack", "1", "--by", "Ann", cwd=tmp_path).err == "Alert 1: Ann looks after it.\n"
-    muted = run_cli("alerts", "mute", "1", "--until", "2999-12-24", "--reason", "a new camera", cwd=tmp_path)
+    muted = run_cli("alerts", "mute", "1", "--until", "2999-12-24", "--reason", "a lens", "--by", "Bo", cwd=tmp_path)
     assert (muted.code, muted.err) == (0, "Alert 1: no notices until 2999-12-24 00:00 UTC.\n")
     listed = run_cli("alerts", cwd=tmp_path).out
-    assert "acknowledged by Ann; muted until 2999-12-24 00:00: a new camera" in listed
+    assert "acknowledged by Ann; muted by Bo until 2999-12-24 00:00: a lens" in listed
     assert run_cli("alerts", "unmute", "1", cwd=tmp_path).code == 0
     [alert] = load_alert_lives(store)
     assert (alert.acknowledged_by, alert.muted_until) == ("Ann", None)
@@ -80,8 +82,8 @@ def test_acknowledge_mute_and_unmute(store: Engine, tmp_path: Path) -> None:
     [
         (("ack", "7", "--by", "Ann"), "error: alert 7 is not open; see: case-monitor alerts"),
         (("unmute", "7"), "error: alert 7 is not open"),
-        (("mute", "1", "--until", "2020-01-01", "--reason", "x"), "error: --until: a time in the future was expected"),
-        (("mute", "1", "--until", "Friday", "--reason", "x"), "--until"),
+        (("mute", "1", "--until", "2020-01-01", *WHY), "error: --until: a time in the future was expected"),
+        (("mute", "1", "--until", "Friday", *WHY), "--until"),
         (("ack", "one", "--by", "Ann"), "ID"),
         (("ack", "1", "--by", "a\udce9"), "acknowledged_by holds NUL or half a surrogate pair"),
     ],

@@ -49,12 +49,13 @@ def mute(
         datetime, typer.Option("--until", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="In UTC; a day's beginning.")
     ],
     reason: Annotated[str, typer.Option("--reason", help="Why.")],
+    by: Annotated[str, typer.Option("--by", help="Who does so.")],
     config: Config = None,
 ) -> None:
     """Keep an alert quiet for some time; if it is still open then, it is told once more."""
     from case_monitor.cli.alerts import mute
 
-    mute(config, alert_id, until, reason)
+    mute(config, alert_id, until, reason, by)
 
 
 @alerts.command()

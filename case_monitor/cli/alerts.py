@@ -45,14 +45,14 @@ def acknowledge(config: Path | None, alert_id: int, by: str) -> None:
     say(f"Alert {alert_id}: {plain(by)} looks after it.")
 
 
-def mute(config: Path | None, alert_id: int, until: datetime, reason: str) -> None:
+def mute(config: Path | None, alert_id: int, until: datetime, reason: str, by: str) -> None:
     """Keep an alert quiet until a time in UTC."""
     until = until.replace(tzinfo=UTC)
     if until <= datetime.now(UTC):
         msg = f"--until: a time in the future was expected, {until:%Y-%m-%d %H:%M} UTC came"
         raise ConfigError(msg)
     with _store(config) as engine:
-        write.mute(engine, alert_id, until, reason)
+        write.mute(engine, alert_id, until, reason, by)
     say(f"Alert {alert_id}: no notices until {until:%Y-%m-%d %H:%M} UTC.")
 
 
@@ -106,7 +106,8 @@ def _state(alert: StoredAlert) -> Iterator[str]:
     if alert.resolved_at:
         yield f"resolved {_time(alert.resolved_at)}: {plain(alert.resolution or '')}"
     elif alert.muted_until and alert.muted_until > datetime.now(UTC):
-        yield f"muted until {_time(alert.muted_until)}: {plain(alert.mute_reason or '')}"
+        by = f" by {plain(alert.muted_by)}" if alert.muted_by else ""
+        yield f"muted{by} until {_time(alert.muted_until)}: {plain(alert.mute_reason or '')}"
 
 
 def _time(moment: datetime) -> str:

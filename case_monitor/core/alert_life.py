@@ -85,10 +85,12 @@ class AlertIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mute:
-    """No notice until then, and why."""
+    """No notice until then, why, since when and by whom; mutes of long ago do not tell the latter two."""
 
     until: datetime
     reason: str
+    at: datetime | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,11 +58,14 @@ class Mute(_Change):
     """With its time zone; no notices before then."""
     reason: Reason
     """Why."""
+    by: Name
+    """Who does so."""
 
     def apply(self, engine: Engine, alert_id: int) -> None:
         """Note it; raises ClosedAlertError."""
-        write.mute(engine, alert_id, self.until, self.reason)
-        logger.info("alert %d: muted until %s: %s", alert_id, self.until.isoformat(), plain(self.reason))
+        write.mute(engine, alert_id, self.until, self.reason, self.by)
+        told = (plain(self.by), self.until.isoformat(), plain(self.reason))
+        logger.info("alert %d: muted by %s until %s: %s", alert_id, *told)
 
 
 class Unmute(_Change):

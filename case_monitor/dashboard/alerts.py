@@ -44,7 +44,7 @@ DONE = {
     Action.UNMUTE: "is heard again.",
 }
 PROBLEMS = {
-    "by": "Say who looks after it, in at most 200 characters.",
+    "by": "Say who, in at most 200 characters.",
     "reason": "Say why, in at most 1000 characters.",
     "until": "Say until when: a time in the future.",
 }
@@ -150,10 +150,11 @@ def change_alert(
 
 def _change(action: Action, fields: dict[str, str], visitor: Visitor) -> Change:
     """What the form asks for; raises ValidationError."""
+    by = visitor.user or fields.get("by", "")
     if action is Action.ACKNOWLEDGE:
-        return Acknowledgement.model_validate({"by": visitor.user or fields.get("by", "")})
+        return Acknowledgement.model_validate({"by": by})
     if action is Action.MUTE:
-        return Mute.model_validate({"until": _until(fields), "reason": fields.get("reason", "")})
+        return Mute.model_validate({"until": _until(fields), "reason": fields.get("reason", ""), "by": by})
     return Unmute()
 
 

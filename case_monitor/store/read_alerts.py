@@ -45,6 +45,8 @@ class StoredAlert:
     acknowledged_by: str | None
     muted_until: datetime | None
     mute_reason: str | None
+    muted_at: datetime | None
+    muted_by: str | None
 
 
 def load_alert_lives(

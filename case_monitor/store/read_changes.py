@@ -13,7 +13,7 @@ _MAXIMA = (
     *(EvaluationRow.updated_at, EvaluationRow.id),
     *(PromotionRow.id, PromotionRow.applied_at),
     ReproductionRow.started_at,
-    *(AlertRow.id, AlertRow.last_seen_at, AlertRow.resolved_at, AlertRow.acknowledged_at, AlertRow.muted_until),
+    *(AlertRow.id, AlertRow.last_seen_at, AlertRow.resolved_at, AlertRow.acknowledged_at, AlertRow.muted_at),
 )
 _COUNTED = (AlertRow.muted_until.is_not(None), AlertRow.muted_until > _NOW)
 _PARTS: tuple[Select[Any], ...] = (

@@ -93,7 +93,7 @@ def some_alerts(engine: Engine) -> dict[str, int]:
     for alert in load_alert_lives(engine, resolved=True):
         names[f"{alert.model_name} {alert.rule} {alert.class_idx}"] = alert.id
     acknowledge(engine, names["digits recall 1"], "Ann")
-    mute(engine, names["digits recall 2"], SOON, "a new camera")
+    mute(engine, names["digits recall 2"], SOON, "a new camera", "Bo")
     return names
 
 
@@ -153,13 +153,13 @@ def test_an_alert_says_what_is_stored(client: TestClient, engine: Engine) -> Non
     assert "/model?name=digits" in page.links
     assert f"/evaluation/{first}" in page.links
     muted = shown(client, "/alerts?state=muted").text
-    assert f"Muted until {SOON:%Y-%m-%d %H:%M} UTC : a new camera" in muted
+    assert f"Muted by Bo until {SOON:%Y-%m-%d %H:%M} UTC : a new camera" in muted
     assert "Resolved 2026-10-02 02:00 UTC : 0.900" in shown(client, "/alerts?state=resolved").text
 
 
 def test_a_mute_that_has_ended_is_none(client: TestClient, engine: Engine) -> None:
     names = some_alerts(engine)
-    mute(engine, names["digits recall 2"], datetime.now(UTC) - timedelta(seconds=1), "over")
+    mute(engine, names["digits recall 2"], datetime.now(UTC) - timedelta(seconds=1), "over", "Bo")
     assert shown(client, "/alerts?state=muted").alerts == []
     assert "Muted" not in shown(client).text
 
@@ -190,12 +190,12 @@ def test_hostile_texts_are_text(client: TestClient, engine: Engine, send: Send) 
     first, second = (alert.id for alert in load_alert_lives(engine))
     assert send(f"/alerts/{first}/acknowledge", by=EVIL).status_code == 303
     until = f"{SOON:%Y-%m-%dT%H:%M}"
-    assert send(f"/alerts/{second}/mute", reason=EVIL, until=until).status_code == 303
-    assert send(f"/alerts/{second}/mute", reason=EVIL, until=EVIL).status_code == 422
+    assert send(f"/alerts/{second}/mute", reason=EVIL, until=until, by=EVIL).status_code == 303
+    assert send(f"/alerts/{second}/mute", reason=EVIL, until=EVIL, by=EVIL).status_code == 422
     for answer in (
         client.get("/alerts", params={"model": EVIL}),
         client.get("/alerts", params={"model": EVIL + "'"}),
-        send(f"/alerts/{second}/mute", reason=EVIL, until=EVIL),
+        send(f"/alerts/{second}/mute", reason=EVIL, until=EVIL, by=EVIL),
     ):
         assert "<script>alert(1)" not in answer.text
         assert "&lt;script&gt;alert(1)" in answer.text
@@ -263,10 +263,10 @@ def test_mute_and_unmute(
     client: TestClient, engine: Engine, send: Send, fields: dict[str, str], until: datetime
 ) -> None:
     alert_id = some_alerts(engine)["letters recall 0"]
-    answer = send(f"/alerts/{alert_id}/mute?page=1", reason="a new lens", **fields)
+    answer = send(f"/alerts/{alert_id}/mute?page=1", reason="a new lens", by="Bo", **fields)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/alerts?done=mute&alert={alert_id}")
     alert = stored(engine, alert_id)
-    assert (alert.muted_until, alert.mute_reason) == (until, "a new lens")
+    assert (alert.muted_until, alert.mute_reason, alert.muted_by) == (until, "a new lens", "Bo")
     assert f"/alerts/{alert_id}/unmute" in shown(client).actions
     assert send(f"/alerts/{alert_id}/unmute").status_code == 303
     assert stored(engine, alert_id).muted_until is None
@@ -276,19 +276,20 @@ def test_mute_and_unmute(
 @pytest.mark.parametrize(
     ("action", "fields", "problem"),
     [
-        ("acknowledge", {}, "Say who looks after it"),
-        ("acknowledge", {"by": " \n "}, "Say who looks after it"),
-        ("acknowledge", {"by": "a\0b"}, "Say who looks after it"),
-        ("acknowledge", {"by": "x" * 201}, "Say who looks after it"),
-        ("mute", {"until": "2999-01-01T00:00"}, "Say why"),
-        ("mute", {"until": "2999-01-01T00:00", "reason": "x" * 1001}, "Say why"),
-        ("mute", {"reason": "<lens>"}, "Say until when"),
-        ("mute", {"reason": "<lens>", "until": "2020-01-01T00:00"}, "Say until when"),
-        ("mute", {"reason": "<lens>", "until": "Friday"}, "Say until when"),
-        ("mute", {"reason": "<lens>", "until": "9999-12-31T23:59"}, "Say until when"),
-        ("mute", {"reason": "<lens>", "until_utc": "9999-12-31T23:59:59-23:59"}, "Say until when"),
-        ("mute", {"reason": "<lens>", "until_utc": "0001-01-01T00:00:00+23:59"}, "Say until when"),
-        ("mute", {"reason": "<lens>", "until_utc": "1e400"}, "Say until when"),
+        ("acknowledge", {}, "Say who,"),
+        ("acknowledge", {"by": " \n "}, "Say who,"),
+        ("acknowledge", {"by": "a\0b"}, "Say who,"),
+        ("acknowledge", {"by": "x" * 201}, "Say who,"),
+        ("mute", {"by": "Bo", "until": "2999-01-01T00:00"}, "Say why"),
+        ("mute", {"by": "Bo", "until": "2999-01-01T00:00", "reason": "x" * 1001}, "Say why"),
+        ("mute", {"until": "2999-01-01T00:00", "reason": "<lens>"}, "Say who,"),
+        ("mute", {"by": "Bo", "reason": "<lens>"}, "Say until when"),
+        ("mute", {"by": "Bo", "reason": "<lens>", "until": "2020-01-01T00:00"}, "Say until when"),
+        ("mute", {"by": "Bo", "reason": "<lens>", "until": "Friday"}, "Say until when"),
+        ("mute", {"by": "Bo", "reason": "<lens>", "until": "9999-12-31T23:59"}, "Say until when"),
+        ("mute", {"by": "Bo", "reason": "<lens>", "until_utc": "9999-12-31T23:59:59-23:59"}, "Say until when"),
+        ("mute", {"by": "Bo", "reason": "<lens>", "until_utc": "0001-01-01T00:00:00+23:59"}, "Say until when"),
+        ("mute", {"by": "Bo", "reason": "<lens>", "until_utc": "1e400"}, "Say until when"),
     ],
 )
 def test_what_is_missing_is_said_beside_the_form(
@@ -315,7 +316,7 @@ def test_an_alert_that_is_not_open(engine: Engine, send: Send, alert_id: str) ->
     number = names["digits agreement_median None"] if alert_id == "resolved" else 4711
     for action, fields in {
         "acknowledge": {"by": "x"},
-        "mute": {"reason": "x", "until": "2999-01-01T00:00"},
+        "mute": {"by": "x", "reason": "x", "until": "2999-01-01T00:00"},
         "unmute": {},
     }.items():
         answer = send(f"/alerts/{number}/{action}", **fields)

@@ -92,6 +92,8 @@ def test_every_column_of_an_alert(engine: Engine) -> None:
         acknowledged_by=None,
         muted_until=None,
         mute_reason=None,
+        muted_at=None,
+        muted_by=None,
     )
 
 
@@ -195,25 +197,26 @@ def test_acknowledged(engine: Engine) -> None:
 
 def test_muted_for_some_nights(engine: Engine) -> None:
     save_evaluation(engine, evaluation_with(found(status=Status.INSUFFICIENT)), night(1))
-    mute(engine, 1, night(4).started_at, "a new camera")
+    mute(engine, 1, night(4).started_at, "a new camera", "Ann")
     for number in (2, 3):
         save_evaluation(engine, BROKEN, night(number))
     assert kinds(engine) == ["opened"]
-    assert (only(engine).observations, only(engine).mute_reason) == (3, "a new camera")
+    assert (only(engine).observations, only(engine).mute_reason, only(engine).muted_by) == (3, "a new camera", "Ann")
     for number in (4, 5):
         save_evaluation(engine, BROKEN, night(number))
     assert kinds(engine) == ["opened", "still_open"]
-    assert (only(engine).muted_until, only(engine).mute_reason) == (None, None)
+    alert = only(engine)
+    assert (alert.muted_until, alert.mute_reason, alert.muted_at, alert.muted_by) == (None,) * 4
 
 
 def test_a_mute_goes_on_when_the_alert_comes_back(engine: Engine) -> None:
     save_evaluation(engine, BROKEN, night(1))
-    mute(engine, 1, night(5).started_at, "flaps")
+    mute(engine, 1, night(5).started_at, "flaps", "Ann")
     for number in (2, 3, 4):
         save_evaluation(engine, HEALED if number % 2 else BROKEN, night(number))
     assert kinds(engine) == ["opened"]
     [again] = load_alert_lives(engine)
-    assert (again.id, again.muted_until, again.mute_reason) == (2, night(5).started_at, "flaps")
+    assert (again.id, again.muted_until, again.mute_reason, again.muted_by) == (2, night(5).started_at, "flaps", "Ann")
     unmute(engine, 2)
     save_evaluation(engine, HEALED, night(4))  # a retry
     late = replace(night(4), id="again")
@@ -226,7 +229,7 @@ def test_a_mute_goes_on_when_the_alert_comes_back(engine: Engine) -> None:
     "change",
     [
         lambda engine, id_: acknowledge(engine, id_, "Ann"),
-        lambda engine, id_: mute(engine, id_, datetime.now(UTC), "why"),
+        lambda engine, id_: mute(engine, id_, datetime.now(UTC), "why", "Ann"),
         unmute,
     ],
 )

@@ -175,7 +175,7 @@ def test_one_that_is_saved_while_it_is_about_to_be_pruned_keeps_its_scores(engin
 def test_alerts_resolved_long_ago_go_with_their_notices(engine: Engine) -> None:
     save_evaluation(engine, evaluation_with(found(), found("muted")), night(1))
     [muted] = [alert.id for alert in load_alert_lives(engine) if alert.rule == "muted"]
-    mute(engine, muted, NOW + timedelta(days=1), "known")
+    mute(engine, muted, NOW + timedelta(days=1), "known", "Ann")
     save_evaluation(engine, evaluation_with(found(status=Status.PASS), found("muted", Status.PASS)), night(2))
     save_evaluation(engine, evaluation_with(found("new")), night(3))
     with writing(engine) as connection:

@@ -116,8 +116,8 @@ def test_alerts_say_what_state_they_are_in(store: Engine) -> None:
     save_evaluation(store, evaluation_with(found(), recall(1), recall(2), recall(3)))
     overall, acknowledged, muted, ended = sorted(load_alert_lives(store), key=lambda alert: alert.id)
     acknowledge(store, acknowledged.id, "Ada")
-    mute(store, muted.id, datetime.now(UTC) + timedelta(hours=1), "known")
-    mute(store, ended.id, datetime.now(UTC) - timedelta(hours=1), "known")
+    mute(store, muted.id, datetime.now(UTC) + timedelta(hours=1), "known", "Ada")
+    mute(store, ended.id, datetime.now(UTC) - timedelta(hours=1), "known", "Ada")
     seen = rows(store, "case_monitor_alerts", "alert_id")
     assert [(r["is_open"], r["is_acknowledged"], r["is_muted"]) for r in seen] == [
         (True, False, False),
@@ -126,6 +126,7 @@ def test_alerts_say_what_state_they_are_in(store: Engine) -> None:
         (True, False, False),
     ]
     assert seen[0]["message"] == overall.message
+    assert [(r["muted_by"], r["muted_at"] is None) for r in seen] == [(None, True)] * 2 + [("Ada", False)] * 2
     assert (seen[0]["model"], seen[0]["rule"], seen[0]["observed"]) == ("digits", "agreement_median", 0.9)
     assert seen[2]["class"] == "<script>alert(1)</script>"
     save_evaluation(store, evaluation_with(found(status=Status.PASS), recall(1), recall(2), recall(3)))
@@ -156,6 +157,16 @@ def test_downgrade_drops_them(store: Engine, postgres_url: str) -> None:
     assert inspect(store).get_view_names() == []
     upgrade(postgres_url)
     assert len(rows(store, "case_monitor_alerts", "alert_id")) == 0
+
+
+def test_who_was_granted_a_view_keeps_it(store: Engine, postgres_url: str) -> None:
+    downgrade(postgres_url, "0008")
+    with store.begin() as connection:
+        connection.exec_driver_sql("GRANT SELECT ON case_monitor_alerts TO PUBLIC")
+    upgrade(postgres_url)
+    with store.connect() as connection:
+        asked = "SELECT has_table_privilege('public', 'case_monitor_alerts', 'SELECT')"
+        assert connection.exec_driver_sql(asked).scalar_one() is True
 
 
 def test_sqlite_has_none(tmp_path: Path) -> None:

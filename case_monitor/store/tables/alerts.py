@@ -28,7 +28,8 @@ class AlertRow(Base):
     __tablename__ = "alerts"
     __table_args__ = (
         # Pages ask for the last of each of these.
-        *(Index(None, column) for column in ("last_seen_at", "resolved_at", "acknowledged_at", "muted_until")),
+        *(Index(None, column) for column in ("last_seen_at", "resolved_at", "acknowledged_at")),
+        *(Index(None, column) for column in ("muted_until", "muted_at")),
         Index("uq_alerts_open_overall", *_IDENTITY, **_open_and("class_idx IS NULL")),
         Index("uq_alerts_open_per_class", *_IDENTITY, "class_idx", **_open_and("class_idx IS NOT NULL")),
         one_of("scope", Scope),
@@ -65,6 +66,8 @@ class AlertRow(Base):
     acknowledged_by: Mapped[str | None]
     muted_until: Mapped[datetime | None]
     mute_reason: Mapped[str | None]
+    muted_at: Mapped[datetime | None]
+    muted_by: Mapped[str | None]
 
 
 class AlertMarkRow(Base):

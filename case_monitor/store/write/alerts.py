@@ -59,13 +59,13 @@ def acknowledge(engine: Engine, alert_id: int, by: str) -> None:
     _change(engine, alert_id, {"acknowledged_at": datetime.now(UTC), "acknowledged_by": by})
 
 
-def mute(engine: Engine, alert_id: int, until: datetime, reason: str) -> None:
-    """Keep an open alert quiet for some time.
+def mute(engine: Engine, alert_id: int, until: datetime, reason: str, by: str) -> None:
+    """Keep an open alert quiet for some time; note who does so.
 
     Raises:
         ClosedAlertError: there is no such open alert.
     """
-    _change(engine, alert_id, {"muted_until": until, "mute_reason": reason})
+    _change(engine, alert_id, _mute_row(Mute(until=until, reason=reason, at=datetime.now(UTC), by=by)))
 
 
 def unmute(engine: Engine, alert_id: int) -> None:
@@ -74,7 +74,7 @@ def unmute(engine: Engine, alert_id: int) -> None:
     Raises:
         ClosedAlertError: there is no such open alert.
     """
-    _change(engine, alert_id, {"muted_until": None, "mute_reason": None})
+    _change(engine, alert_id, _mute_row(None))
 
 
 def _change(engine: Engine, alert_id: int, values: Row) -> None:
@@ -119,7 +119,17 @@ def _identity(row: RowMapping) -> AlertIdentity:
 
 
 def _mute(row: RowMapping) -> Mute | None:
-    return row["muted_until"] and Mute(until=row["muted_until"], reason=row["mute_reason"])
+    until = row["muted_until"]
+    return until and Mute(until=until, reason=row["mute_reason"], at=row["muted_at"], by=row["muted_by"])
+
+
+def _mute_row(mute: Mute | None) -> Row:
+    return {
+        "muted_until": mute and mute.until,
+        "mute_reason": mute and mute.reason,
+        "muted_at": mute and mute.at,
+        "muted_by": mute and mute.by,
+    }
 
 
 def _open_alert(row: RowMapping) -> OpenAlert:
@@ -140,10 +150,7 @@ def _open_alert(row: RowMapping) -> OpenAlert:
 def _take(connection: Connection, step: Step, judged: Judged, run: EvaluationRun) -> int:
     """Carry out a step; returns the alert's id."""
     now = run.started_at
-    values: Row = {
-        "muted_until": step.mute.until if step.mute else None,
-        "mute_reason": step.mute.reason if step.mute else None,
-    }
+    values = _mute_row(step.mute)
     if step.before is None:
         values |= _identity_row(step, judged, run.scope) | {"opened_at": now}
     if step.alert is None:

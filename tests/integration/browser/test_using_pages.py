@@ -64,10 +64,11 @@ def test_an_alert_is_muted_and_heard_again(page: Watched, folder: Path) -> None:
     until = datetime.now() + timedelta(days=3)
     form.locator("input[type='datetime-local']").fill(f"{until:%Y-%m-%d}T09:30")
     form.get_by_label("Why").fill("a fix is <b>under way</b>")
+    form.get_by_label("Who mutes it").fill("Zoë <i>Müller</i>")
     page.follow(form.get_by_role("button"))
     expect(page.page.get_by_role("status")).to_be_visible()
     muted = the_alert(folder)
-    assert muted.mute_reason == "a fix is <b>under way</b>"
+    assert (muted.mute_reason, muted.muted_by) == ("a fix is <b>under way</b>", "Zoë <i>Müller</i>")
     assert f"{muted.muted_until:%Y-%m-%d %H:%M}" == f"{until:%Y-%m-%d} 00:30"  # nine hours before Tokyo
     expect(page.page.locator("article.alert")).to_contain_text("a fix is <b>under way</b>")
     page.follow(page.page.get_by_role("button", name="Unmute"))
