@@ -15,7 +15,7 @@ from case_monitor.core.policy import Severity
 from case_monitor.dashboard.alert_changes import Acknowledgement, Change, Mute, Unmute
 from case_monitor.dashboard.forms import OwnForm
 from case_monitor.dashboard.paging import Pages
-from case_monitor.dashboard.rendering import address, render, root_of
+from case_monitor.dashboard.rendering import address, page, render, root_of
 from case_monitor.dashboard.visitor import Visitor, visitor_of
 from case_monitor.settings import Settings
 from case_monitor.store.read_alert_list import (
@@ -23,11 +23,15 @@ from case_monitor.store.read_alert_list import (
     AlertSelection,
     AlertState,
     names_with_alerts,
+    read_alert,
     read_alert_list,
 )
 
 PAGE_SIZE = 25
 pages = APIRouter()
+
+
+ANYBODY = Visitor(may_read=True)
 
 
 class Action(StrEnum):
@@ -77,10 +81,10 @@ def view(
     model: Annotated[str, Query(max_length=10_000)] = "",
     state: AlertState = AlertState.OPEN,
     severity: Severity | Literal[""] = "",
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
 ) -> View:
     """The view that an address is for."""
-    return View(selection=AlertSelection(model_name=model or None, state=state, severity=severity or None), page=page)
+    return View(selection=AlertSelection(model_name=model or None, state=state, severity=severity or None), page=number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +123,12 @@ def show_alerts(
     done: Action | None = None,
     alert: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Response:
-    """A page of alerts. It is not kept: it depends on who asks and on the time."""
-    said = f"Alert {alert} {DONE[done]}" if done and alert else None
-    return _page(request, view, done=said)
+    """A page of alerts. It is kept for those who only read: to others it says who they are."""
+    engine, visitor = request.app.state.engine, visitor_of(request)
+    said = _said(engine, alert, done) if alert and done else None
+    if visitor.may_write or visitor.user:
+        return _page(request, view, done=said)
+    return page(request, "alerts.html", lambda: _context(request, view, ANYBODY, done=said))
 
 
 @pages.post("/alerts/{alert_id}/{action}")
@@ -163,13 +170,32 @@ def _until(fields: dict[str, str]) -> str:
     return fields.get("until_utc") or f"{fields.get('until', '')}Z"
 
 
+def _said(engine: Engine, alert_id: int, done: Action) -> str | None:
+    """What was done just now: an address can claim anything, so only what the alert bears out."""
+    listed = read_alert(engine, alert_id, datetime.now(UTC))
+    if listed is None:
+        return None
+    is_so = {
+        Action.ACKNOWLEDGE: listed.alert.acknowledged_at is not None,
+        Action.MUTE: listed.muted,
+        Action.UNMUTE: listed.alert.muted_until is None,
+    }
+    return f"Alert {alert_id} {DONE[done]}" if is_so[done] else None
+
+
 def _page(
     request: Request, view: View, *, done: str | None = None, problem: Problem | None = None, status: int = 200
 ) -> Response:
+    context = _context(request, view, visitor_of(request), done=done, problem=problem)
+    return HTMLResponse(render(request, "alerts.html", context), status)
+
+
+def _context(
+    request: Request, view: View, visitor: Visitor, *, done: str | None = None, problem: Problem | None = None
+) -> AlertsPage:
     state = request.app.state
     found = read_alert_list(state.engine, view.selection, datetime.now(UTC), view.page, PAGE_SIZE)
-    visitor = visitor_of(request)
-    context = AlertsPage(
+    return AlertsPage(
         view=view,
         found=found,
         turning=_turning(view, found, root_of(request)),
@@ -179,7 +205,6 @@ def _page(
         done=done,
         problem=problem,
     )
-    return HTMLResponse(render(request, "alerts.html", context), status)
 
 
 def _turning(view: View, found: AlertList, root: str) -> Pages:

@@ -2,7 +2,7 @@
 
 import gzip
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 from urllib.parse import urlencode
@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from cachetools import TTLCache
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from sqlalchemy import Engine
 
 import case_monitor
@@ -67,9 +68,15 @@ class PageCache:
         return kept
 
 
+def _read_from_query(reader: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in reader.query_params)
+    for other in reader.dependencies:
+        yield from _read_from_query(other)
+
+
 def _tag(request: Request, token: str) -> str:
     """Of what the route reads of the address: whatever else is in its query makes no other page."""
-    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    known = set(_read_from_query(request.scope["route"].dependant))
     asked = urlencode(sorted((name, value) for name, value in request.query_params.items() if name in known))
     parts = (case_monitor.__version__, request.url.path, asked, token)
     return hashlib.sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]

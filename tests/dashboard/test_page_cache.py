@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from random import Random
 from time import sleep
+from typing import Annotated
 
 import pytest
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
@@ -34,8 +35,11 @@ def client(engine: Engine) -> Iterator[TestClient]:
     """Answers with how often it had to render, and with as much that cannot be compressed."""
     app, cache, rendered = FastAPI(), PageCache(max_bytes=10_000), iter(range(1000))
 
+    def chosen(y: int = 0) -> int:
+        return y
+
     @app.get("/{path:path}")
-    def show(request: Request, size: int = 0, x: str = "") -> Response:
+    def show(request: Request, y: Annotated[int, Depends(chosen)], size: int = 0, x: str = "") -> Response:
         noise = Random(0).randbytes(size).hex()
         return cache.answer(request, engine, "text/plain", lambda: f"{next(rendered)}{noise}".encode())
 
@@ -50,6 +54,7 @@ def test_the_same_address_is_rendered_once(client: TestClient) -> None:
 def test_what_the_route_does_not_read_makes_no_other_page(client: TestClient) -> None:
     assert [client.get(path).text for path in ("/a?x=1&size=0", "/a?size=0&x=1", "/a?x=1&size=0&junk=7")] == ["0"] * 3
     assert client.get("/a?x=2&size=0").text == "1"
+    assert client.get("/a?x=2&size=0&y=1").text == "2"  # read by what the route depends on
 
 
 def test_who_asks_while_a_page_is_made_waits_for_it(engine: Engine) -> None:
