@@ -73,7 +73,7 @@ def test_a_signed_delivery_is_passed_on_once(post: Post, engine: Engine) -> None
     [
         {"secret": "another secret of some length"},
         {"age": 301},
-        {"age": -301},
+        {"age": -310},  # it comes nearer while the test runs
         {"delivery_id": ""},
         {"delivery_id": "x" * 201},
         {"timestamp": "soon"},
