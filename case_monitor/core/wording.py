@@ -77,7 +77,7 @@ def alert_text(
         of = metric.removesuffix(vs_baseline(""))
         what = f"{_readable(of).capitalize()}" if result.method is None else f"{subject}: {_readable(of)}"
         return (
-            f"{what}{of_class} is {result.observed:+.3f} against {baseline}, in production, on the same images "
+            f"{what}{of_class} changed by {result.observed:+.3f} against {baseline}, in production, on the same images "
             f"(interval {result.ci_low:+.3f} to {result.ci_high:+.3f}; at most {abs(result.threshold.limit):.3f} "
             f"{'less' if result.threshold.greater_is_better else 'more'} is allowed).",
             "Look at confusion_matrix.png and class_metrics.csv for the classes that got worse."

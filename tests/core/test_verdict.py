@@ -361,8 +361,8 @@ def test_an_alert_says_what_the_baseline_was() -> None:
     rows = with_figure(2, value=-0.1, ci_low=-0.15, ci_high=-0.05)
     (alert,) = judged(rows)[1]
     assert alert.message == (
-        "Accuracy is -0.100 against digits/2, in production, on the same images (interval -0.150 to -0.050; at most "
-        "0.030 less is allowed)."
+        "Accuracy changed by -0.100 against digits/2, in production, on the same images (interval -0.150 to -0.050; at "
+        "most 0.030 less is allowed)."
     )
     rows = [*with_figure(0, value=0.9, ci_low=0.8, ci_high=0.95), figure("agreement_median_vs_baseline", 0.4, "case")]
     (alert,) = judged(rows)[1]
