@@ -38,7 +38,13 @@ class ConfusionMatrix {
     const width = Math.min(this.box.clientWidth, Math.max(innerHeight - ROOM_BELOW, 300));
     this.canvas.style.width = `${width}px`;
     this.drawing.resize(width);
+    this.draw();
+  }
+
+  draw() {
     this.drawing.draw(this.marked);
+    this.box.dataset.zoomed = this.view.zoom.toFixed(2);
+    this.canvas.classList.toggle("moved", !this.view.whole);
   }
 
   recolour() {
@@ -50,9 +56,7 @@ class ConfusionMatrix {
   redraw() {
     this.waiting ??= requestAnimationFrame(() => {
       this.waiting = undefined;
-      this.drawing.draw(this.marked);
-      this.box.dataset.zoomed = this.view.zoom.toFixed(2);
-      this.canvas.classList.toggle("moved", !this.view.whole);
+      this.draw();
     });
   }
 
