@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Engine
 
-from case_monitor.core.errors import ConfigError, StoreError
+from case_monitor.core.errors import ConfigError
 from case_monitor.service import create_app
 from case_monitor.settings import Settings, load_settings
 from case_monitor.store.connection import open_store, shown
@@ -24,7 +24,7 @@ def run_serve(host: str, port: int, config: Path | None) -> None:
     import uvicorn
 
     settings = load_settings(config)
-    engine = _open(settings)
+    engine = open_store(settings.database_url.get_secret_value())
     app = create_app(settings, engine)
     for line in (f"case_monitor serves on http://{host}:{port}", *_advice(host, settings, engine)):
         Console(stderr=True).print(Text(line), soft_wrap=True)
@@ -36,14 +36,6 @@ def run_serve(host: str, port: int, config: Path | None) -> None:
         )
     finally:
         engine.dispose()
-
-
-def _open(settings: Settings) -> Engine:
-    try:
-        return open_store(settings.database_url.get_secret_value())
-    except StoreError as error:
-        remedy = "" if "run: " in str(error) else "; set database_url right, or start the server (case-monitor doctor)"
-        raise StoreError(f"{error}{remedy}") from None
 
 
 def _advice(host: str, settings: Settings, engine: Engine) -> Iterator[str]:

@@ -50,7 +50,10 @@ def open_store(url: str) -> Engine:
     Raises:
         StoreError: The database does not answer, or its schema is not this code's.
     """
-    engine = connect(url)
+    try:
+        engine = connect(url)
+    except StoreError as error:
+        raise StoreError(f"{error}; set database_url right, or start the server (case-monitor doctor)") from None
     try:
         if engine.dialect.name == "sqlite" and current_revision(engine) is None:
             upgrade(url)

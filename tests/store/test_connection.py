@@ -16,6 +16,7 @@ from case_monitor.store.connection import (
     current_revision,
     downgrade,
     migrations_folder,
+    open_store,
     reading,
     require_schema,
     shown,
@@ -188,6 +189,14 @@ def test_require_schema_newer(engine: Engine) -> None:
     for migrate in (upgrade, partial(downgrade, revision="base")):
         with pytest.raises(StoreError, match=r"9999.*install the case-monitor that upgraded it"):
             migrate(url)
+    with pytest.raises(StoreError, match=r"install the case-monitor that upgraded it, or a newer one$"):
+        open_store(url)
+
+
+def test_a_store_that_does_not_open_names_the_remedy() -> None:
+    with pytest.raises(StoreError, match=r"refused.*; set database_url right, or start the server") as caught:
+        open_store(f"postgresql://u:{QUOTED}@127.0.0.1:1/db")
+    assert SECRET not in str(caught.value)
 
 
 def test_migrations_are_found_in_wheel_and_checkout(tmp_path: Path) -> None:
