@@ -29,8 +29,14 @@ class Gated:
 
 
 @flow(name="promote", flow_run_name="promote {request.model}", persist_result=False)
-def promote(request: EvaluationRequest) -> Gated:
-    """Gate a version. The decision is logged first, so that a crash in between is seen and mended by the next run."""
+def promote(request: EvaluationRequest, forward_only: bool = False) -> Gated:
+    """Gate a version. The decision is logged first, so that a crash in between is seen and mended by the next run.
+
+    Args:
+        request: The version, and how to evaluate it.
+        forward_only: Leave the alias with its holder if that is a newer version. Runs that a trigger starts end in any
+            order; who names an older version goes back to it on purpose.
+    """
     settings = begin(request.config)
     name = ModelRef.parse(request.model).name
     settings.model(name)
@@ -39,7 +45,8 @@ def promote(request: EvaluationRequest) -> Gated:
         # Two candidates at once would be compared with one baseline, and the second with one that has gone.
         with alone_on(engine, f"promotion of {name}"):
             outcome = evaluate_version(request)
-            promotion = decide(outcome, settings.alias, read_alias(quote(settings), name))
+            holder = read_alias(quote(settings), name)
+            promotion = decide(outcome, settings.alias, holder, forward_only=forward_only)
             promotion_id = record_decision(quote(engine), quote(promotion))
             if promotion.decision is Decision.PROMOTED:
                 _require_unchanged(settings, promotion)
@@ -57,18 +64,28 @@ def promote(request: EvaluationRequest) -> Gated:
     return Gated(outcome=outcome, promotion=promotion)
 
 
-def decide(outcome: Outcome, alias: str, holder: int | None) -> Promotion:
+def decide(outcome: Outcome, alias: str, holder: int | None, *, forward_only: bool = False) -> Promotion:
     """Promote on pass only, and only while production is what the candidate was compared with.
+
+    Args:
+        outcome: The evidence.
+        alias: Of the version in production.
+        holder: The version that has it now.
+        forward_only: Withhold it from a version older than the holder, whatever the verdict.
 
     Raises:
         StaleEvidenceError: another version took the alias since.
     """
     version = outcome.model.version
     expected = outcome.baseline.version if outcome.baseline else None
+    reason = outcome.verdict.sentence
     if outcome.verdict.status is not Status.PASS:
         decision = Decision.WITHHELD
     elif holder == version:
         decision = Decision.KEPT
+    elif forward_only and holder is not None and holder > version:
+        decision = Decision.WITHHELD
+        reason = f"{reason} But version {holder}, which is newer, holds alias {alias}."
     elif holder == expected:
         decision = Decision.PROMOTED
     else:
@@ -80,7 +97,7 @@ def decide(outcome: Outcome, alias: str, holder: int | None) -> Promotion:
         previous_version=holder,
         decision=decision,
         evaluation_id=outcome.evaluation_id,
-        reason=outcome.verdict.sentence,
+        reason=reason,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from fastapi import HTTPException
 from fastapi.testclient import TestClient
+from markupsafe import escape
 from sqlalchemy import Engine
 
 from case_monitor.core.records import Decision, Evaluation, ModelVersion, Promotion, Status
@@ -78,6 +79,16 @@ def test_the_decision_in_words(engine: Engine, decision: Decision, previous: int
     found = read_head(engine, Settings(), evaluation_id).decision
     assert found is not None
     assert (found.decision, found.sentence, found.reason) == (decision, sentence, "because")
+
+
+def test_why_a_version_that_passes_was_withheld(engine: Engine, client: TestClient) -> None:
+    evaluation = an_evaluation(status=Status.PASS)
+    evaluation_id = save_evaluation(engine, evaluation)
+    reason = f"{evaluation.verdict.sentence} But version 9 <b>is newer</b>."
+    record_promotion(engine, replace(decided(evaluation_id, Decision.WITHHELD, 9), reason=reason))
+    text = client.get(f"/evaluation/{evaluation_id}").text
+    assert "Withheld: alias champion stays with version 9.  But version 9 &lt;b&gt;is newer&lt;/b&gt;. <small>" in text
+    assert text.count(str(escape(evaluation.verdict.sentence))) == 1
 
 
 def test_neighbours_are_those_of_the_same_version(engine: Engine) -> None:

@@ -4,17 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine, text
 
 import flows.promote as promote_module
 from case_monitor.core.errors import RegistryError, StaleEvidenceError
 from case_monitor.core.records import Decision, ModelVersion, Status, Verdict
-from flows.evaluate import EvaluationRequest, Outcome
+from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
 from flows.promote import decide, promote
 from tests.commands import registry_of
 from tests.integration.conftest import Demo
 from tests.integration.test_cli import CONFIG
+
+ROOT = Path(__file__).parents[2]
 
 
 def an_outcome(version: int, baseline: int | None, status: Status) -> Outcome:
@@ -57,6 +60,34 @@ def test_only_a_pass_against_production_promotes(
 def test_evidence_against_another_version_promotes_nothing(baseline: int | None, holder: int | None) -> None:
     with pytest.raises(StaleEvidenceError, match=r"alias champion of digits: version .* was expected"):
         decide(an_outcome(2, baseline, Status.PASS), "champion", holder)
+
+
+@pytest.mark.parametrize(
+    ("version", "holder", "forward_only", "decision"),
+    [
+        (2, 5, True, Decision.WITHHELD),
+        (2, 5, False, Decision.PROMOTED),  # a person goes back to it
+        (6, 5, True, Decision.PROMOTED),
+        (2, None, True, Decision.PROMOTED),
+        (5, 5, True, Decision.KEPT),
+    ],
+)
+def test_a_trigger_never_goes_back_to_an_older_version(
+    version: int, holder: int | None, forward_only: bool, decision: Decision
+) -> None:
+    outcome = an_outcome(version, holder, Status.PASS)
+    promotion = decide(outcome, "champion", holder, forward_only=forward_only)
+    assert promotion.decision is decision
+    newer = "because But version 5, which is newer, holds alias champion."
+    assert promotion.reason == (newer if decision is Decision.WITHHELD else "because")
+
+
+def test_the_trigger_can_be_moved_to_it() -> None:
+    """As the comment in prefect.yaml says."""
+    deployments = {d["name"]: d for d in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
+    [trigger] = deployments["evaluate-version"]["triggers"]
+    evaluate_version.validate_parameters(trigger["parameters"])
+    promote.validate_parameters({**trigger["parameters"], "forward_only": True})
 
 
 @pytest.fixture
@@ -126,3 +157,18 @@ def test_a_second_move_after_a_rollback_by_hand_is_logged(challenger: tuple[Path
     again = promote(request)
     assert again.outcome.evaluation is None  # the stored evidence, against the same production version
     assert (promotions(config), holder(client)) == ([("promoted", True), ("promoted", True)], 2)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_of_two_versions_that_pass_the_newer_stays(challenger: tuple[Path, MlflowClient]) -> None:
+    """The older one is ready last, as happens to versions registered together."""
+    config, client = challenger
+    older = client.get_model_version("digits", "2")
+    newer = int(client.create_model_version("digits", older.source, older.run_id).version)
+    client.set_registered_model_alias("digits", "champion", str(newer))
+    request = EvaluationRequest(model="digits/2", config=str(config), reuse=True)
+    gated = promote(request, forward_only=True)
+    assert (gated.outcome.verdict.status, gated.promotion.decision) == (Status.PASS, Decision.WITHHELD)
+    assert (promotions(config), holder(client)) == ([("withheld", True)], newer)
+    back = promote(request)
+    assert (back.promotion.decision, holder(client)) == (Decision.PROMOTED, 2)
