@@ -24,6 +24,7 @@ from case_monitor.store.read import StoredEvaluation, load_contrast_sets
 from case_monitor.store.read_scores import find_scores, load_scores
 from case_monitor.tracking import EvidenceRun, log_evidence, version_tags
 from flows.begin import flow_run_id
+from flows.masked_errors import masking_errors
 
 
 def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
@@ -41,7 +42,7 @@ def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
 
 def _edge(name: str) -> Callable[[Callable[..., Any]], Any]:
     """A retried task. Nothing is cached: results are models and images, and the database knows what is done."""
-    return task(
+    make = task(
         name=name,
         retries=3,
         retry_delay_seconds=[1, 4, 15],
@@ -49,6 +50,7 @@ def _edge(name: str) -> Callable[[Callable[..., Any]], Any]:
         cache_policy=NO_CACHE,
         persist_result=False,
     )
+    return lambda run: make(masking_errors(run))
 
 
 def open_registry(settings: Settings) -> Registry:

@@ -35,6 +35,7 @@ from flows.edges import (
 )
 from flows.engines import open_engine
 from flows.inputs import Inputs, gather
+from flows.masked_errors import masking_errors
 from flows.notices import send_notices
 from flows.progress import ProgressReport
 
@@ -118,6 +119,7 @@ def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outco
 
 
 @task(name="measure", cache_policy=NO_CACHE, persist_result=False)
+@masking_errors
 def measure(inputs: Inputs, baseline_scores: SampleScores | None) -> Findings:
     """Predict, explain, test and judge. Not retried: the same numbers would come out."""
     candidate, baseline = inputs.candidate, inputs.baseline

@@ -38,6 +38,7 @@ from flows.edges import fetch_stored, read_alias, store_reproduction
 from flows.engines import open_engine
 from flows.evaluate import evaluate_inputs, find_published
 from flows.inputs import Inputs, gather
+from flows.masked_errors import masking_errors
 from flows.notices import send_notices
 from flows.progress import ProgressReport
 
@@ -181,6 +182,7 @@ def _look_again(
 
 
 @task(name="look-again", cache_policy=NO_CACHE, persist_result=False)
+@masking_errors
 def look_again(inputs: Inputs, stored: Stored, images: int) -> Reproduction:
     """Predict and explain some images again. Not retried: the same numbers would come out."""
     version = inputs.candidate

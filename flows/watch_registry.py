@@ -16,6 +16,7 @@ from case_monitor.store.announcements import due, note_announcement
 from case_monitor.store.connection import open_store
 from flows.begin import begin
 from flows.edges import registered_since
+from flows.masked_errors import masking_errors
 
 logger = logging.getLogger("case_monitor.watch")
 
@@ -59,6 +60,7 @@ def watch_registry(request: WatchRequest) -> list[str]:
 
 
 @task(name="announce", cache_policy=NO_CACHE, persist_result=False)
+@masking_errors
 def tell(engine: Engine, name: str, version: int) -> None:
     """Announce one version. Not retried: the next sweep does."""
     asyncio.run(announce(name, version))
