@@ -1,8 +1,9 @@
 """The pages and their files, as parts of the web application."""
 
 from pathlib import Path
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 
 from case_monitor.dashboard.alerts import pages as alerts_pages
@@ -22,6 +23,15 @@ from case_monitor.dashboard.plotly_script import plotly_script
 from case_monitor.dashboard.seeds_page import pages as seeds_pages
 
 _STATIC = Path(__file__).parent / "static"
+
+
+class _Assets(StaticFiles):
+    """Scripts and styles. Browsers keep them, and ask whether they changed: scripts import each other by bare names."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def add_dashboard(app: FastAPI) -> None:
@@ -44,4 +54,4 @@ def add_dashboard(app: FastAPI) -> None:
         app.include_router(router, include_in_schema=False)
     for router in (api, api_records, api_alerts):
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.mount("/static", _Assets(directory=_STATIC), name="static")

@@ -479,6 +479,15 @@ def test_pages_answer_to_names_that_they_know(
     assert client.post("/webhooks/mlflow", json={}, headers={"host": host}).status_code == 503
 
 
+def test_browsers_keep_scripts_and_styles_and_ask_whether_they_changed(engine: Engine) -> None:
+    client = a_client(engine, **TOKENS)
+    first = client.get("/static/style.css")
+    assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache")
+    again = client.get("/static/style.css", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.headers["cache-control"], again.content) == (304, "no-cache", b"")
+    assert client.get("/static/nothing.css").headers["cache-control"] == "no-store"
+
+
 @pytest.mark.parametrize("prefix", ["", "/monitor"])
 def test_below_a_sub_path(engine: Engine, prefix: str) -> None:
     """Whether the proxy passes the path on or takes it off."""
