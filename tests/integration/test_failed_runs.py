@@ -8,7 +8,7 @@ from prefect import flow, get_client, task
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterFlowRunId
 from prefect.runtime import flow_run
 
-from case_monitor.core.errors import DataError
+from case_monitor.core.errors import CaseMonitorError, DataError
 from flows.evaluate import EvaluationRequest, evaluate_version
 from flows.masked_errors import masking_errors
 from tests.integration.test_cli import CONFIG
@@ -69,3 +69,18 @@ def test_errors_that_nobody_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     messages = stored_messages("unexpected")
     assert len(messages) == 2
     assert all("*** refused 3 images" in message for message in messages)
+
+
+def test_errors_that_are_more_than_their_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
+
+    @masking_errors
+    def read(name: str) -> None:
+        raise PermissionError(13, "denied", name)
+
+    with pytest.raises(CaseMonitorError) as raised:
+        read(f"/models/{TOKEN}/weights")
+    assert str(raised.value) == "PermissionError: [Errno 13] denied: '/models/***/weights'"
+    assert raised.value.__suppress_context__
+    with pytest.raises(PermissionError, match="/models/weights"):
+        read("/models/weights")
