@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
@@ -340,11 +341,15 @@ class Decision(StrEnum):
     PROMOTED = "promoted"
     WITHHELD = "withheld"
     KEPT = "kept"
+    OVERRIDDEN = "overridden"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """One entry of the audit log: which alias, from which version to which, on whose evidence."""
+    """One entry of the audit log: which alias, from which version to which, on whose evidence.
+
+    `decided_by` and `valid_until` are of an override, which a person answers for.
+    """
 
     model_name: str
     alias: str
@@ -353,6 +358,8 @@ class Promotion:
     decision: Decision
     evaluation_id: int
     reason: str
+    decided_by: str | None = None
+    valid_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -110,6 +110,8 @@ class StoredPromotion:
     reason: str
     decided_at: datetime
     applied_at: datetime | None
+    decided_by: str | None
+    valid_until: datetime | None
 
 
 def find_evaluation(engine: Engine, key: EvaluationKey) -> StoredEvaluation | None:

@@ -156,6 +156,8 @@ class PromotionItem:
     reason: str
     decided_at: datetime
     applied_at: datetime | None
+    decided_by: str | None
+    valid_until: datetime | None
 
 
 Item = TypeVar(

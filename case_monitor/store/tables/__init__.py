@@ -18,7 +18,7 @@ from case_monitor.store.tables.evaluation_parts import (
     ThresholdResultRow,
 )
 from case_monitor.store.tables.evaluations import NATURAL_KEY, EvaluationRow, ModelVersionRow, name_digest
-from case_monitor.store.tables.promotions import PromotionRow
+from case_monitor.store.tables.promotions import PromotionRow, PromotionRunRow
 from case_monitor.store.tables.reproductions import ReproductionRow
 from case_monitor.store.tables.work import AnnouncementRow, ClaimRow, WebhookDeliveryRow
 
@@ -43,6 +43,7 @@ __all__ = [
     "ModelVersionRow",
     "PredictionsRow",
     "PromotionRow",
+    "PromotionRunRow",
     "ReproductionRow",
     "SampleRow",
     "SampleScoreRow",

@@ -70,6 +70,7 @@ class SampleRow(ChildRow):
     target: Mapped[int]
     top2: Mapped[int]
     confidence: Mapped[float | None]
+    broken_passes: Mapped[int] = mapped_column(server_default="0")
 
 
 class SampleScoreRow(ChildRow):

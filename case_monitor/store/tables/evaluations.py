@@ -61,11 +61,14 @@ class EvaluationRow(Base):
     in_production: Mapped[bool]
     split_name: Mapped[str]
     split_size: Mapped[int]
+    images_digest: Mapped[str | None]
+    labels_digest: Mapped[str | None]
     class_names: Mapped[list[str]]
     contrast_k: Mapped[int]
     unseen_classes: Mapped[list[int]]
     seed: Mapped[int] = mapped_column(BigInteger)
     target_layer: Mapped[str]
+    layer_source: Mapped[str | None]
     device: Mapped[str]
     torch_version: Mapped[str]
     package_version: Mapped[str]
@@ -73,6 +76,7 @@ class EvaluationRow(Base):
     policy: Mapped[dict[str, Any]]
     verdict_status: Mapped[str]
     verdict_sentence: Mapped[str]
+    notes: Mapped[list[str]] = mapped_column(server_default="[]")
     mlflow_run_id: Mapped[str | None]
     mlflow_experiment_id: Mapped[str | None]
     flow_run_id: Mapped[str | None]

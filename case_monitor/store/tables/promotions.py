@@ -40,3 +40,14 @@ class PromotionRow(Base):
     reason: Mapped[str]
     decided_at: Mapped[datetime]
     applied_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
+    valid_until: Mapped[datetime | None]
+
+
+class PromotionRunRow(Base):
+    """Which entry a run of Prefect came to: who waits for that run asks for its decision, and for no other."""
+
+    __tablename__ = "promotion_runs"
+
+    flow_run_id: Mapped[str] = mapped_column(primary_key=True)
+    promotion_id: Mapped[int] = mapped_column(ForeignKey("promotions.id", ondelete="CASCADE"))

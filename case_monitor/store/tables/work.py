@@ -14,6 +14,8 @@ class ClaimRow(Base):
 
     resource: Mapped[str] = mapped_column(primary_key=True)
     holder: Mapped[str]
+    host: Mapped[str | None]
+    process: Mapped[str | None]
     claimed_at: Mapped[datetime]
     expires_at: Mapped[datetime]
 
