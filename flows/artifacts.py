@@ -9,12 +9,15 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from case_monitor.core.records import Alert, Evaluation, MetricSummary, ModelVersion, Verdict
 from case_monitor.core.reproduction import Reproduction
 from case_monitor.core.wording import method_title, p_text
+from flows.running import in_prefect
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+.!|~>-])")
 
 
 def show_in_prefect(evaluation: Evaluation) -> None:
-    """Create the artifacts of one evaluation."""
+    """Create the artifacts of one evaluation, where there is a run that they belong to."""
+    if not in_prefect():
+        return
     name = str(evaluation.model)
     create_table_artifact(table=methods_table(evaluation), key="saliency-methods", description=literal(name))
     markdown = verdict_markdown(evaluation.verdict, evaluation.alerts)
@@ -40,7 +43,9 @@ def methods_table(evaluation: Evaluation) -> list[dict[str, str]]:
 
 
 def show_night_in_prefect(model: ModelVersion, found: Reproduction, verdict: Verdict, alerts: Sequence[Alert]) -> None:
-    """Create the artifact of a night that looked at a stored evaluation again."""
+    """Create the artifact of a night that looked at a stored evaluation again, where there is a run."""
+    if not in_prefect():
+        return
     outcome = "come out again" if found.reproduced else "DO NOT come out again"
     again = f"The stored figures {outcome}: {found.n} images, {found.changed_predictions} with another prediction."
     markdown = "\n\n".join([again, verdict_markdown(verdict, alerts)])

@@ -1,7 +1,5 @@
 """What each flow does first, in whatever process it runs."""
 
-from prefect.runtime import flow_run
-
 from case_monitor.logs import configure_logs
 from case_monitor.settings import Settings, load_settings
 
@@ -14,8 +12,3 @@ def begin(config: str | None) -> Settings:
     """
     configure_logs()
     return load_settings(config)
-
-
-def flow_run_id() -> str | None:
-    """Of the flow that calls; None outside of flows."""
-    return str(flow_run.id) if flow_run.id else None

@@ -1,16 +1,10 @@
 """Tasks that touch the outside world. Each is retried, but only where trying again can help."""
 
-import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Engine
 
 from case_monitor.core.alert_life import EvaluationRun, Judged, Scope
-from case_monitor.core.errors import NotFoundError, RegistryError, StoreError
 from case_monitor.core.evaluation import Findings
 from case_monitor.core.records import Promotion, SampleScores
 from case_monitor.core.reproduce import Stored
@@ -23,34 +17,7 @@ from case_monitor.store import write
 from case_monitor.store.read import StoredEvaluation, load_contrast_sets
 from case_monitor.store.read_scores import find_scores, load_scores
 from case_monitor.tracking import EvidenceRun, log_evidence, version_tags
-from flows.begin import flow_run_id
-from flows.masked_errors import masking_errors
-
-
-def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
-    """Whether to retry: a server may come back; a model that does not exist will not."""
-    try:
-        state.result()
-    except NotFoundError:
-        return False
-    except (RegistryError, StoreError, ConnectionError, TimeoutError):
-        return True
-    except Exception:
-        return False
-    return False
-
-
-def _edge(name: str) -> Callable[[Callable[..., Any]], Any]:
-    """A retried task. Nothing is cached: results are models and images, and the database knows what is done."""
-    make = task(
-        name=name,
-        retries=3,
-        retry_delay_seconds=[1, 4, 15],
-        retry_condition_fn=_may_pass,
-        cache_policy=NO_CACHE,
-        persist_result=False,
-    )
-    return lambda run: make(masking_errors(run))
+from flows.running import flow_run_id, run_id, step
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -58,33 +25,33 @@ def open_registry(settings: Settings) -> Registry:
     return Registry(settings.tracking_uri, settings.registry_uri)
 
 
-@_edge("fetch-model")
+@step("fetch-model", retried=True)
 def fetch_model(settings: Settings, ref: ModelRef) -> RegisteredModel:
     """Resolve a reference, download and load the version."""
     registry = open_registry(settings)
     return registry.fetch(ref.name, registry.resolve(ref))
 
 
-@_edge("resolve-model")
+@step("resolve-model", retried=True)
 def resolve_model(settings: Settings, ref: ModelRef) -> int:
     """The version number behind a reference."""
     return open_registry(settings).resolve(ref)
 
 
-@_edge("registered-since")
+@step("registered-since", retried=True)
 def registered_since(settings: Settings, name: str, since: datetime) -> list[int]:
     """Versions that were registered after a time."""
     return open_registry(settings).versions_since(name, since)
 
 
-@_edge("fetch-split")
+@step("fetch-split", retried=True)
 def fetch_split(settings: Settings, spec: SplitSpec) -> RawSplit:
     """Read the validation split."""
     open_registry(settings)  # an MLflow artifact is downloaded from the configured server
     return load_split(spec)
 
 
-@_edge("fetch-baseline-scores")
+@step("fetch-baseline-scores", retried=True)
 def fetch_baseline_scores(
     engine: Engine, model_digest: str, split_digest: str, protocol_digest: str
 ) -> SampleScores | None:
@@ -92,7 +59,7 @@ def fetch_baseline_scores(
     return find_scores(engine, model_digest, split_digest, protocol_digest)
 
 
-@_edge("fetch-stored")
+@step("fetch-stored", retried=True)
 def fetch_stored(engine: Engine, published: StoredEvaluation) -> Stored | None:
     """What a stored evaluation measured; None if it explained no image, or its scores were pruned."""
     scores = load_scores(engine, published.id)
@@ -102,7 +69,7 @@ def fetch_stored(engine: Engine, published: StoredEvaluation) -> Stored | None:
     return Stored(scores=scores, contrast_sets=contrast_sets, target_layer=published.target_layer)
 
 
-@_edge("store-evaluation")
+@step("store-evaluation", retried=True)
 def store_evaluation(engine: Engine, findings: Findings) -> int:
     """Save the evaluation with its pictures, and what it means for the model's alerts, in one transaction."""
     evaluation = findings.evaluation
@@ -110,7 +77,7 @@ def store_evaluation(engine: Engine, findings: Findings) -> int:
     return write.save_evaluation(engine, evaluation, run, findings.gallery)
 
 
-@_edge("store-reproduction")
+@step("store-reproduction", retried=True)
 def store_reproduction(
     engine: Engine, evaluation_id: int, found: Reproduction, judged: Judged, seconds: float, device: str
 ) -> None:
@@ -119,17 +86,16 @@ def store_reproduction(
 
 
 def _this_run(seconds: float, in_production: bool) -> EvaluationRun:
-    """The flow run, which is the same when its task is retried, and began so many seconds ago to measure."""
-    in_prefect = flow_run_id()
+    """The flow's run, which began so many seconds ago to measure."""
     return EvaluationRun(
-        id=in_prefect or str(uuid.uuid4()),
+        id=run_id(),
         started_at=datetime.now(UTC) - timedelta(seconds=seconds),
         scope=Scope.PRODUCTION if in_production else Scope.CANDIDATE,
-        flow_run_id=in_prefect,
+        flow_run_id=flow_run_id(),
     )
 
 
-@_edge("log-evidence")
+@step("log-evidence", retried=True)
 def publish_evidence(settings: Settings, engine: Engine, findings: Findings, evaluation_id: int) -> EvidenceRun:
     """Write the evidence to MLflow and point the model version and the stored evaluation at it."""
     run = log_evidence(
@@ -146,25 +112,25 @@ def publish_evidence(settings: Settings, engine: Engine, findings: Findings, eva
     return run
 
 
-@_edge("read-alias")
+@step("read-alias", retried=True)
 def read_alias(settings: Settings, name: str) -> int | None:
     """The version in production now."""
     return open_registry(settings).alias_holder(name, settings.alias)
 
 
-@_edge("record-decision")
+@step("record-decision", retried=True)
 def record_decision(engine: Engine, promotion: Promotion) -> int:
     """Write the decision to the audit log, before anything is moved."""
     return write.record_promotion(engine, promotion)
 
 
-@_edge("move-alias")
+@step("move-alias", retried=True)
 def move_alias(settings: Settings, promotion: Promotion) -> None:
     """Point the alias at the promoted version."""
     open_registry(settings).set_alias(promotion.model_name, promotion.alias, promotion.version)
 
 
-@_edge("confirm-decision")
+@step("confirm-decision", retried=True)
 def confirm_decision(engine: Engine, promotion_id: int) -> None:
     """Note in the audit log that the registry is as decided."""
     write.mark_promotion_applied(engine, promotion_id)

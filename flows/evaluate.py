@@ -3,9 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.utilities.annotations import quote
+from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
@@ -25,7 +23,7 @@ from case_monitor.settings import Settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 from flows.artifacts import show_in_prefect
-from flows.begin import begin, flow_run_id
+from flows.begin import begin
 from flows.claims import alone_on, device_slot
 from flows.edges import (
     fetch_baseline_scores,
@@ -35,9 +33,9 @@ from flows.edges import (
 )
 from flows.engines import open_engine
 from flows.inputs import Inputs, gather
-from flows.masked_errors import masking_errors
 from flows.notices import send_notices
 from flows.progress import ProgressReport
+from flows.running import flow_run_id, step
 
 logger = logging.getLogger("case_monitor.evaluate")
 
@@ -77,7 +75,7 @@ def evaluate_version(request: EvaluationRequest) -> Outcome:
     with logging_about(model=ref.name, flow_run_id=flow_run_id()):
         engine = open_store(settings.database_url.get_secret_value())
         try:
-            ref = ModelRef(ref.name, version=resolve_model(quote(settings), quote(ref)))
+            ref = ModelRef(ref.name, version=resolve_model(settings, ref))
             with logging_about(version=ref.version), alone_on(engine, f"evaluation of {ref}"):
                 inputs = gather(settings, engine, ref)
                 stored = find_published(engine, inputs) if request.reuse else None
@@ -94,16 +92,15 @@ def find_published(engine: Engine, inputs: Inputs) -> read.StoredEvaluation | No
 
 def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outcome:
     """Measure, store, tell, publish."""
-    # quote: Prefect would walk through the model and the images in search of futures.
-    scores = quote(_baseline_scores(engine, inputs))
+    scores = _baseline_scores(engine, inputs)
     with device_slot(engine, settings, inputs.device):
-        findings: Findings = measure(quote(inputs), scores)  # type: ignore[call-overload]
+        findings: Findings = measure(inputs, scores)
     evaluation = findings.evaluation
-    evaluation_id = store_evaluation(quote(engine), quote(findings))
+    evaluation_id = store_evaluation(engine, findings)
     with logging_about(version=evaluation.model.version, evaluation_id=evaluation_id):
         logger.info("stored: %s: %s", evaluation.verdict.status.value, evaluation.verdict.sentence)
-        send_notices(quote(settings), quote(engine))  # type: ignore[call-overload]
-        run = publish_evidence(quote(settings), quote(engine), quote(findings), evaluation_id)
+        send_notices(settings, engine)
+        run = publish_evidence(settings, engine, findings, evaluation_id)
         show_in_prefect(evaluation)
         logger.info("published as MLflow run %s", run.run_id)
     return Outcome(
@@ -118,8 +115,7 @@ def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outco
     )
 
 
-@task(name="measure", cache_policy=NO_CACHE, persist_result=False)
-@masking_errors
+@step("measure")
 def measure(inputs: Inputs, baseline_scores: SampleScores | None) -> Findings:
     """Predict, explain, test and judge. Not retried: the same numbers would come out."""
     candidate, baseline = inputs.candidate, inputs.baseline
@@ -152,7 +148,7 @@ def _baseline_scores(engine: Engine, inputs: Inputs) -> SampleScores | None:
         return None
     protocol_digest = digest(inputs.baseline_protocol)
     scores: SampleScores | None = fetch_baseline_scores(
-        quote(engine), inputs.baseline.version.digest, inputs.split.digest, protocol_digest
+        engine, inputs.baseline.version.digest, inputs.split.digest, protocol_digest
     )
     return scores
 

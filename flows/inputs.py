@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from prefect.utilities.annotations import quote
 from sqlalchemy import Engine
 
 from case_monitor.core.evaluation import evaluation_key
@@ -54,13 +53,13 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef) -> Inputs:
     """
     model_settings = settings.model(ref.name)
     device = device_for(settings.device, settings.engine)
-    candidate: RegisteredModel = fetch_model(quote(settings), quote(ref))
+    candidate: RegisteredModel = fetch_model(settings, ref)
     version = candidate.version
-    holder: int | None = read_alias(quote(settings), ref.name)
+    holder: int | None = read_alias(settings, ref.name)
     baseline: RegisteredModel | None = None
     if holder not in {None, version.version}:
-        baseline = fetch_model(quote(settings), quote(ModelRef(name=ref.name, version=holder)))
-    raw = fetch_split(quote(settings), quote(model_settings.split))
+        baseline = fetch_model(settings, ModelRef(name=ref.name, version=holder))
+    raw = fetch_split(settings, model_settings.split)
     split, source = reconcile(candidate, model_settings, raw, settings.num_workers)
     protocol = settings.protocol_of(ref.name)
     return Inputs(

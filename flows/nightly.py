@@ -8,9 +8,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.utilities.annotations import quote
+from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
@@ -32,15 +30,15 @@ from case_monitor.settings import Settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 from flows.artifacts import show_night_in_prefect
-from flows.begin import begin, flow_run_id
+from flows.begin import begin
 from flows.claims import alone_on, device_slot
 from flows.edges import fetch_stored, read_alias, store_reproduction
 from flows.engines import open_engine
 from flows.evaluate import evaluate_inputs, find_published
 from flows.inputs import Inputs, gather
-from flows.masked_errors import masking_errors
 from flows.notices import send_notices
 from flows.progress import ProgressReport
+from flows.running import flow_run_id, run_flow, step
 
 logger = logging.getLogger("case_monitor.nightly")
 
@@ -83,7 +81,7 @@ def nightly(request: NightlyRequest) -> list[Night]:
     for name in names:
         with logging_about(model=name, flow_run_id=flow_run_id()):
             try:
-                nights.append(check_production(name, request.config))
+                nights.append(run_flow(check_production, name, request.config))
             except Exception as error:
                 reason = str(error) if isinstance(error, CaseMonitorError) else f"unexpected {type(error).__name__}"
                 logger.error("%s could not be checked: %s", name, reason, exc_info=logger.isEnabledFor(logging.DEBUG))
@@ -99,7 +97,7 @@ def check_production(name: str, config: str | None = None) -> Night:
     """Look at one model's version in production."""
     settings = begin(config)
     with logging_about(model=name, flow_run_id=flow_run_id()):
-        holder = read_alias(quote(settings), name)
+        holder = read_alias(settings, name)
         if holder is None:
             logger.warning("no version of %s holds alias %s: nothing to check", name, settings.alias)
             return Night(model=name, version=None)
@@ -114,7 +112,7 @@ def _check(settings: Settings, name: str, holder: int) -> Night:
         with alone_on(engine, f"evaluation of {ref}"):
             inputs = gather(settings, engine, ref)
             published = find_published(engine, inputs)
-            stored: Stored | None = fetch_stored(quote(engine), quote(published)) if published else None
+            stored: Stored | None = fetch_stored(engine, published) if published else None
             if published and stored:
                 with logging_about(evaluation_id=published.id):
                     return _look_again(settings, engine, inputs, published, stored)
@@ -149,7 +147,7 @@ def _look_again(
 ) -> Night:
     started = time.perf_counter()
     with device_slot(engine, settings, inputs.device):
-        found: Reproduction = look_again(quote(inputs), quote(stored), settings.reproduction_images)  # type: ignore[call-overload]
+        found: Reproduction = look_again(inputs, stored, settings.reproduction_images)
     version = inputs.candidate.version
     standing = (artifact_alert(version, inputs.first_digest), reproduction_alert(version, found))
     seen = _SeenAgain(
@@ -165,8 +163,8 @@ def _look_again(
         ),
     )
     seconds = time.perf_counter() - started
-    store_reproduction(quote(engine), published.id, quote(found), quote(seen), seconds, inputs.device)
-    send_notices(quote(settings), quote(engine))  # type: ignore[call-overload]
+    store_reproduction(engine, published.id, found, seen, seconds, inputs.device)
+    send_notices(settings, engine)
     logger.info(
         "the stored figures %s again: %d images", "come out" if found.reproduced else "do not come out", found.n
     )
@@ -181,8 +179,7 @@ def _look_again(
     )
 
 
-@task(name="look-again", cache_policy=NO_CACHE, persist_result=False)
-@masking_errors
+@step("look-again")
 def look_again(inputs: Inputs, stored: Stored, images: int) -> Reproduction:
     """Predict and explain some images again. Not retried: the same numbers would come out."""
     version = inputs.candidate

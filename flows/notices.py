@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
@@ -16,11 +14,12 @@ from case_monitor.core.policy import Severity
 from case_monitor.notify import Urgency, channel_id, send
 from case_monitor.settings import Settings
 from case_monitor.store import write
+from flows.running import step
 
 logger = logging.getLogger("case_monitor.notices")
 
 
-@task(name="send-notices", cache_policy=NO_CACHE, persist_result=False)
+@step("send-notices")
 def send_notices(settings: Settings, engine: Engine) -> None:
     """Send what is in the outbox. What fails is logged and sent by the next run: a notifier never fails a check."""
     try:

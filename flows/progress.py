@@ -9,6 +9,8 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+from flows.running import in_prefect
+
 Listener = Callable[[str, int, int], None]
 _listener: ContextVar[Listener | None] = ContextVar("case_monitor_progress", default=None)
 _SECONDS_BETWEEN_UPDATES = 2.0
@@ -29,7 +31,9 @@ class ProgressReport:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._artifact = cast("UUID", create_progress_artifact(0.0, description=title))  # sync here, typed as either
+        self._artifact: UUID | None = None
+        if in_prefect():  # sync here, typed as either
+            self._artifact = cast("UUID", create_progress_artifact(0.0, description=title))
         self._updated = time.monotonic()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
@@ -37,7 +41,7 @@ class ProgressReport:
         if listener:
             listener(stage, done, total)
         now = time.monotonic()
-        if done == total or now - self._updated >= _SECONDS_BETWEEN_UPDATES:
+        if self._artifact and (done == total or now - self._updated >= _SECONDS_BETWEEN_UPDATES):
             self._updated = now
             percent = 100.0 * done / max(total, 1)
             update_progress_artifact(self._artifact, percent, description=f"{self._title}: {stage}")

@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass
 
 from prefect import flow
-from prefect.utilities.annotations import quote
 
 from case_monitor.core.errors import StaleEvidenceError
 from case_monitor.core.records import Decision, Promotion, Status
@@ -12,10 +11,11 @@ from case_monitor.logs import logging_about
 from case_monitor.model_ref import ModelRef
 from case_monitor.settings import Settings
 from case_monitor.store.connection import open_store
-from flows.begin import begin, flow_run_id
+from flows.begin import begin
 from flows.claims import alone_on
 from flows.edges import confirm_decision, move_alias, read_alias, record_decision
 from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
+from flows.running import flow_run_id, run_flow
 
 logger = logging.getLogger("case_monitor.promote")
 
@@ -44,14 +44,14 @@ def promote(request: EvaluationRequest, forward_only: bool = False) -> Gated:
     try:
         # Two candidates at once would be compared with one baseline, and the second with one that has gone.
         with alone_on(engine, f"promotion of {name}"):
-            outcome = evaluate_version(request)
-            holder = read_alias(quote(settings), name)
+            outcome = run_flow(evaluate_version, request)
+            holder = read_alias(settings, name)
             promotion = decide(outcome, settings.alias, holder, forward_only=forward_only)
-            promotion_id = record_decision(quote(engine), quote(promotion))
+            promotion_id = record_decision(engine, promotion)
             if promotion.decision is Decision.PROMOTED:
                 _require_unchanged(settings, promotion)
-                move_alias(quote(settings), quote(promotion))
-            confirm_decision(quote(engine), promotion_id)
+                move_alias(settings, promotion)
+            confirm_decision(engine, promotion_id)
         with logging_about(
             model=promotion.model_name,
             version=promotion.version,
@@ -102,7 +102,7 @@ def decide(outcome: Outcome, alias: str, holder: int | None, *, forward_only: bo
 
 
 def _require_unchanged(settings: Settings, promotion: Promotion) -> None:
-    holder = read_alias(quote(settings), promotion.model_name)
+    holder = read_alias(settings, promotion.model_name)
     if holder not in {promotion.previous_version, promotion.version}:
         raise StaleEvidenceError(_changed(promotion.model_name, promotion.alias, promotion.previous_version, holder))
 

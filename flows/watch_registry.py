@@ -4,9 +4,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.utilities.annotations import quote
+from prefect import flow
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine
 
@@ -16,7 +14,7 @@ from case_monitor.store.announcements import due, note_announcement
 from case_monitor.store.connection import open_store
 from flows.begin import begin
 from flows.edges import registered_since
-from flows.masked_errors import masking_errors
+from flows.running import step
 
 logger = logging.getLogger("case_monitor.watch")
 
@@ -44,9 +42,9 @@ def watch_registry(request: WatchRequest) -> list[str]:
     try:
         for name in settings.models:
             try:
-                versions = registered_since(quote(settings), name, since)
+                versions = registered_since(settings, name, since)
                 for version in due(engine, name, versions):
-                    tell(quote(engine), name, version)  # type: ignore[call-overload]
+                    tell(engine, name, version)
                     found.append(f"{name}/{version}")
             except CaseMonitorError as error:
                 logger.error("%s could not be looked at: %s", name, error)
@@ -59,8 +57,7 @@ def watch_registry(request: WatchRequest) -> list[str]:
     return found
 
 
-@task(name="announce", cache_policy=NO_CACHE, persist_result=False)
-@masking_errors
+@step("announce")
 def tell(engine: Engine, name: str, version: int) -> None:
     """Announce one version. Not retried: the next sweep does."""
     asyncio.run(announce(name, version))

@@ -276,7 +276,7 @@ def test_prefect_that_is_down_refuses_or_is_not_wanted() -> None:
     with answering(401) as url, temporary_settings({PREFECT_API_URL: f"{url}/api"}):
         assert_says(next(prefect_checks()), "failed", "401", "PREFECT_API_AUTH_STRING")
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
-        assert_says(next(prefect_checks()), "ok", "starts a server for itself")
+        assert_says(next(prefect_checks()), "ok", "without a server")
 
 
 def test_prefect_with_and_without_what_runs_deployments(prefect_server: None) -> None:

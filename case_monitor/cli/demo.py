@@ -33,6 +33,7 @@ from case_monitor.store.connection import open_store
 from case_monitor.tracking import local_artifacts
 from flows.evaluate import EvaluationRequest
 from flows.promote import promote
+from flows.running import run_flow
 
 NAME = "digits"
 CONFIG = """\
@@ -130,7 +131,7 @@ def _gate(chapter: Chapter, settings: Settings, config: Path, console: Console) 
         console.print(f"Version {chapter.version}: already decided, see below.", highlight=False)
         return
     with showing_progress(f"gate {NAME}/{chapter.version}"):
-        gated = promote(EvaluationRequest(model=f"{NAME}/{chapter.version}", config=str(config), reuse=True))
+        gated = run_flow(promote, EvaluationRequest(model=f"{NAME}/{chapter.version}", config=str(config), reuse=True))
     console.print(Text(f"Version {chapter.version}: {gated.outcome.verdict.status}, {gated.promotion.decision}."))
 
 

@@ -15,6 +15,7 @@ from case_monitor.cli.say import print_json
 from case_monitor.cli.show import STATUS_STYLE, alert_line, without_nan
 from case_monitor.core.records import Status
 from flows.nightly import Night, NightlyRequest, nightly
+from flows.running import run_flow
 
 _WORST_FIRST = (Status.FAIL, Status.INSUFFICIENT, Status.PASS)
 
@@ -23,7 +24,7 @@ def run_nightly(models: Sequence[str], config: Path | None, *, as_json: bool) ->
     """Check; returns the exit code of the worst."""
     request = NightlyRequest(models=tuple(models), config=str(config.absolute()) if config else None)
     with showing_progress("nightly"):
-        nights = nightly(request)
+        nights = run_flow(nightly, request)
     if as_json:
         print_json([_as_dict(night) for night in nights])
     else:

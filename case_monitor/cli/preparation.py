@@ -9,6 +9,8 @@ def prepare(*, verbose: bool) -> None:
     """No telemetry, and quiet libraries, unless asked for their logs."""
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    # Only Ray's workers need a server where none is configured; on a busy machine it takes more than Prefect's 20 s.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "300")
     if verbose:
         logging.getLogger("case_monitor").setLevel(logging.DEBUG)
         return

@@ -11,6 +11,7 @@ from case_monitor.cli.show import outcome_as_dict, show_outcome, show_promotion
 from case_monitor.core.records import Promotion, Status
 from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
 from flows.promote import promote
+from flows.running import run_flow
 
 _EXIT = {Status.PASS: PASS, Status.FAIL: FAIL, Status.INSUFFICIENT: INSUFFICIENT}
 
@@ -24,7 +25,7 @@ def run_check(model: str, config: Path | None, *, as_json: bool) -> int:
     """Evaluate; returns the exit code."""
     request = _request(model, config, reuse=False)
     with showing_progress(f"check {model}"):
-        outcome = evaluate_version(request)
+        outcome = run_flow(evaluate_version, request)
     if as_json:
         print_json(outcome_as_dict(outcome))
     else:
@@ -36,7 +37,7 @@ def run_gate(model: str, config: Path | None, *, as_json: bool, fresh: bool) -> 
     """Evaluate if needed and decide; returns the exit code."""
     request = _request(model, config, reuse=not fresh)
     with showing_progress(f"gate {model}"):
-        gated = promote(request)
+        gated = run_flow(promote, request)
     return tell_gated(gated.outcome, gated.promotion, as_json=as_json)
 
 

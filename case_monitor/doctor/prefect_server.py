@@ -15,7 +15,7 @@ WORK_POOL = "case-monitor"
 # As in prefect.yaml.
 EXPECTED = ("evaluate-version/evaluate-version", "promote/promote", "nightly/nightly", "watch-registry/watch-registry")
 
-_REACH = "start it (prefect server start), or correct PREFECT_API_URL; without it, each command starts one for itself"
+_REACH = "start it (prefect server start), or correct PREFECT_API_URL; without it, commands need none"
 _UNAUTHORISED = "set PREFECT_API_AUTH_STRING or PREFECT_API_KEY as the server expects"
 
 
@@ -23,7 +23,7 @@ def prefect_checks() -> Iterator[Check]:
     """Reach the server, then look for the work pool and the deployments."""
     url = get_current_settings().api.url
     if not url:
-        yield ask(SERVER, _ephemeral, remedy=_REACH)
+        yield ask(SERVER, lambda: ok("PREFECT_API_URL is not set: commands run without a server"), remedy=_REACH)
         yield skipped(POOL, "no server")
         yield skipped(DEPLOYMENTS, "no server")
         return
@@ -35,13 +35,6 @@ def prefect_checks() -> Iterator[Check]:
     else:
         yield ask(POOL, _work_pool, remedy=_REACH)
         yield ask(DEPLOYMENTS, _deployments, remedy=_REACH)
-
-
-def _ephemeral() -> Answer:
-    if not get_current_settings().server.ephemeral.enabled:
-        found = "PREFECT_API_URL is not set, and PREFECT_SERVER_EPHEMERAL_ENABLED forbids a server for one command"
-        return failed(found, "set PREFECT_API_URL, or allow it")
-    return ok("PREFECT_API_URL is not set: each command starts a server for itself")
 
 
 def _client() -> SyncPrefectClient:
