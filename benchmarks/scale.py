@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from benchmarks.memory import peak_mib
 from benchmarks.timing import say
 from case_monitor.core.engine import Engine, Threads
-from case_monitor.core.evaluation import Candidate, evaluate
+from case_monitor.core.evaluation import LoadedVersion, evaluate
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import ModelVersion, Split
@@ -97,10 +97,13 @@ def _measured(size: int, shard_size: int, engine: Engine) -> str:
     names = tuple(f"class {u}" for u in range(CLASSES))
     started = time.perf_counter()
     found = evaluate(
-        Candidate(version=ModelVersion(name="m", version=1, run_id=None, digest="0" * 64), model=NearestPattern()),
+        LoadedVersion(
+            version=ModelVersion(name="m", version=1, run_id=None, digest="0" * 64),
+            model=NearestPattern(),
+            split=Split(name="generated", digest="0" * 64, class_names=names, size=size),
+            source=IndexedImages(size),
+        ),
         None,
-        Split(name="generated", digest="0" * 64, class_names=names, size=size),
-        IndexedImages(size),
         policy=Policy(),
         protocol=PROTOCOL,
         engine=engine,

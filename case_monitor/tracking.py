@@ -99,6 +99,8 @@ def run_tags(evaluation: Evaluation, evaluation_id: int) -> dict[str, str]:
         "case_monitor.policy_digest": provenance.policy_digest,
         "case_monitor.protocol_digest": provenance.protocol_digest,
         "case_monitor.target_layer": provenance.target_layer,
+        "case_monitor.layer_source": provenance.layer_source,
+        "case_monitor.notes": " ".join(evaluation.verdict.notes)[:5000],
         "case_monitor.seed": str(provenance.protocol.seed),
         "case_monitor.torch_version": provenance.torch_version,
         "case_monitor.package_version": provenance.package_version,

@@ -59,6 +59,7 @@ def verdict_markdown(verdict: Verdict, alerts: Sequence[Alert]) -> str:
         "",
         literal(verdict.sentence),
         "",
+        *(line for note in verdict.notes for line in (literal(note), "")),
         "| rule | method | outcome | p | p adjusted | why |",
         "| --- | --- | --- | --- | --- | --- |",
     ]

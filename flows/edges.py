@@ -54,8 +54,8 @@ def fetch_split(settings: Settings, spec: SplitSpec) -> RawSplit:
 @step("fetch-baseline-scores", retried=True)
 def fetch_baseline_scores(
     engine: Engine, model_digest: str, split_digest: str, protocol_digest: str
-) -> SampleScores | None:
-    """Scores of the version in production that need not be measured again."""
+) -> dict[str, SampleScores]:
+    """Scores of the version in production that need not be measured again, by layer."""
     return find_scores(engine, model_digest, split_digest, protocol_digest)
 
 

@@ -1,14 +1,15 @@
 """`evaluate-version`: the whole path from a registered version to a stored, published verdict."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
-from case_monitor.core.evaluation import Baseline, Candidate, Findings, digest, evaluate
-from case_monitor.core.protocol import Protocol
+from case_monitor.core.evaluation import Findings, LoadedVersion, digest, evaluate
+from case_monitor.core.passes import NOTHING_KNOWN
 from case_monitor.core.records import (
     Alert,
     Evaluation,
@@ -18,7 +19,6 @@ from case_monitor.core.records import (
 )
 from case_monitor.logs import logging_about
 from case_monitor.model_ref import ModelRef
-from case_monitor.registry import RegisteredModel
 from case_monitor.settings import Settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
@@ -32,7 +32,7 @@ from flows.edges import (
     store_evaluation,
 )
 from flows.engines import open_engine
-from flows.inputs import Inputs, gather
+from flows.inputs import Inputs, Prepared, gather
 from flows.notices import send_notices
 from flows.progress import ProgressReport
 from flows.running import flow_run_id, step
@@ -116,41 +116,43 @@ def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outco
 
 
 @step("measure")
-def measure(inputs: Inputs, baseline_scores: SampleScores | None) -> Findings:
+def measure(inputs: Inputs, baseline_scores: Mapping[str, SampleScores]) -> Findings:
     """Predict, explain, test and judge. Not retried: the same numbers would come out."""
     candidate, baseline = inputs.candidate, inputs.baseline
     with open_engine(inputs.engine) as engine:
         return evaluate(
-            Candidate(version=candidate.version, model=candidate.model),
-            _baseline(baseline, inputs.baseline_protocol, baseline_scores) if baseline else None,
-            inputs.split,
-            inputs.source,
+            _loaded(candidate),
+            _loaded(baseline, baseline_scores) if baseline else None,
             policy=inputs.policy,
             protocol=inputs.protocol,
             device=inputs.device,
             progress=ProgressReport(f"evaluate {candidate.version}"),
             in_production=inputs.in_production,
             first_digest=inputs.first_digest,
+            notes=inputs.notes,
             engine=engine,
             shard_size=inputs.engine.shard_size,
         )
 
 
-def _baseline(registered: RegisteredModel, protocol: Protocol, scores: SampleScores | None) -> Baseline:
-    return Baseline(
-        version=registered.version, model=registered.model, target_layer=protocol.target_layer, scores=scores
+def _loaded(prepared: Prepared, scores: Mapping[str, SampleScores] = NOTHING_KNOWN) -> LoadedVersion:
+    return LoadedVersion(
+        version=prepared.version,
+        model=prepared.registered.model,
+        split=prepared.split,
+        source=prepared.source,
+        declared_layer=prepared.registered.target_layer,
+        scores=scores,
     )
 
 
-def _baseline_scores(engine: Engine, inputs: Inputs) -> SampleScores | None:
-    """What is stored of the version in production, for the same split and protocol."""
+def _baseline_scores(engine: Engine, inputs: Inputs) -> Mapping[str, SampleScores]:
+    """What is stored of the version in production, for the same split and protocol, by layer."""
     if inputs.baseline is None:
-        return None
-    protocol_digest = digest(inputs.baseline_protocol)
-    scores: SampleScores | None = fetch_baseline_scores(
-        engine, inputs.baseline.version.digest, inputs.split.digest, protocol_digest
+        return NOTHING_KNOWN
+    return fetch_baseline_scores(
+        engine, inputs.baseline.version.digest, inputs.baseline.split.digest, digest(inputs.protocol)
     )
-    return scores
 
 
 def _reused(engine: Engine, stored: read.StoredEvaluation, inputs: Inputs) -> Outcome:

@@ -1,40 +1,58 @@
 """What an evaluation works on: the version, the one in production, the images, and how to judge and measure."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
+from case_monitor.changes import between, since_evaluated
+from case_monitor.core.errors import DataError
 from case_monitor.core.evaluation import evaluation_key
+from case_monitor.core.pairing import require_same_classes
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
-from case_monitor.core.records import EvaluationKey, Split
-from case_monitor.dataset import PreparedImages
+from case_monitor.core.records import EvaluationKey, ModelVersion, Split
+from case_monitor.dataset import PreparedImages, RawSplit
 from case_monitor.model_ref import ModelRef
-from case_monitor.reconcile import reconcile, with_target_layer
+from case_monitor.reconcile import choose_preprocessing, reconcile
 from case_monitor.registry import RegisteredModel
-from case_monitor.settings import EngineSpec, Settings
+from case_monitor.settings import EngineSpec, ModelSettings, Preprocessing, Settings
 from case_monitor.store import read
 from flows.edges import fetch_model, fetch_split, read_alias
 from flows.engines import device_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """A registered version, and the images as it wants them."""
+
+    registered: RegisteredModel
+    split: Split
+    source: PreparedImages
+    preprocessing: Preprocessing | None
+
+    @property
+    def version(self) -> ModelVersion:
+        """Its identity."""
+        return self.registered.version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Inputs:
     """All that was fetched.
 
-    `baseline` is None where no other version holds the alias, `in_production` says that the candidate does, and
-    `first_digest` is that of the candidate's artifact when it was first evaluated.
+    `baseline` is None where no other version holds the alias, `in_production` says that the candidate does,
+    `first_digest` is that of the candidate's artifact when it was first evaluated, and `notes` is what has changed
+    since the version in production was evaluated.
     """
 
-    candidate: RegisteredModel
-    baseline: RegisteredModel | None
+    candidate: Prepared
+    baseline: Prepared | None
     in_production: bool
     first_digest: str | None
-    split: Split
-    source: PreparedImages
+    notes: tuple[str, ...]
     policy: Policy
     protocol: Protocol
-    baseline_protocol: Protocol
     device: str
     engine: EngineSpec
 
@@ -42,7 +60,7 @@ class Inputs:
     def key(self) -> EvaluationKey:
         """The natural key of an evaluation of these."""
         baseline = self.baseline.version if self.baseline else None
-        return evaluation_key(self.candidate.version, self.split, baseline, self.policy, self.protocol)
+        return evaluation_key(self.candidate.version, self.candidate.split, baseline, self.policy, self.protocol)
 
 
 def gather(settings: Settings, engine: Engine, ref: ModelRef) -> Inputs:
@@ -53,25 +71,62 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef) -> Inputs:
     """
     model_settings = settings.model(ref.name)
     device = device_for(settings.device, settings.engine)
-    candidate: RegisteredModel = fetch_model(settings, ref)
-    version = candidate.version
+    registered: RegisteredModel = fetch_model(settings, ref)
+    version = registered.version
     holder: int | None = read_alias(settings, ref.name)
-    baseline: RegisteredModel | None = None
-    if holder not in {None, version.version}:
-        baseline = fetch_model(settings, ModelRef(name=ref.name, version=holder))
+    in_production = holder == version.version
+    champion: RegisteredModel | None = None
+    if holder is not None and not in_production:
+        champion = fetch_model(settings, ModelRef(name=ref.name, version=holder))
     raw = fetch_split(settings, model_settings.split)
-    split, source = reconcile(candidate, model_settings, raw, settings.num_workers)
-    protocol = settings.protocol_of(ref.name)
+    candidate = _prepared(registered, model_settings, raw, settings.num_workers)
+    baseline = _beside(candidate, champion, model_settings, raw, settings.num_workers) if champion else None
     return Inputs(
         candidate=candidate,
         baseline=baseline,
-        in_production=holder == version.version,
+        in_production=in_production,
         first_digest=read.first_digest(engine, version.name, version.version),
-        split=split,
-        source=source,
+        notes=tuple(_notes(engine, candidate, baseline, in_production=in_production)),
         policy=settings.policy_of(ref.name),
-        protocol=with_target_layer(protocol, candidate),
-        baseline_protocol=with_target_layer(protocol, baseline) if baseline else protocol,
+        protocol=settings.protocol_of(ref.name),
         device=device,
         engine=settings.engine,
     )
+
+
+def _prepared(registered: RegisteredModel, settings: ModelSettings, raw: RawSplit, num_workers: int) -> Prepared:
+    split, source = reconcile(registered, settings, raw, num_workers)
+    preprocessing = choose_preprocessing(registered, settings)
+    return Prepared(registered=registered, split=split, source=source, preprocessing=preprocessing)
+
+
+def _beside(
+    candidate: Prepared, champion: RegisteredModel, settings: ModelSettings, raw: RawSplit, num_workers: int
+) -> Prepared:
+    """The version in production through its own eyes, with the candidate's images where those are the same."""
+    try:
+        own = _prepared(champion, settings, raw, num_workers)
+        require_same_classes(candidate.version, candidate.split, own.version, own.split)
+    except DataError as error:
+        msg = (
+            f"{candidate.version} cannot be compared with {champion.version}, in production: {error}; without a "
+            "comparison nothing is promoted: register what is another model under another name"
+        )
+        raise DataError(msg) from None
+    return replace(own, split=candidate.split, source=candidate.source) if own.split == candidate.split else own
+
+
+def _notes(engine: Engine, candidate: Prepared, baseline: Prepared | None, *, in_production: bool) -> Iterator[str]:
+    champion = candidate if in_production else baseline
+    if champion is not None:
+        stored = read.latest_evaluation(engine, champion.version.name, champion.version.version)
+        yield from since_evaluated(stored, champion.split)
+    if baseline is not None:
+        yield from between(
+            candidate.version,
+            candidate.split,
+            candidate.preprocessing,
+            baseline.version,
+            baseline.split,
+            baseline.preprocessing,
+        )

@@ -153,7 +153,7 @@ def _look_again(
     seen = _SeenAgain(
         model=version,
         baseline=None,
-        class_names=inputs.split.class_names,
+        class_names=inputs.candidate.split.class_names,
         policy=inputs.policy,
         summaries=read.load_summaries(engine, published.id),
         verdict=read.load_verdict(engine, published.id),
@@ -185,10 +185,10 @@ def look_again(inputs: Inputs, stored: Stored, images: int) -> Reproduction:
     version = inputs.candidate
     with open_engine(inputs.engine) as engine:
         return reproduce(
-            version.model,
+            version.registered.model,
             stored,
-            inputs.split,
-            inputs.source,
+            version.split,
+            version.source,
             protocol=inputs.protocol,
             images=images,
             device=inputs.device,

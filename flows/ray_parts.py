@@ -13,7 +13,7 @@ from case_monitor.core.engine import Job
 from case_monitor.core.errors import ModelError
 from case_monitor.foreign_errors import short_message
 
-_HELD = 4  # parts that a worker keeps: two models and the images of an evaluation, and one of the next
+_HELD = 5  # parts that a worker keeps: two models with their images of an evaluation, and one of the next
 
 _held: OrderedDict[str, Any] = OrderedDict()
 """In a worker process: what it has fetched, the last used at the end."""

@@ -77,6 +77,7 @@ def _one_image(path: Path) -> RawSplit:
         labels=np.zeros(1, dtype=np.int64),
         class_names=None,
         digest="",
+        contents=(b"",),
     )
 
 

@@ -50,7 +50,8 @@ def _show(night: Night, console: Console) -> None:
     status = _status(night)
     heading = f"{night.model}/{night.version}: {status.upper()}"
     console.print(Text.assemble((heading, f"bold {STATUS_STYLE[status]}"), f"  {_how(night)}"), soft_wrap=True)
-    console.print(Text(f"   {night.verdict.sentence}"), soft_wrap=True)
+    for line in (night.verdict.sentence, *night.verdict.notes):
+        console.print(Text(f"   {line}"), soft_wrap=True)
     for alert in night.alerts:
         console.print(Text.assemble("   ", alert_line(alert)), soft_wrap=True)
 
@@ -71,6 +72,7 @@ def _as_dict(night: Night) -> dict[str, Any]:
         "evaluation_id": night.evaluation_id,
         "verdict": night.verdict.status if night.verdict else None,
         "sentence": night.verdict.sentence if night.verdict else None,
+        "notes": night.verdict.notes if night.verdict else [],
         "alerts": [asdict(alert) for alert in night.alerts],
         "reproduction": None,
     }

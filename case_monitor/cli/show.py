@@ -21,6 +21,8 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     verdict = outcome.verdict
     title = Text(f"{outcome.model}: {verdict.status.upper()}", style=f"bold {STATUS_STYLE[verdict.status]}")
     console.print(Panel(Text(verdict.sentence), title=title, border_style=STATUS_STYLE[verdict.status]))
+    for note in verdict.notes:
+        console.print(Text(note), soft_wrap=True)
     if outcome.evaluation:
         console.print(methods_table(outcome.evaluation))
     console.print(_rules_table([r for r in verdict.results if r.class_idx is None]))
@@ -94,6 +96,7 @@ def outcome_as_dict(outcome: Outcome, promotion: Promotion | None = None) -> dic
         "version": outcome.model.version,
         "verdict": outcome.verdict.status,
         "sentence": outcome.verdict.sentence,
+        "notes": outcome.verdict.notes,
         "evaluation_id": outcome.evaluation_id,
         "baseline_version": outcome.baseline.version if outcome.baseline else None,
         "mlflow_run_id": outcome.run_id,

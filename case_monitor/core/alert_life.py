@@ -13,6 +13,7 @@ from typing import Protocol
 from case_monitor.core.policy import Policy, Severity
 from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Status, ThresholdResult, Verdict
 from case_monitor.core.standing_alerts import GOOD_NEWS
+from case_monitor.core.verdict import BROKEN
 
 _SEVERITIES = (Severity.WARN, Severity.BLOCK)
 _STATUSES = (Status.PASS, Status.INSUFFICIENT, Status.FAIL)
@@ -225,9 +226,9 @@ def _reason_to_resolve(identity: AlertIdentity, judged: Judged) -> str | None:
     results = [r for r in judged.verdict.results if identity_of(r) == identity]
     if results:
         return results[0].reason if all(r.status is Status.PASS for r in results) else None
-    if identity.rule == "finite_logits":  # judged only where it is broken
+    if identity.rule in BROKEN:  # judged only where it is broken
         healthy = any(s.metric == identity.rule and s.value >= 1 for s in judged.summaries)
-        return "all logits are finite" if healthy else None
+        return BROKEN[identity.rule].healthy if healthy else None
     if identity.rule in GOOD_NEWS:
         return GOOD_NEWS[identity.rule] if identity.rule in judged.looked_at else None
     if not _in_policy(identity, judged):

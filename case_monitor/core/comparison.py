@@ -27,7 +27,7 @@ from case_monitor.core.statistics import (
     paired_t_test,
     wilcoxon_test,
 )
-from case_monitor.core.summary_row import DEGENERATE, MIN_FOR_INTERVAL, NO_IMAGE, NOT_FINITE, summary_row
+from case_monitor.core.summary_row import DEGENERATE, MIN_FOR_INTERVAL, NO_IMAGE, NOT_FINITE, OTHER_VIEW, summary_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,12 +35,13 @@ class Measured:
     """What was measured on one version of a model.
 
     `scores` of the baseline are of the images of the sample that it gets right; those that only one of the two gets
-    right are not compared.
+    right are not compared. `field_of_view` is what part of an image it sees.
     """
 
     preds: PredictedClasses
     contrasts: ContrastSets
     scores: SampleScores
+    field_of_view: str = "whole"
 
 
 def comparison_summaries(
@@ -90,12 +91,15 @@ class _Comparison:
             msg = "baseline: predictions on the candidate's images were expected, others came"
             raise DataError(msg)
         self._candidate, self._baseline = candidate, baseline
+        self._same_view = candidate.field_of_view == baseline.field_of_view
         self._protocol, self._level = protocol, confidence_level
         self._target = first.target
         self._defined = first.defined & second.defined
         self._right, self._base_right = first.preds == first.target, second.preds == second.target
         both = np.intersect1d(candidate.scores.sample_ids, baseline.scores.sample_ids, return_indices=True)
         self._places, self._base_places = both[1], both[2]
+        ours, theirs = candidate.scores.broken[self._places], baseline.scores.broken[self._base_places]
+        self._broken = int((ours | theirs).sum())
 
     def accuracy(self) -> MetricSummary:
         """Difference of accuracies, with Newcombe's paired interval and McNemar's p."""
@@ -172,6 +176,9 @@ class _Comparison:
         rows = []
         for method, (first, second) in of.items():
             defined = np.isfinite(first) & np.isfinite(second)
+            if self._broken:  # as with accuracy: which images a broken model leaves is of its own choosing
+                rows.append(self._not_comparable(metric, method, len(first)))
+                continue
             row = self._difference(metric, method, first[defined], second[defined], int((~defined).sum()), statistic)
             test = run_test(first[defined], second[defined])
             rows.append(replace(row, p_value=test.p_value, effect_size=test.effect_size, test=test_name))
@@ -203,6 +210,16 @@ class _Comparison:
             sd=float((first - second).std(ddof=1)) if n > 1 else UNDEFINED,
         )
 
+    def _not_comparable(self, metric: str, method: str, n: int) -> MetricSummary:
+        return MetricSummary(
+            metric=vs_baseline(metric),
+            method=method,
+            value=UNDEFINED,
+            n=n - self._broken,
+            n_undefined=self._broken,
+            undefined_because=NOT_FINITE,
+        )
+
     def contrast_sets(self) -> Iterator[MetricSummary]:
         """Jaccard index of both versions' contrast sets, per class and as a mean over classes."""
         pairs = zip(self._candidate.contrasts.members, self._baseline.contrasts.members, strict=True)
@@ -228,7 +245,7 @@ class _Comparison:
 
     def baseline_agreement(self, method: str, values: FloatArray) -> MetricSummary:
         """Explanation drift: how much the two versions' maps of an image and its class share; 1 is no drift."""
-        return self._mean("baseline_agreement", method, values, DEGENERATE)
+        return self._mean("baseline_agreement", method, values, DEGENERATE if self._same_view else OTHER_VIEW)
 
     def _mean(self, metric: str, method: str, values: FloatArray, because: str) -> MetricSummary:
         """Of shares, where 1 says that nothing has changed."""

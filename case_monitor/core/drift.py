@@ -25,39 +25,48 @@ def drift_methods(protocol: Protocol) -> tuple[str, ...]:
     return tuple(method for method in protocol.methods if method in GRADIENT_METHODS)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shown:
+    """Images as a version wants them, and the class to explain in its own order of classes."""
+
+    images: Tensor
+    classes: Tensor
+
+
 def map_agreement(
-    candidate: Explained, baseline: Explained, images: Tensor, classes: Tensor, protocol: Protocol
+    candidate: Explained, baseline: Explained, ours: Shown, theirs: Shown, protocol: Protocol
 ) -> dict[str, FloatArray]:
-    """Overlap of the top pixels of both versions' maps of a batch.
+    """Overlap of the top pixels of both versions' maps of a batch, at the size of the candidate's images.
 
     Args:
         candidate, baseline: the versions; their layers may differ in size.
-        images: (B, C, H, W).
-        classes: (B,) the class to explain.
+        ours, theirs: (B, C, H, W) the same parts of the same images as each version wants them, which may differ in
+            size too, and (B,) their class as each counts it.
         protocol: which methods.
 
     Returns:
         method -> (B,) agreement in [0, 1]; NaN where either map is degenerate.
     """
     methods = drift_methods(protocol)
-    first, second = (_maps(v, images, classes.unsqueeze(1), methods, protocol) for v in (candidate, baseline))
+    size = ours.images.shape[-2:]
+    first, second = (_maps(v, s, size, methods, protocol) for v, s in ((candidate, ours), (baseline, theirs)))
     return {method: agreement(first[method], second[method]).cpu().numpy() for method in methods}
 
 
 def _maps(
-    version: Explained, images: Tensor, classes: Tensor, methods: Sequence[str], protocol: Protocol
+    version: Explained, shown: Shown, size: Sequence[int], methods: Sequence[str], protocol: Protocol
 ) -> dict[str, Tensor]:
-    """Maps (B, H, W) at the input size, by method."""
+    """Maps (B, H, W) of that size, by method."""
     maps = saliency_maps(
         version.model,
-        images,
-        classes,
+        shown.images,
+        shown.classes.unsqueeze(1),
         target_layer=version.layer,
         methods=methods,
         contrast_sets=version.contrast,
         contrast_k=protocol.contrast_k,
         size="layer",
         output_key=protocol.output_key,
-        batch_size=len(images),
+        batch_size=len(shown.images),
     )
-    return {method: resize_maps(m, images.shape[-2:])[:, 0] for method, m in maps.items()}
+    return {method: resize_maps(m, size)[:, 0] for method, m in maps.items()}

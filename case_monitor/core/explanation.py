@@ -79,10 +79,12 @@ class ExplainedPart:
 
     Attributes:
         values: (method, metric) -> (n,) scores.
+        broken: (n,) maps and passes over the image in which the model gave NaN or infinity.
         shown: place in the sample -> image with its maps.
     """
 
     values: Mapping[tuple[str, str], FloatArray]
+    broken: IntArray
     shown: Mapping[int, Shown]
 
 
@@ -116,18 +118,20 @@ class Explainer:
         done = first
         for shard in shards:
             values: dict[tuple[str, str], list[FloatArray]] = defaultdict(list)
+            broken: list[IntArray] = []
             shown: dict[int, Shown] = {}
             while done < shard.stop:
                 images = next(batches)
                 part = slice(done, done + len(images))
-                maps, scores = self._batch(sample, part, images, _shifted(report, done - first))
+                maps, scores, passes = self._batch(sample, part, images, _shifted(report, done - first))
                 for key, score in scores.items():
                     values[key].append(score)
+                broken.append(passes)
                 shown = kept(shown | self._shown(part, images, maps, scores, by_class), by_class)
                 done = part.stop
                 report(done - first)
             joined = {key: np.concatenate(scores) for key, scores in values.items()}
-            yield ExplainedPart(values=joined, shown=shown)
+            yield ExplainedPart(values=joined, broken=np.concatenate(broken), shown=shown)
 
     def _shown(
         self,
@@ -154,8 +158,8 @@ class Explainer:
 
     def _batch(
         self, sample: Sample, part: slice, images: Tensor, progress: Callable[[float, int], None]
-    ) -> tuple[dict[str, Tensor], dict[tuple[str, str], FloatArray]]:
-        """Maps (B, 2, h, w), as small as the layer, and scores (B,) of the images at `part` of the sample."""
+    ) -> tuple[dict[str, Tensor], dict[tuple[str, str], FloatArray], IntArray]:
+        """Maps (B, 2, h, w), as small as the layer, scores (B,) and broken passes (B,) of the images at `part`."""
         top1, top2 = sample.preds.target[part], sample.top2[part]
         targets = torch.from_numpy(np.stack([top1, top2], axis=1)).to(self._device)
         on_device = images.to(self._device)
@@ -165,7 +169,8 @@ class Explainer:
         names = sample.preds.sample_ids[part]
         control = random_maps(names, layer_size, images.shape[-2:], self._protocol.seed).to(self._device)
         logits = torch.from_numpy(sample.preds.logits[part]).to(self._device)
-        return layer_maps, self._scores(on_device, targets[:, 0], logits, maps, control)
+        scores, broken = self._scores(on_device, targets[:, 0], logits, maps, control)
+        return layer_maps, scores, broken + _not_finite(layer_maps)
 
     def _layer_maps(self, images: Tensor, targets: Tensor, progress: Callable[[float, int], None]) -> dict[str, Tensor]:
         return saliency_maps(
@@ -186,7 +191,7 @@ class Explainer:
 
     def _scores(
         self, images: Tensor, top1: Tensor, logits: Tensor, maps: Mapping[str, Tensor], control: Tensor
-    ) -> dict[tuple[str, str], FloatArray]:
+    ) -> tuple[dict[tuple[str, str], FloatArray], IntArray]:
         pairs = torch.stack([*maps.values(), control])  # (M + 1, B, 2, H, W)
         agreements = agreement(pairs[:, :, 0], pairs[:, :, 1]).cpu().numpy()
         scores = {(method, "agreement"): agreements[m] for m, method in enumerate([*maps, "random"])}
@@ -206,14 +211,22 @@ class Explainer:
                 fills=self._protocol.fills,
                 batch_size=rows,
             )
-        return scores | drops
+        return scores | drops.values, drops.broken
+
+
+def _not_finite(maps: Mapping[str, Tensor]) -> IntArray:
+    """(B,) maps (B, 2, h, w) of all methods that hold NaN or infinity: the model's gradients or logits did."""
+    counts = sum((~m.isfinite()).flatten(2).any(-1).sum(1) for m in maps.values())
+    return np.asarray(torch.as_tensor(counts).cpu().numpy(), dtype=np.int64)
 
 
 def join_explained(parts: Iterable[ExplainedPart], sample: Sample, protocol: Protocol) -> tuple[SampleScores, Gallery]:
     """Put the shards of a sample together, in order: scores one after the other, and the gallery."""
     values: dict[tuple[str, str], list[FloatArray]] = {key: [] for key in _keys(protocol)}
     by_class, shown = gallery_places(sample.preds.target), dict[int, Shown]()
+    broken: list[IntArray] = []
     for part in parts:
+        broken.append(part.broken)
         values = {key: [*values.get(key, []), scores] for key, scores in part.values.items()}
         shown = kept(shown | dict(part.shown), by_class)
     preds = sample.preds
@@ -223,6 +236,7 @@ def join_explained(parts: Iterable[ExplainedPart], sample: Sample, protocol: Pro
         top2=sample.top2,
         confidence=softmax(preds.logits.astype(np.float64), axis=1).max(axis=1, initial=0.0),
         values={key: np.concatenate(found) if found else np.empty(0) for key, found in values.items()},
+        broken_passes=np.concatenate(broken) if broken else None,
     )
     return scores, gallery_of(shown, preds, sample.top2, by_class, protocol.methods)
 

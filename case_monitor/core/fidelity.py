@@ -3,6 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.masks import top_count_mask, top_fraction_mask
 from case_monitor.core.protocol import drop_suffix
-from case_monitor.core.records import FloatArray
+from case_monitor.core.records import FloatArray, IntArray
 
 Logits = Callable[[Tensor], Tensor]
 FILLS = ("mean", "blur")
@@ -54,6 +55,20 @@ def random_maps(sample_ids: Sequence[str], layer_size: Sequence[int], input_size
     return F.interpolate(maps, size=tuple(input_size), mode="bilinear", align_corners=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drops:
+    """What came of taking pixels away.
+
+    Attributes:
+        values: (method, "confidence_drop_<area>") and (method, "random_drop_<area>") -> (B,) float64; NaN where a map
+            has nothing to replace, or the model gives NaN.
+        broken: (B,) passes over the image in which the model gave NaN or infinity.
+    """
+
+    values: dict[tuple[str, str], FloatArray]
+    broken: IntArray
+
+
 def confidence_drops(
     logits: Logits,
     images: Tensor,
@@ -64,7 +79,7 @@ def confidence_drops(
     areas: Sequence[float],
     fills: Sequence[str],
     batch_size: int,
-) -> dict[tuple[str, str], FloatArray]:
+) -> Drops:
     """Signed drop p_u(x) - p_u(x without the top pixels) for every method, and for a random map of equal area.
 
     Args:
@@ -76,10 +91,6 @@ def confidence_drops(
         areas: fractions of the pixels to replace; fewer are replaced where fewer are positive, in the control too.
         fills: what replaces them.
         batch_size: images per forward pass.
-
-    Returns:
-        (method, "confidence_drop_<area>") and (method, "random_drop_<area>") -> (B,) float64; NaN where a map has
-        nothing to replace.
     """
     pixels = _mask_pairs(torch.stack([*maps.values()]), control, areas)  # (A, 2M, B, H, W)
     fillings = torch.stack([fill_image(images, fill) for fill in fills])  # (F, B, C, H, W)
@@ -87,12 +98,13 @@ def confidence_drops(
     before, after = work.run(logits, batch_size)
     drops = (before - after).cpu().numpy()  # (A, F, 2M, B)
     names = [(method, "confidence") for method in maps] + [(method, "random") for method in maps]
-    return {
+    values = {
         (method, f"{kind}_drop_{drop_suffix(area, fill)}"): drops[a, f, q]
         for a, area in enumerate(areas)
         for f, fill in enumerate(fills)
         for q, (method, kind) in enumerate(names)
     }
+    return Drops(values=values, broken=work.broken(before, after).cpu().numpy())
 
 
 def _mask_pairs(maps: Tensor, control: Tensor, areas: Sequence[float]) -> Tensor:
@@ -130,6 +142,11 @@ class _Work:
             after[a, f, q, i] = self._confidence(logits, masked, i)
         source = self._first.unsqueeze(1).expand_as(after)
         return torch.cat(before), after.gather(2, source)
+
+    def broken(self, before: Tensor, after: Tensor) -> Tensor:
+        """(B,) passes that were run and gave no number."""
+        ran = self._masks.flatten(-2).any(-1).unsqueeze(1)  # (A, 1, 2M, B)
+        return (ran & ~after.isfinite()).sum((0, 1, 2)) + ~before.isfinite()
 
     @torch.no_grad()
     def _confidence(self, logits: Logits, images: Tensor, places: Tensor) -> Tensor:

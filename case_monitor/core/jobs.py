@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from case_monitor.core.channels import ChannelActivity
-from case_monitor.core.drift import Explained, map_agreement
+from case_monitor.core.drift import Explained, Shown, map_agreement
 from case_monitor.core.engine import Report
 from case_monitor.core.explanation import ExplainedPart, Explainer, Sample
 from case_monitor.core.predictions import logits_of_batches
@@ -132,40 +132,50 @@ class Explain:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CompareExplanations:
-    """Compares both versions' maps of the sample: method -> (n,) agreement."""
+    """Compares both versions' maps of the sample, each of its own images: method -> (n,) agreement."""
 
     setup: Setup
     candidate: Explained
+    baseline_setup: Setup
     baseline: Explained
     indices: IntArray
-    target: IntArray
     batch_size: int
     name: str = "compare explanations"
 
     @property
     def parts(self) -> tuple[object, ...]:
-        return self.candidate.model, self.baseline.model, self.setup.source
+        return self.candidate.model, self.baseline.model, self.setup.source, self.baseline_setup.source
 
     def run(self, shards: Sequence[Shard], report: Report) -> Iterator[dict[str, FloatArray]]:
         start, stop = shards[0].start, shards[-1].stop
-        batches = self.setup.source.batches(self.indices[start:stop].tolist(), self.batch_size)
+        batches = self._batches(self.setup, start, stop)
+        same = self.baseline_setup.source is self.setup.source  # read once, where both want them alike
+        others = None if same else self._batches(self.baseline_setup, start, stop)
         for version in (self.candidate, self.baseline):
             version.model.to(self.setup.device)
         done = start
         for shard in shards:
             found: dict[str, list[FloatArray]] = defaultdict(list)
             while done < shard.stop:
-                images = next(batches).to(self.setup.device)
-                classes = torch.from_numpy(self.target[done : done + len(images)]).to(images.device)
-                batch = map_agreement(self.candidate, self.baseline, images, classes, self.setup.protocol)
+                ours = next(batches)
+                theirs = ours if others is None else next(others)
+                batch = map_agreement(self.candidate, self.baseline, ours, theirs, self.setup.protocol)
                 for method, values in batch.items():
                     found[method].append(values)
-                done += len(images)
+                done += len(ours.images)
                 report(done - start)
             yield {method: np.concatenate(values) for method, values in found.items()}
 
+    def _batches(self, setup: Setup, start: int, stop: int) -> Iterator[Shown]:
+        indices = self.indices[start:stop]
+        done = 0
+        for images in setup.source.batches(indices.tolist(), self.batch_size):
+            classes = setup.source.target[indices[done : done + len(images)]]
+            yield Shown(images=images.to(setup.device), classes=torch.from_numpy(classes).to(setup.device))
+            done += len(images)
+
     def apart(self) -> Self:
-        candidate, baseline = (_apart(self.setup, version) for version in (self.candidate, self.baseline))
+        candidate, baseline = _apart(self.setup, self.candidate), _apart(self.baseline_setup, self.baseline)
         return replace(self, candidate=candidate, baseline=baseline)
 
 

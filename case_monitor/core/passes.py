@@ -3,9 +3,10 @@
 Each is a map over shards and a reduction that takes them in order, so that the cut changes no number.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -31,6 +32,7 @@ from case_monitor.core.shards import DEFAULT_SHARD_SIZE, Shard, cut, explained_a
 
 T = TypeVar("T")
 IN_TURN = Threads()
+NOTHING_KNOWN: Mapping[str, SampleScores] = MappingProxyType({})
 _ONE = (Shard(number=0, start=0, stop=1),)
 
 
@@ -38,6 +40,7 @@ _ONE = (Shard(number=0, start=0, stop=1),)
 class Found:
     """What was found out about one version."""
 
+    setup: Setup
     explained: Explained
     batch_size: int
     predicted: PredictedSplit
@@ -52,11 +55,13 @@ class Found:
 
     @property
     def measured(self) -> Measured:
-        return Measured(preds=self.preds, contrasts=self.contrasts, scores=self.scores)
+        """What comparisons are made of."""
+        view = self.setup.split.field_of_view
+        return Measured(preds=self.preds, contrasts=self.contrasts, scores=self.scores, field_of_view=view)
 
 
 class Passes:
-    """The passes over the whole split."""
+    """The passes over the whole split, as one version sees it."""
 
     def __init__(
         self, setup: Setup, progress: Progress, engine: Engine = IN_TURN, shard_size: int = DEFAULT_SHARD_SIZE
@@ -64,17 +69,20 @@ class Passes:
         self._setup, self._progress = setup, progress
         self._engine, self._shard_size = engine, shard_size
 
-    def measure(self, model: nn.Module, target_layer: str, known: SampleScores | None = None, *, of: str = "") -> Found:
-        """Predict and explain with one version; `known` scores are not computed again."""
+    def measure(
+        self, model: nn.Module, target_layer: str, known: Mapping[str, SampleScores] = NOTHING_KNOWN, *, of: str = ""
+    ) -> Found:
+        """Predict and explain with one version; scores that are `known` of the layer are not computed again."""
         protocol = self._setup.protocol
         about = self.survey(model, target_layer)
         predicted = self.predict(model, about, f"predict{of}")
         contrasts = contrast_sets(predicted.confmat, protocol.contrast_k, observed_only=protocol.observed_only)
         explained = Explained(model=model, layer=about.layer, contrast=contrasts.weights())
-        scores, gallery = known, Gallery.empty()
+        scores, gallery = known.get(about.layer), Gallery.empty()
         if scores is None:
             scores, gallery = self.explain(explained, predicted.sample, about.batch_size, f"explain{of}")
         return Found(
+            setup=self._setup,
             explained=explained,
             batch_size=about.batch_size,
             predicted=predicted,
@@ -105,15 +113,20 @@ class Passes:
             return join_explained(parts, sample, self._setup.protocol)
 
     def drift(self, candidate: Found, baseline: Found) -> dict[str, FloatArray]:
-        """Agreement of both versions' maps, of the images that the candidate was explained on."""
+        """Agreement of both versions' maps, of the images that the candidate was explained on.
+
+        NaN where the two see different parts of an image, so that their maps cannot be laid over each other.
+        """
         methods = drift_methods(self._setup.protocol)
         sample, batch_size = candidate.predicted.sample, min(candidate.batch_size, baseline.batch_size)
+        if candidate.setup.split.field_of_view != baseline.setup.split.field_of_view:
+            return {method: np.full(len(sample.indices), np.nan) for method in methods}
         job = CompareExplanations(
-            setup=self._setup,
+            setup=candidate.setup,
             candidate=candidate.explained,
+            baseline_setup=baseline.setup,
             baseline=baseline.explained,
             indices=sample.indices,
-            target=sample.preds.target,
             batch_size=batch_size,
         )
         shards = self._cut_sample(len(sample.indices), batch_size) if methods else ()

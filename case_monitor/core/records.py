@@ -34,12 +34,27 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """A validation split. `digest` covers images, targets, class names and preprocessing."""
+    """A validation split as one version sees it: in its order of classes, and prepared as it wants.
+
+    Attributes:
+        name: for people.
+        digest: SHA-256 of images, targets, class names and preprocessing.
+        class_names: in the order of the version's logits.
+        size: distinct images.
+        images_digest: SHA-256 of the images as stored, whichever version looks at them.
+        labels_digest: SHA-256 of the class of each by name.
+        field_of_view: what part of an image preprocessing leaves. Maps can be laid over each other where it is equal.
+        notes: what is to be said about the images whenever they are the evidence.
+    """
 
     name: str
     digest: str
     class_names: tuple[str, ...]
     size: int
+    images_digest: str = ""
+    labels_digest: str = ""
+    field_of_view: str = "whole"
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -168,6 +183,8 @@ class SampleScores:
         target, top2: (n,) class indices; `target` is also the top-1 prediction.
         confidence: (n,) softmax probability of the top-1 class.
         values: (method, metric) -> (n,) float64; NaN where undefined (a degenerate map).
+        broken_passes: (n,) maps and passes over the image, masked or not, in which the model gave NaN or infinity;
+            None: in none of any image.
     """
 
     sample_ids: tuple[str, ...]
@@ -175,6 +192,14 @@ class SampleScores:
     top2: IntArray
     confidence: FloatArray
     values: Mapping[tuple[str, str], FloatArray]
+    broken_passes: IntArray | None = None
+
+    @property
+    def broken(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether the model gave NaN or infinity in a pass over the image."""
+        if self.broken_passes is None:
+            return np.zeros(len(self.sample_ids), dtype=np.bool_)
+        return np.asarray(self.broken_passes > 0)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -248,11 +273,16 @@ class ThresholdResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The gate's decision with the evidence for each rule. `sentence` says it in plain words."""
+    """The gate's decision with the evidence for each rule. `sentence` says it in plain words.
+
+    `notes` are what must be said with it: where the target layer comes from, what is odd about the images, what has
+    changed since the version in production was evaluated.
+    """
 
     status: Status
     sentence: str
     results: tuple[ThresholdResult, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +303,14 @@ class Alert:
     advice: str
 
 
+class LayerSource(StrEnum):
+    """Who chose the target layer: this package, the team's configuration, or the model's author in its metadata."""
+
+    AUTO = "auto"
+    CONFIGURATION = "configuration"
+    METADATA = "metadata"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """What is needed to reproduce the numbers."""
@@ -281,6 +319,7 @@ class Provenance:
     protocol_digest: str
     policy_digest: str
     target_layer: str
+    layer_source: LayerSource = LayerSource.AUTO
     device: str
     torch_version: str
     package_version: str

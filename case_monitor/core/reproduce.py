@@ -101,6 +101,7 @@ def _taken(scores: SampleScores, places: npt.NDArray[np.intp]) -> SampleScores:
         top2=scores.top2[places],
         confidence=scores.confidence[places],
         values={key: values[places] for key, values in scores.values.items()},
+        broken_passes=None if scores.broken_passes is None else scores.broken_passes[places],
     )
 
 

@@ -100,7 +100,7 @@ def _means_over_classes(
 def explanation_summaries(scores: SampleScores, protocol: Protocol, policy: Policy) -> tuple[MetricSummary, ...]:
     """Class sensitivity and fidelity of every method, over all images and per class."""
     summarise = _Summariser(scores, policy.confidence_level, protocol.seed)
-    rows = [*summarise.sensitivity(protocol.methods), *summarise.chance()]
+    rows = [summarise.finite_passes(), *summarise.sensitivity(protocol.methods), *summarise.chance()]
     for suffix in protocol.suffixes:
         rows += summarise.fidelity(protocol.methods, suffix)
     return tuple(rows)
@@ -167,6 +167,11 @@ class _Summariser:
             medians.append(replace(median, p_value=test.p_value, effect_size=test.effect_size, test="wilcoxon"))
             yield from self._per_class("agreement_median", method, values, np.median)
         yield from _with_holm(medians)
+
+    def finite_passes(self) -> MetricSummary:
+        """The share of the explained images on which the model gave numbers in every pass, masked or not."""
+        whole, n = int((~self._scores.broken).sum()), len(self._scores.sample_ids)
+        return rate_row("finite_passes", "", whole, n, confidence_level=self._level, reference=0.0)
 
     def chance(self) -> Iterator[MetricSummary]:
         values = self._scores.values["random", "agreement"]

@@ -13,6 +13,7 @@ MIN_FOR_INTERVAL = 5
 DEGENERATE = "empty or constant map"
 NOT_FINITE = "NaN or infinite logits"
 NO_IMAGE = "class without an image"
+OTHER_VIEW = "the two versions see different parts of the image"
 
 
 def summary_row(

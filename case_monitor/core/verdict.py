@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.policy import GATE_METHOD, Policy, Rule, Severity, Threshold, vs_baseline
@@ -25,6 +26,24 @@ from case_monitor.core.summary import (
     metrics_with_regression,
 )
 from case_monitor.core.wording import alert_text, method_title
+
+
+class Broken(NamedTuple):
+    """What is said of a model that gives NaN, and when it no longer does."""
+
+    broken: str
+    healthy: str
+
+
+BROKEN = {
+    "finite_logits": Broken("the logits of {broken} of {n} images are NaN or infinite", "all logits are finite"),
+    "finite_passes": Broken(
+        "it gives NaN or infinity in passes over {broken} of the {n} explained images: in gradients, in maps, or in "
+        "logits with some pixels taken away",
+        "every pass over the explained images gives finite numbers",
+    ),
+}
+"""What no policy can leave out."""
 
 
 def check_policy(policy: Policy, protocol: Protocol) -> None:
@@ -107,15 +126,18 @@ def _needs_baseline(rule: Rule) -> bool:
 
 
 def _broken_logits(summaries: Sequence[MetricSummary]) -> list[ThresholdResult]:
-    """The one rule that no policy can leave out: a model whose logits are NaN or infinite never passes."""
-    row = next((s for s in summaries if s.metric == "finite_logits"), None)
-    if row is None or row.value >= 1:
-        return []
-    rule = Rule(metric=row.metric, limit=1.0, greater_is_better=True)
+    """The one rule that no policy can leave out: a model that gives NaN or infinity never passes.
+
+    Neither does one that gives it in some pass over an image: which images a figure is then of, the model would choose.
+    """
+    rows = (next((s for s in summaries if s.metric == metric), None) for metric in BROKEN)
+    return [_broken(row) for row in rows if row is not None and row.n and not row.value >= 1]
+
+
+def _broken(row: MetricSummary) -> ThresholdResult:
     broken = round(row.n * (1 - row.value)) if math.isfinite(row.value) else 0
-    reason = f"the logits of {broken} of {row.n} images are NaN or infinite"
-    result = ThresholdResult(
-        threshold=rule,
+    return ThresholdResult(
+        threshold=Rule(metric=row.metric, limit=1.0, greater_is_better=True),
         method=None,
         class_idx=None,
         status=Status.INSUFFICIENT,
@@ -123,9 +145,8 @@ def _broken_logits(summaries: Sequence[MetricSummary]) -> list[ThresholdResult]:
         ci_low=row.ci_low,
         ci_high=row.ci_high,
         n=row.n,
-        reason=reason,
+        reason=BROKEN[row.metric].broken.format(broken=broken, n=row.n),
     )
-    return [result]
 
 
 def _is_alarming(result: ThresholdResult) -> bool:

@@ -50,7 +50,7 @@ def alert_text(
     """
     subject = method_title(result.method) if result.method else "The model"
     of_class = f" for class {class_name!r}" if class_name is not None else ""
-    if result.threshold.metric == "finite_logits":
+    if result.threshold.metric in {"finite_logits", "finite_passes"}:
         return (
             f"The model is broken: {result.reason}, so that nothing else about it can be trusted.",
             "Look at predictions.parquet for the images, and at the model for divisions and overflows.",

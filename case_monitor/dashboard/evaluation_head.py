@@ -46,6 +46,7 @@ class EvaluationHead:
     version: int
     verdict: Status
     sentence: str
+    notes: tuple[str, ...]
     in_production: bool
     decision: AliasDecision | None
     evaluated_at: datetime
@@ -91,6 +92,7 @@ def head_of(settings: Settings, found: EvaluationInPlace) -> EvaluationHead:
         version=stored.version,
         verdict=stored.verdict_status,
         sentence=stored.verdict_sentence,
+        notes=stored.notes,
         in_production=stored.in_production,
         decision=None if found.promotion is None else _decision(found.promotion),
         evaluated_at=stored.updated_at,

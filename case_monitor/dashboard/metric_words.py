@@ -11,6 +11,7 @@ _WORDS = {
     "macro_f1": "macro F1",
     "recall": "recall",
     "finite_logits": "share of images with finite logits",
+    "finite_passes": "share of explained images with finite passes",
     "agreement_median": "median agreement",
     "agreement_mean": "mean agreement",
     "agreement_degenerate_rate": "share of images without a usable map",

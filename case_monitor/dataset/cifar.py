@@ -6,7 +6,7 @@ import numpy as np
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from case_monitor.core.errors import DataError
-from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.raw_split import RawSplit, content_digest
 from case_monitor.settings import CifarSplit
 
 
@@ -26,4 +26,5 @@ def read_cifar(spec: CifarSplit) -> RawSplit:
         labels=labels,
         class_names=tuple(cifar.classes),
         digest=hashlib.sha256(cifar.data.tobytes() + labels.tobytes()).hexdigest(),
+        contents=tuple(content_digest(image.tobytes()) for image in cifar.data),
     )

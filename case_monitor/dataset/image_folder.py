@@ -24,19 +24,25 @@ def read_image_folder(path: Path) -> RawSplit:
         raise DataError(msg) from None
     files = [Path(file) for file, _ in folder.samples]
     names = tuple(file.relative_to(path).as_posix() for file in files)
+    contents = tuple(map(_digest_file, files))
     return RawSplit(
         name=path.name,
         images=folder,
         sample_ids=names,
         labels=np.array(folder.targets, dtype=np.int64),
         class_names=tuple(folder.classes),
-        digest=_digest_files(names, files),
+        digest=_digest(names, contents),
+        contents=contents,
     )
 
 
-def _digest_files(names: Sequence[str], files: Sequence[Path]) -> str:
+def _digest_file(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def _digest(names: Sequence[str], contents: Sequence[bytes]) -> str:
     total = hashlib.sha256()
-    for name, file in zip(names, files, strict=True):
-        with file.open("rb") as stream:
-            total.update(os.fsencode(name) + b"\0" + hashlib.file_digest(stream, "sha256").digest())
+    for name, content in zip(names, contents, strict=True):
+        total.update(os.fsencode(name) + b"\0" + content)
     return total.hexdigest()

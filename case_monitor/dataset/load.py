@@ -2,6 +2,7 @@
 
 from case_monitor.core.errors import DataError
 from case_monitor.dataset.cifar import read_cifar
+from case_monitor.dataset.distinct import distinct
 from case_monitor.dataset.image_folder import read_image_folder
 from case_monitor.dataset.mlflow_artifact import read_artifact
 from case_monitor.dataset.npz import read_npz
@@ -43,4 +44,4 @@ def load_split(spec: SplitSpec) -> RawSplit:
         top = "" if raw.class_names is None else len(raw.class_names) - 1
         msg = f"split {raw.name!r}: labels in 0..{top} were expected, {low}..{high} came"
         raise DataError(msg)
-    return raw
+    return distinct(raw)

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from case_monitor.core.errors import DataError
 from case_monitor.core.records import IntArray
-from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.raw_split import RawSplit, content_digest
 from case_monitor.foreign_errors import short_message
 
 
@@ -48,6 +48,7 @@ def read_npz(path: Path) -> RawSplit:
         labels=labels,
         class_names=_texts(content["class_names"]) if "class_names" in content else None,
         digest=hashlib.sha256(json.dumps([images.shape, ids]).encode() + images.tobytes()).hexdigest(),
+        contents=tuple(content_digest(image.tobytes()) for image in images),
     )
 
 

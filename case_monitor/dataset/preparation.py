@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -37,8 +37,20 @@ def prepare(
         digest=hashlib.sha256(identity.encode()).hexdigest(),
         class_names=names,
         size=len(raw.sample_ids),
+        images_digest=raw.images_digest,
+        labels_digest=raw.labels_digest,
+        field_of_view=preprocessing.field_of_view if preprocessing else "as the data set prepares it",
+        notes=(*raw.notes, *_missing(raw, names, target)),
     )
     return split, PreparedImages(raw, target, preprocessing, num_workers)
+
+
+def _missing(raw: RawSplit, names: Sequence[str], target: IntArray) -> Iterator[str]:
+    """What there is to say about classes without an image."""
+    empty = [name for u, name in enumerate(names) if not (target == u).any()]
+    if empty:
+        shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+        yield f"{len(empty)} of {len(names)} classes have no image in {raw.name!r}; nothing is known of them: {shown}."
 
 
 def _match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[str, ...], IntArray]:

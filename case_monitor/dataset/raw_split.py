@@ -1,5 +1,6 @@
 """A split as its reader gives it, whatever the format."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ class RawSplit:
         labels: (N,) class indices in the data set's own order.
         class_names: the data set's own, or None.
         digest: SHA-256 of the images and their names; `prepare` adds targets, class names and preprocessing.
+        contents: (N,) a digest of each image alone; equal where one image stands twice.
+        notes: what is to be said about the images.
     """
 
     name: str
@@ -28,3 +31,23 @@ class RawSplit:
     labels: IntArray
     class_names: tuple[str, ...] | None
     digest: str
+    contents: tuple[bytes, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def images_digest(self) -> str:
+        """SHA-256 of the images, whatever they are called and in whatever order they stand."""
+        return hashlib.sha256(b"".join(sorted(self.contents))).hexdigest()
+
+    @property
+    def labels_digest(self) -> str:
+        """SHA-256 of the images with the class of each: by name, where the data set has names."""
+        names = self.class_names
+        labels = (str(u) if names is None else names[u] for u in self.labels.tolist())
+        pairs = sorted(zip(self.contents, labels, strict=True))
+        return hashlib.sha256(b"".join(content + label.encode() + b"\0" for content, label in pairs)).hexdigest()
+
+
+def content_digest(pixels: bytes) -> bytes:
+    """Of one image alone."""
+    return hashlib.blake2b(pixels, digest_size=16).digest()

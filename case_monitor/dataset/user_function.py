@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from case_monitor.core.errors import ConfigError, DataError
 from case_monitor.core.records import IntArray
-from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.raw_split import RawSplit, content_digest
 from case_monitor.foreign_errors import short_message
 from case_monitor.settings import FunctionSplit
 
@@ -25,7 +25,7 @@ def read_function(spec: FunctionSplit) -> RawSplit:
         raise ConfigError(msg) from error
     try:
         images: Dataset[Any] = function(**spec.arguments)
-        labels, digest = _read_through(images)
+        labels, digest, contents = _read_through(images)
     except Exception as error:
         msg = f"split: {spec.function} gives no data set of (image, class index): {type(error).__name__}"
         raise DataError(f"{msg}: {short_message(error)}") from error
@@ -37,15 +37,18 @@ def read_function(spec: FunctionSplit) -> RawSplit:
         labels=labels,
         class_names=None if classes is None else tuple(map(str, classes)),
         digest=digest,
+        contents=contents,
     )
 
 
-def _read_through(images: Dataset[Any]) -> tuple[IntArray, str]:
-    """All labels, and the digest of all images."""
-    labels, total = [], hashlib.sha256()
+def _read_through(images: Dataset[Any]) -> tuple[IntArray, str, tuple[bytes, ...]]:
+    """All labels, the digest of all images, and of each."""
+    labels, total, contents = [], hashlib.sha256(), []
     for i in range(len(images)):  # type: ignore[arg-type] # Dataset does not promise a length, map-style ones have it
         image, label = images[i]
         labels.append(int(label))
         pixels = np.asarray(image.convert() if isinstance(image, Image.Image) else image)  # convert: looks up a palette
-        total.update(f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes())
-    return np.array(labels, dtype=np.int64), total.hexdigest()
+        content = f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes()
+        total.update(content)
+        contents.append(content_digest(content))
+    return np.array(labels, dtype=np.int64), total.hexdigest(), tuple(contents)

@@ -73,6 +73,15 @@ class Preprocessing(_Strict):
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     """Per channel."""
 
+    @property
+    def field_of_view(self) -> str:
+        """What part of an image is left, whatever its size in pixels then."""
+        if self.crop is None:
+            return "whole"
+        if self.resize is None:
+            return f"central square of {self.crop} pixels"
+        return f"central square, {self.crop / self.resize:.6g} of the shorter side"
+
     @model_validator(mode="after")
     def _channels(self) -> "Preprocessing":
         if len(self.mean) not in {1, 3} or len(self.std) != len(self.mean) or min(self.std) <= 0:

@@ -58,9 +58,12 @@ class StoredEvaluation:
     in_production: bool
     split_name: str
     split_size: int
+    images_digest: str | None
+    labels_digest: str | None
     class_names: tuple[str, ...]
     seed: int
     target_layer: str
+    layer_source: str | None
     device: str
     torch_version: str
     package_version: str
@@ -68,6 +71,7 @@ class StoredEvaluation:
     policy: dict[str, Any]
     verdict_status: Status
     verdict_sentence: str
+    notes: tuple[str, ...]
     mlflow_run_id: str | None
     mlflow_experiment_id: str | None
     flow_run_id: str | None
@@ -160,6 +164,7 @@ def load_verdict(engine: Engine, evaluation_id: int) -> Verdict:
     return Verdict(
         status=Status(evaluation["verdict_status"]),
         sentence=evaluation["verdict_sentence"],
+        notes=tuple(evaluation["notes"]),
         results=tuple(_threshold_result(row) for row in rows),
     )
 
@@ -237,6 +242,7 @@ def _first(engine: Engine, query: Select[Any]) -> StoredEvaluation | None:
 def _stored(row: RowMapping) -> StoredEvaluation:
     values = {field.name: row[field.name] for field in fields(StoredEvaluation)}
     values["class_names"] = tuple(row["class_names"])
+    values["notes"] = tuple(row["notes"])
     values["verdict_status"] = Status(row["verdict_status"])
     return StoredEvaluation(**values)
 

@@ -8,8 +8,8 @@ from case_monitor.store.connection import reading
 from case_monitor.store.tables import EvaluationRow, SampleRow, SampleScoreRow
 
 
-def find_scores(engine: Engine, model_digest: str, split_digest: str, protocol_digest: str) -> SampleScores | None:
-    """The scores of a model under a protocol, from whichever evaluation was saved last; None if there is none.
+def find_scores(engine: Engine, model_digest: str, split_digest: str, protocol_digest: str) -> dict[str, SampleScores]:
+    """The scores of a model under a protocol by target layer, each from whichever evaluation was saved last.
 
     Scores of old evaluations may be deleted (`db prune`): the last that has some counts.
 
@@ -22,18 +22,18 @@ def find_scores(engine: Engine, model_digest: str, split_digest: str, protocol_d
         exists().where(SampleRow.evaluation_id == EvaluationRow.id),
     )
     with reading(engine) as connection:
-        latest = select(EvaluationRow.id).where(*of_these).order_by(EvaluationRow.updated_at.desc()).limit(1)
-        evaluation_id = connection.execute(latest).scalar_one_or_none()
-    return None if evaluation_id is None else load_scores(engine, evaluation_id)
+        stored = select(EvaluationRow.target_layer, EvaluationRow.id).where(*of_these)
+        rows = connection.execute(stored.order_by(EvaluationRow.updated_at)).all()
+    latest = {row.target_layer: row.id for row in rows}  # the last of each layer stays
+    found = {layer: load_scores(engine, evaluation_id) for layer, evaluation_id in latest.items()}
+    return {layer: scores for layer, scores in found.items() if scores is not None}
 
 
 def load_scores(engine: Engine, evaluation_id: int) -> SampleScores | None:
     """The scores of an evaluation as they were saved; None if it explained no image, or its scores were pruned."""
     with reading(engine) as connection:
         samples = connection.execute(
-            select(SampleRow.sample_id, SampleRow.target, SampleRow.top2, SampleRow.confidence)
-            .where(SampleRow.evaluation_id == evaluation_id)
-            .order_by(SampleRow.position)
+            select(SampleRow.__table__).where(SampleRow.evaluation_id == evaluation_id).order_by(SampleRow.position)
         ).all()
         rows = connection.execute(
             select(SampleScoreRow.method, SampleScoreRow.metric, SampleScoreRow.position, SampleScoreRow.value).where(
@@ -52,4 +52,5 @@ def load_scores(engine: Engine, evaluation_id: int) -> SampleScores | None:
         top2=np.array([row.top2 for row in samples], dtype=np.int64),
         confidence=np.array([row.confidence for row in samples], dtype=np.float64),
         values=values,
+        broken_passes=np.array([row.broken_passes for row in samples], dtype=np.int64),
     )

@@ -9,10 +9,10 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from case_monitor.core.errors import ConfigError, DataError, ModelError
-from case_monitor.core.evaluation import Baseline, Candidate, Findings, evaluate, evaluation_key
+from case_monitor.core.evaluation import Findings, LoadedVersion, evaluate, evaluation_key
 from case_monitor.core.policy import Policy, Threshold
 from case_monitor.core.protocol import Protocol
-from case_monitor.core.records import Evaluation, ModelVersion, Status
+from case_monitor.core.records import Evaluation, ModelVersion, Split, Status
 from case_monitor.demo.models import PlainCNN
 from tests.core.sources import TensorSource, a_split, blobs
 
@@ -55,14 +55,16 @@ def source() -> TensorSource:
     return blobs(64, (0, 1, 2, 3))
 
 
+def loaded(n: int, model: torch.nn.Module, split: Split, source: TensorSource, **more: Any) -> LoadedVersion:
+    return LoadedVersion(version=version(n), model=model, split=split, source=source, **more)
+
+
 def run(model: torch.nn.Module, source: TensorSource, num_classes: int = 4, **changes: Any) -> Findings:
-    baseline = changes.pop("baseline", None)
+    baseline, images = changes.pop("baseline", None), (a_split(num_classes, len(source.sample_ids)), source)
     known = changes.pop("known", None)
     return evaluate(
-        Candidate(version=version(2), model=model),
-        None if baseline is None else Baseline(version=version(1), model=baseline, scores=known),
-        a_split(num_classes, len(source.sample_ids)),
-        source,
+        loaded(2, model, *images),
+        None if baseline is None else loaded(1, baseline, *images, scores=known or {}),
         policy=changes.pop("policy", POLICY),
         protocol=replace(PROTOCOL, **changes),
     )
@@ -203,7 +205,16 @@ def test_another_training_explains_differently(model: PlainCNN, source: TensorSo
 
 def test_stored_scores_of_the_baseline_give_what_measuring_it_gives(model: PlainCNN, source: TensorSource) -> None:
     other = trained(4, seed=1)
-    stored = run(other, source).evaluation.scores
+    alone = run(other, source).evaluation
+    stored = {alone.provenance.target_layer: alone.scores}
+    measured, known = (run(model, source, baseline=other, known=scores).evaluation for scores in (None, stored))
+    assert_same_figures(measured, known, atol=0)
+
+
+def test_stored_scores_of_another_layer_are_not_taken(model: PlainCNN, source: TensorSource) -> None:
+    other = trained(4, seed=1)
+    early = run(other, source, target_layer="features.0").evaluation
+    stored = {early.provenance.target_layer: early.scores}
     measured, known = (run(model, source, baseline=other, known=scores).evaluation for scores in (None, stored))
     assert_same_figures(measured, known, atol=0)
 
@@ -258,10 +269,8 @@ def test_the_key_is_known_before_the_evaluation(model: PlainCNN, source: TensorS
 def test_progress_counts_up_to_all_images(model: PlainCNN, source: TensorSource) -> None:
     seen: list[tuple[str, int, int]] = []
     evaluate(
-        Candidate(version=version(1), model=model),
+        loaded(1, model, a_split(4, 64), source),
         None,
-        a_split(4, 64),
-        source,
         policy=POLICY,
         protocol=PROTOCOL,
         progress=lambda *args: seen.append(args),
@@ -280,3 +289,70 @@ def test_what_cannot_be_measured_is_refused(model: PlainCNN, source: TensorSourc
         run(model, TensorSource(source.images[:0], []))
     with pytest.raises(DataError, match="64 of 1 came"):
         run(model, source, num_classes=1)
+
+
+class NanWhereItWouldLose(torch.nn.Module):
+    """Gives NaN on images with pixels taken away, where that would cost it confidence: those it would not count."""
+
+    def __init__(self, model: PlainCNN, source: TensorSource) -> None:
+        super().__init__()
+        self.features, self.pool, self.head = model.features, model.pool, model.head
+        self.register_buffer("whole", source.images)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = self.head(self.pool(self.features(images)).flatten(1))
+        known = (images.flatten(1)[:, None] == self.whole.flatten(1)[None]).all(-1).any(1)
+        unsure = logits.softmax(1).amax(1) < 0.9
+        return torch.where((unsure & ~known)[:, None], torch.full_like(logits, float("nan")), logits)
+
+
+def test_nan_by_choice_withholds_and_is_called_what_it_is(model: PlainCNN, source: TensorSource) -> None:
+    assert run(model, source).evaluation.verdict.status is Status.PASS
+    evaluation = run(NanWhereItWouldLose(model, source), source).evaluation
+    assert evaluation.summary("finite_logits").value == 1  # on whole images it gives numbers
+    finite = evaluation.summary("finite_passes")
+    broken = int(evaluation.scores.broken.sum())
+    assert broken > 0
+    assert finite.value == pytest.approx(1 - broken / finite.n)
+    assert evaluation.verdict.status is Status.INSUFFICIENT
+    reason = f"it gives NaN or infinity in passes over {broken} of the {finite.n} explained images"
+    assert reason in next(r.reason for r in evaluation.verdict.results if r.threshold.metric == "finite_passes")
+    assert "finite_passes" in [a.rule for a in evaluation.alerts]
+
+
+def test_a_champion_that_gives_nan_by_choice_is_not_compared_with(model: PlainCNN, source: TensorSource) -> None:
+    evaluation = run(model, source, baseline=NanWhereItWouldLose(model, source)).evaluation
+    row = evaluation.summary("confidence_drop_50_vs_baseline", "case")
+    assert np.isnan(row.value)
+    assert row.undefined_because == "NaN or infinite logits"
+    assert evaluation.summary("accuracy_vs_baseline").value == 0
+
+
+class NanGradient(torch.autograd.Function):
+    """Passes images on, and NaN back for those that are marked."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        gradient = gradient.clone()
+        gradient[0] = float("nan")
+        return gradient
+
+
+def test_nan_in_gradients_is_no_empty_map(model: PlainCNN, source: TensorSource) -> None:
+    class Hiding(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features, self.pool, self.head = model.features, model.pool, model.head
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.head(self.pool(NanGradient.apply(self.features(images))).flatten(1))
+            return logits
+
+    evaluation = run(Hiding(), source, target_layer="features").evaluation
+    n = len(evaluation.scores.sample_ids)
+    assert evaluation.scores.broken.tolist() == [i % PROTOCOL.batch_size == 0 for i in range(n)]
+    assert evaluation.verdict.status is Status.INSUFFICIENT

@@ -54,7 +54,7 @@ def drops(
         areas=(area,),
         fills=(fill,),
         batch_size=batch_size,
-    )
+    ).values
 
 
 def sigmoid(x: float) -> float:
@@ -159,7 +159,7 @@ def test_the_batch_size_changes_nothing(batch_size: int) -> None:
             areas=(0.5, 0.05),
             fills=("mean", "blur"),
             batch_size=size,
-        )
+        ).values
         for size in (batch_size, 3)
     ]
     assert len(results[0]) == 2 * 2 * 2 * 2

@@ -15,12 +15,12 @@ from numpy.testing import assert_array_equal
 
 from case_monitor.core.engine import Threads, in_order
 from case_monitor.core.errors import ModelError
-from case_monitor.core.evaluation import Baseline, Candidate, Findings, evaluate
+from case_monitor.core.evaluation import Findings, evaluate
 from case_monitor.core.gallery import GALLERY_SIZE, WORST_SIZE
 from case_monitor.core.shards import Shard, cut
 from case_monitor.demo.models import PlainCNN
 from tests.core.sources import TensorSource, a_split, blobs
-from tests.core.test_evaluation import POLICY, PROTOCOL, figures, trained, version
+from tests.core.test_evaluation import POLICY, PROTOCOL, figures, loaded, trained
 
 
 def assert_equal_to_the_last_bit(found: Findings, expected: Findings) -> None:
@@ -77,10 +77,8 @@ def run(model: torch.nn.Module, source: TensorSource, shards: int, workers: int 
     size = len(source.sample_ids)
     baseline = changes.pop("baseline", None)
     return evaluate(
-        Candidate(version=version(2), model=model),
-        None if baseline is None else Baseline(version=version(1), model=baseline),
-        a_split(4, size),
-        source,
+        loaded(2, model, a_split(4, size), source),
+        None if baseline is None else loaded(1, baseline, a_split(4, size), source),
         policy=POLICY,
         protocol=replace(PROTOCOL, batch_size=4, **changes),
         engine=Threads(workers),

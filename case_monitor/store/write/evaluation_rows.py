@@ -38,11 +38,14 @@ def evaluation_row(model_version_id: int, evaluation: Evaluation) -> Row:
         "in_production": evaluation.in_production,
         "split_name": evaluation.split.name,
         "split_size": evaluation.split.size,
+        "images_digest": evaluation.split.images_digest or None,
+        "labels_digest": evaluation.split.labels_digest or None,
         "class_names": evaluation.split.class_names,
         "contrast_k": evaluation.contrast_sets.contrast_k,
         "unseen_classes": evaluation.contrast_sets.unseen,
         "seed": provenance.protocol.seed,
         "target_layer": provenance.target_layer,
+        "layer_source": provenance.layer_source,
         "device": provenance.device,
         "torch_version": provenance.torch_version,
         "package_version": provenance.package_version,
@@ -50,6 +53,7 @@ def evaluation_row(model_version_id: int, evaluation: Evaluation) -> Row:
         "policy": asdict(evaluation.policy),
         "verdict_status": evaluation.verdict.status,
         "verdict_sentence": evaluation.verdict.sentence,
+        "notes": evaluation.verdict.notes,
         "created_at": now,
         "updated_at": now,
         "duration_s": evaluation.duration_s,
@@ -73,14 +77,16 @@ def _contrast_members(evaluation: Evaluation) -> Iterator[Row]:
 
 def _samples(evaluation: Evaluation) -> Iterator[Row]:
     scores = evaluation.scores
-    columns = zip(scores.sample_ids, scores.target, scores.top2, scores.confidence, strict=True)
-    for position, (sample_id, target, top2, confidence) in enumerate(columns):
+    broken = np.zeros(len(scores.sample_ids), np.int64) if scores.broken_passes is None else scores.broken_passes
+    columns = zip(scores.sample_ids, scores.target, scores.top2, scores.confidence, broken, strict=True)
+    for position, (sample_id, target, top2, confidence, broken_passes) in enumerate(columns):
         yield {
             "position": position,
             "sample_id": sample_id,
             "target": target,
             "top2": top2,
             "confidence": confidence,
+            "broken_passes": broken_passes,
         }
 
 

@@ -1,0 +1,97 @@
+"""Each image counts once, and what is odd about the images is said."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from case_monitor.dataset import RawSplit, load_split, prepare
+from case_monitor.settings import ImageFolderSplit, NpzSplit, Preprocessing
+
+GREY = Preprocessing(mean=(0.0,), std=(1.0,))
+
+
+def archive(path: Path, images: np.ndarray, labels: list[int], **more: object) -> RawSplit:
+    np.savez(path / "val.npz", images=images.astype(np.uint8), labels=np.array(labels), **more)
+    return load_split(NpzSplit(kind="npz", path=path / "val.npz"))
+
+
+def ten_images() -> np.ndarray:
+    return np.arange(10 * 16).reshape(10, 4, 4)
+
+
+def test_ten_images_thirty_times_are_ten(tmp_path: Path) -> None:
+    labels = [i % 2 for i in range(10)]
+    raw = archive(tmp_path, np.tile(ten_images(), (30, 1, 1)), labels * 30)
+    assert len(raw.sample_ids) == len(raw.contents) == 10
+    assert raw.labels.tolist() == labels
+    split, source = prepare(raw, None, GREY)
+    assert split.size == 10
+    assert split.notes == ("290 of the 300 images of 'val' repeat another one: each counts once.",)
+    np.testing.assert_allclose(next(source.batches([9], 1))[0, 0].numpy() * 255, ten_images()[9], atol=1e-4)
+
+
+def test_what_is_left_is_the_first_of_each(tmp_path: Path) -> None:
+    images = ten_images()
+    images[3] = images[1]
+    raw = archive(tmp_path, images, [0] * 10)
+    assert raw.sample_ids == tuple(f"{i:06d}" for i in range(10) if i != 3)
+
+
+def test_different_images_stay_as_they_are(tmp_path: Path) -> None:
+    raw = archive(tmp_path, ten_images(), [0, 1] * 5)
+    assert (len(raw.sample_ids), raw.notes) == (10, ())
+
+
+def test_an_image_of_two_classes_stays_in_both_and_is_said(tmp_path: Path) -> None:
+    images = ten_images()
+    images[1] = images[0]
+    raw = archive(tmp_path, images, [0, 1] * 5)
+    assert len(raw.sample_ids) == 10
+    assert raw.notes == ("1 images of 'val' stand there under several classes: no model can be right about all.",)
+
+
+def test_copies_of_files_count_once(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.png", "b/3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (4, 4), 255 if name == "b/3.png" else 7).save(tmp_path / name)
+    raw = load_split(ImageFolderSplit(kind="image_folder", path=tmp_path))
+    assert raw.sample_ids == ("a/1.png", "b/3.png")
+    assert raw.labels.tolist() == [0, 1]
+
+
+def test_classes_without_an_image_are_named(tmp_path: Path) -> None:
+    raw = archive(tmp_path, ten_images(), [0, 2] * 5, class_names=["cat", "dog", "fox", "hen"])
+    split, _ = prepare(raw, None, GREY)
+    assert split.notes == ("2 of 4 classes have no image in 'val'; nothing is known of them: dog, hen.",)
+
+
+def test_digests_tell_images_from_labels(tmp_path: Path) -> None:
+    names = ["cat", "dog"]
+    labels = [0, 1] * 5
+    before = archive(tmp_path, ten_images(), labels, class_names=names)
+    relabelled = archive(tmp_path, ten_images(), [1, *labels[1:]], class_names=names)
+    assert relabelled.images_digest == before.images_digest
+    assert relabelled.labels_digest != before.labels_digest
+    shuffled = archive(tmp_path, ten_images()[::-1], labels[::-1], class_names=names, ids=[str(i) for i in range(10)])
+    assert (shuffled.images_digest, shuffled.labels_digest) == (before.images_digest, before.labels_digest)
+    others = archive(tmp_path, ten_images()[::-1], [1 - u for u in labels[::-1]], class_names=names[::-1])
+    assert others.labels_digest == before.labels_digest  # the same classes by name
+    changed = archive(tmp_path, ten_images() + 1, labels, class_names=names)
+    assert changed.images_digest != before.images_digest
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "equal"),
+    [
+        ({}, {"resize": 64}, True),  # the whole image, in other sizes
+        ({"resize": 64, "crop": 56}, {"resize": 256, "crop": 224}, True),
+        ({"resize": 64, "crop": 64}, {"resize": 64}, False),  # a square of it, and all of it
+        ({"resize": 64, "crop": 56}, {"resize": 64, "crop": 48}, False),
+        ({"crop": 56}, {"crop": 56}, True),
+        ({"crop": 56}, {"resize": 56, "crop": 56}, False),
+    ],
+)
+def test_fields_of_view(first: dict[str, int], second: dict[str, int], equal: bool) -> None:
+    assert (Preprocessing(**first).field_of_view == Preprocessing(**second).field_of_view) is equal
