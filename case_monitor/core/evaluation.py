@@ -16,6 +16,7 @@ from case_monitor.core.engine import Engine
 from case_monitor.core.errors import DataError
 from case_monitor.core.passes import IN_TURN, Passes
 from case_monitor.core.policy import Policy
+from case_monitor.core.policy_check import check_policy
 from case_monitor.core.predictions import ImageSource, Progress, no_progress
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import (
@@ -32,7 +33,7 @@ from case_monitor.core.setup import Setup
 from case_monitor.core.shards import DEFAULT_SHARD_SIZE
 from case_monitor.core.standing_alerts import ARTIFACT, artifact_alert
 from case_monitor.core.summary import explanation_summaries, model_summaries
-from case_monitor.core.verdict import check_policy, judge
+from case_monitor.core.verdict import judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,52 +106,6 @@ def explanation_summaries(scores: SampleScores, protocol: Protocol, policy: Poli
     return tuple(rows)
 
 
-MODEL_METRICS = {"accuracy", "balanced_accuracy", "macro_f1", "recall", "contrast_jaccard"}
-"""Metrics of the model itself that have an interval, so that a threshold can judge them."""
-
-BASELINE_ONLY = {"contrast_jaccard", "baseline_agreement"}
-"""Metrics that say how far the candidate is from the baseline: there are none without one."""
-
-
-def metrics_of_methods(protocol: Protocol) -> set[str]:
-    """Metrics of every saliency method that have an interval under this protocol."""
-    fidelity = (name.format(s) for s in protocol.suffixes for name in _FIDELITY_METRICS)
-    return {
-        "agreement_mean",
-        "agreement_median",
-        "agreement_degenerate_rate",
-        "baseline_agreement",
-        *fidelity,
-        *metrics_against_case(protocol),
-    }
-
-
-def metrics_against_case(protocol: Protocol) -> set[str]:
-    """Those that compare a method with CASE: CASE itself has none."""
-    if "case" not in protocol.methods:
-        return set()
-    return {f"confidence_drop_{s}_{end}" for s in protocol.suffixes for end in ("vs_case", "below_case")}
-
-
-def metrics_per_class(protocol: Protocol) -> set[str]:
-    """Those that exist for every class."""
-    return {"recall", "agreement_median", *(f"confidence_drop_{s}" for s in protocol.suffixes)}
-
-
-def metrics_with_regression(protocol: Protocol) -> set[str]:
-    """Those whose paired difference from the baseline has an interval."""
-    drops = (f"confidence_drop_{s}" for s in protocol.suffixes)
-    return {"accuracy", "recall", "agreement_mean", "agreement_median", *drops}
-
-
-_FIDELITY_METRICS = (
-    "confidence_drop_{}",
-    "abs_confidence_drop_{}",
-    "relative_confidence_drop_{}",
-    "confidence_drop_{}_vs_random",
-)
-
-
 class _Summariser:
     def __init__(self, scores: SampleScores, confidence_level: float, seed: int) -> None:
         self._scores, self._level, self._seed = scores, confidence_level, seed

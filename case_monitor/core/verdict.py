@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from case_monitor.core.errors import ConfigError
-from case_monitor.core.policy import GATE_METHOD, Policy, Rule, Severity, Threshold, vs_baseline
-from case_monitor.core.protocol import Protocol
+from case_monitor.core.metrics import BASELINE_ONLY
+from case_monitor.core.policy import Policy, Rule, Severity, vs_baseline
 from case_monitor.core.records import (
     Alert,
     MetricSummary,
@@ -15,59 +14,8 @@ from case_monitor.core.records import (
     Verdict,
 )
 from case_monitor.core.rule_outcomes import rule_outcomes
-from case_monitor.core.summary import (
-    BASELINE_ONLY,
-    INSENSITIVE,
-    MODEL_METRICS,
-    metrics_against_case,
-    metrics_of_methods,
-    metrics_per_class,
-    metrics_with_regression,
-)
+from case_monitor.core.summary import INSENSITIVE
 from case_monitor.core.wording import alert_text, method_title
-
-
-def check_policy(policy: Policy, protocol: Protocol) -> None:
-    """Refuse a policy that could never be judged: unknown metrics or methods, or a gate method not evaluated.
-
-    Raises:
-        ConfigError: names the field, what was expected and what came.
-    """
-    from case_monitor.core.saliency import METHODS  # with torch, which judging stored figures does without
-
-    _expect("protocol.methods", protocol.methods, set(METHODS))
-    _expect("policy.gate_method", [policy.gate_method], set(protocol.methods))
-    if not any(t.severity is Severity.BLOCK for t in policy.thresholds):
-        msg = "policy.thresholds: at least one rule of severity 'block' was expected, none came"
-        raise ConfigError(msg)
-    for i, threshold in enumerate(policy.thresholds):
-        _check_threshold(f"policy.thresholds[{i}]", threshold, policy, protocol)
-
-
-def _check_threshold(field: str, threshold: Threshold, policy: Policy, protocol: Protocol) -> None:
-    per_class = metrics_per_class(protocol)
-    known = per_class if threshold.per_class else {*MODEL_METRICS, *metrics_of_methods(protocol)} - {"recall"}
-    _expect(f"{field}.metric", [threshold.metric], known)
-    if threshold.allowed_regression is not None:
-        comparable = metrics_with_regression(protocol) & ({"recall"} if threshold.per_class else known)
-        _expect(f"{field}.metric, with allowed_regression", [threshold.metric], comparable)
-    if threshold.metric in MODEL_METRICS:
-        if threshold.method is not None:
-            msg = f"{field}.method: none was expected with {threshold.metric}, {threshold.method!r} came"
-            raise ConfigError(msg)
-        return
-    methods = {GATE_METHOD, *protocol.methods}
-    if threshold.metric in metrics_against_case(protocol):
-        methods -= {"case"} if policy.gate_method != "case" else {"case", GATE_METHOD}
-    _expect(f"{field}.method", [threshold.method or ""], methods)
-
-
-def _expect(field: str, values: Sequence[str], allowed: set[str]) -> None:
-    wrong = [value for value in values if value not in allowed]
-    if wrong or not values:
-        came = ", ".join(map(repr, wrong)) or "nothing"
-        msg = f"{field}: some of {', '.join(sorted(allowed))} were expected, {came} came"
-        raise ConfigError(msg)
 
 
 def judge(

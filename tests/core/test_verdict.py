@@ -11,9 +11,10 @@ from scipy.stats import norm
 
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.policy import Policy, Severity, Threshold
+from case_monitor.core.policy_check import check_policy
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Status, Verdict
-from case_monitor.core.verdict import check_policy, judge
+from case_monitor.core.verdict import judge
 
 MODEL = ModelVersion(name="digits", version=3, run_id=None, digest="d" * 64)
 NAN = float("nan")
@@ -240,7 +241,7 @@ def test_the_number_of_images_that_would_decide_scales_with_the_square() -> None
 
 
 def rule(**fields: object) -> Policy:
-    given = {"limit": 0.1, "greater_is_better": True} | fields
+    given = {"limit": 0.1, "greater_is_better": not str(fields["metric"]).startswith("agreement_")} | fields
     return Policy(thresholds=(Threshold(**given),))
 
 
