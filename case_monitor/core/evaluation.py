@@ -32,7 +32,7 @@ from case_monitor.core.records import (
 from case_monitor.core.setup import Setup
 from case_monitor.core.shards import DEFAULT_SHARD_SIZE
 from case_monitor.core.standing_alerts import ARTIFACT, artifact_alert
-from case_monitor.core.summary import explanation_summaries, model_summaries
+from case_monitor.core.summary import explained_share, explanation_summaries, model_summaries
 from case_monitor.core.verdict import judge
 
 
@@ -121,6 +121,7 @@ def evaluate(
     preds, level = found.preds, policy.confidence_level
     broken = int((~preds.defined).sum())
     summaries = model_summaries(found.predicted.confmat, classes, broken, policy, protocol.seed)
+    summaries += (explained_share(found.scores, split.size, protocol, policy),)
     summaries += explanation_summaries(found.scores, protocol, policy)
     base = run.measure(baseline.model, baseline.target_layer, baseline.scores, of=" baseline") if baseline else None
     if base is not None:

@@ -13,6 +13,7 @@ MIN_FOR_INTERVAL = 5
 DEGENERATE = "empty or constant map"
 NOT_FINITE = "NaN or infinite logits"
 NO_IMAGE = "class without an image"
+ONE_CLASS = "all images are of one class"
 
 
 def summary_row(
