@@ -3,8 +3,10 @@
 import math
 from collections.abc import Sequence
 
+from case_monitor.core.image_counts import image_counts
 from case_monitor.core.metrics import BASELINE_ONLY
 from case_monitor.core.policy import Policy, Rule, Severity, vs_baseline
+from case_monitor.core.policy_check import asks_how_good
 from case_monitor.core.records import (
     Alert,
     MetricSummary,
@@ -14,6 +16,7 @@ from case_monitor.core.records import (
     Verdict,
 )
 from case_monitor.core.rule_outcomes import rule_outcomes
+from case_monitor.core.standing_alerts import unasked_alert
 from case_monitor.core.summary import INSENSITIVE
 from case_monitor.core.wording import alert_text, method_title
 
@@ -46,6 +49,8 @@ def judge(
     else:
         status = Status.PASS
     alerts = tuple(_alert(r, summaries, class_names, baseline) for r in results if _is_alarming(r))
+    if baseline is None and not in_production and not asks_how_good(policy):
+        alerts += (unasked_alert(model),)
     sentence = _sentence(model, status, policy, results, alerts)
     return Verdict(status=status, sentence=sentence, results=tuple(results)), alerts
 
@@ -89,7 +94,8 @@ def _alert(
     baseline: ModelVersion | None,
 ) -> Alert:
     class_name = None if result.class_idx is None else class_names[result.class_idx]
-    message, advice = alert_text(result, class_name, _sensitive_methods(summaries), baseline)
+    sensitive, counts = _sensitive_methods(summaries), image_counts(summaries)
+    message, advice = alert_text(result, class_name, sensitive, baseline, counts)
     change = _change(result, summaries)
     if baseline and change is not None:
         message += f" Against {baseline}, in production, it changed by {change:+.3f} on the same images."
