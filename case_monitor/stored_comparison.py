@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Engine
 
 from case_monitor.core.comparison import Measured, comparison_summaries
+from case_monitor.core.metrics import BASELINE_ONLY
 from case_monitor.core.policy import Policy, vs_baseline
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import (
@@ -21,7 +22,6 @@ from case_monitor.core.records import (
     SampleScores,
     Verdict,
 )
-from case_monitor.core.summary import BASELINE_ONLY
 from case_monitor.core.verdict import judge
 from case_monitor.store.read import load_contrast_sets, load_verdict
 from case_monitor.store.read_evaluation import read_evaluation

@@ -28,7 +28,7 @@ from case_monitor.core.records import (
     Split,
 )
 from case_monitor.core.standing_alerts import ARTIFACT
-from case_monitor.core.summary import explanation_summaries, model_summaries
+from case_monitor.core.summary import explained_share, explanation_summaries, model_summaries
 from case_monitor.core.verdict import judge
 
 POLICY = Policy()
@@ -181,6 +181,7 @@ def evaluated(
     """Everything that follows from a measurement, as `core.evaluation.evaluate` puts it together."""
     classes = class_metrics(found.confmat, found.active_channels, POLICY.confidence_level)
     summaries = model_summaries(found.confmat, classes, 0, POLICY, PROTOCOL.seed)
+    summaries += (explained_share(found.scores, len(found.preds.target), PROTOCOL, POLICY),)
     summaries += explanation_summaries(found.scores, PROTOCOL, POLICY)
     if baseline is not None:
         drift = _drift(found)

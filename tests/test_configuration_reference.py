@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from case_monitor.core.metrics import METRICS, Metric
 from case_monitor.settings import Settings
 
 PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
@@ -35,8 +36,8 @@ models:
     split: { kind: image_folder, path: validation }
 ```
 
-A `policy` or `protocol` below a model replaces the general one as a whole. A threshold may name the metrics of
-[method.md](method.md).
+A `policy` or `protocol` below a model replaces the general one as a whole. A threshold may name the metrics
+[below](#metrics-of-the-thresholds). A field that comes twice is an error.
 """
 DEFINITIONS = Settings.model_json_schema()["$defs"]
 SECTIONS = {
@@ -54,6 +55,16 @@ SECTIONS = {
     "Threshold": "`policy.thresholds[]`",
     "Protocol": "`protocol`",
 }
+METRIC_HEAD = """
+## Metrics of the thresholds
+
+What each means is in [method.md](method.md); `q` stands for an area and fill of the protocol, as in `confidence_drop_5`
+and `confidence_drop_50_blur`. A `limit` lies inside the range. Metrics of maps need a `method`, those of the model have
+none. *Per class*: with `per_class: true`. *Regression*: `allowed_regression` may be set, below the width of the range.
+
+| metric | of | range | better | judged | regression |
+| --- | --- | --- | --- | --- | --- |
+"""
 
 
 def render() -> str:
@@ -62,7 +73,21 @@ def render() -> str:
     for name, title in SECTIONS.items():
         definition = schema["$defs"][name]
         parts += ["", f"## {title}", "", " ".join(definition.get("description", "").split()), "", *fields(definition)]
-    return "\n".join(parts).rstrip() + "\n"
+    return "\n".join(parts).rstrip() + "\n" + METRIC_HEAD + "".join(map(metric_row, METRICS))
+
+
+def metric_row(metric: Metric) -> str:
+    scopes = (
+        ("all images", metric.overall, metric.compared),
+        ("per class", metric.per_class, metric.compared_per_class),
+    )
+    judged = ", ".join(scope for scope, there, _ in scopes if there)
+    compared = ", ".join(scope for scope, _, is_compared in scopes if is_compared)
+    of = "maps" if metric.of_methods else "model"
+    better = "greater" if metric.greater_is_better else "smaller"
+    note = " (with a baseline)" if metric.needs_baseline else ""
+    name = metric.name.format("q")
+    return f"| `{name}` | {of} | {metric.low:g} to {metric.high:g} | {better} | {judged}{note} | {compared or 'no'} |\n"
 
 
 def fields(schema: dict[str, Any]) -> list[str]:
@@ -94,6 +119,12 @@ def default(field: dict[str, Any]) -> str:
 
 def test_the_page_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == render()
+
+
+def test_every_metric_is_explained() -> None:
+    page = PAGE.with_name("method.md").read_text(encoding="utf-8")
+    for metric in METRICS:
+        assert f"`{metric.name.format('q')}`" in page, metric.name
 
 
 def test_every_field_is_documented() -> None:

@@ -387,6 +387,39 @@ def test_a_model_that_does_not_load_or_fit(
     assert "\n         remedy: " in shown.out
 
 
+@pytest.mark.parametrize(
+    ("place", "word"),
+    [
+        ("file:///of/another/machine/model", "No such"),
+        ("s3://bucket/model", "No module named"),  # boto3 is none of our dependencies
+        ("mlflow-artifacts:/1/model", "mlflow-artifacts"),
+    ],
+)
+def test_files_in_a_store_that_this_machine_does_not_reach(
+    write: Callable[..., Path],
+    tmp_path: Path,
+    mlflow_database: str,
+    log_version: Callable[..., int],
+    place: str,
+    word: str,
+) -> None:
+    version = log_version(mlflow_database, "elsewhere", healthy(), metadata=METADATA)
+    engine = create_engine(mlflow_database)
+    with engine.begin() as connection:
+        for column in ("source", "storage_location"):
+            connection.execute(
+                text(f"UPDATE model_versions SET {column} = :place WHERE name = 'elsewhere'"), {"place": place}
+            )
+    engine.dispose()
+    split = {"kind": "mlflow_artifact", "uri": f"models:/elsewhere/{version}", "format": "npz"}
+    write(tracking_uri=mlflow_database, models={"elsewhere": {"split": split}})
+    checks = examined(run_cli("doctor", "--json", cwd=tmp_path))
+    assert_says(checks["model elsewhere: split"], "failed", "split`, or reach the artifact store")
+    check = checks["model elsewhere: loading"]
+    assert_says(check, "failed", f"its files cannot be had from here: model elsewhere/{version}: ", word)
+    assert check["remedy"].startswith("reach the artifact store from this machine")
+
+
 def test_a_split_that_cannot_be_read(
     write: Callable[..., Path], tmp_path: Path, mlflow_database: str, log_version: Callable[..., int]
 ) -> None:

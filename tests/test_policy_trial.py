@@ -1,13 +1,16 @@
 """Stored evaluations judged by another policy."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine
 
 from case_monitor.core.policy import Policy, Threshold
 from case_monitor.core.records import Evaluation, MetricSummary, Status
 from case_monitor.policy_trial import try_on_stored
 from case_monitor.store.write import save_evaluation
+from tests.commands import run_cli
 from tests.factories import an_evaluation
 
 
@@ -66,3 +69,19 @@ def test_another_confidence_level_cannot_be_had_from_stored_intervals(engine: En
     assert trial.status is None
     assert not trial.changed
     assert trial.reason == "stored intervals are at 0.95, the policy asks for 0.99: evaluate again"
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("metric: accuracy, allowed_regression: 0.1, greater_is_better: true", True),
+        ("metric: accuracy, limit: 0.5, greater_is_better: true", False),
+    ],
+)
+def test_a_policy_that_does_not_ask_how_good_a_version_is_is_shown_with_a_warning(
+    tmp_path: Path, rule: str, told: bool
+) -> None:
+    (tmp_path / "case-monitor.yaml").write_text(f"policy: {{thresholds: [{{{rule}}}]}}\n")
+    shown = run_cli("policy", "show", cwd=tmp_path)
+    assert shown.code == 0, shown.err
+    assert ("one that has learned nothing may pass" in " ".join(shown.out.split())) is told

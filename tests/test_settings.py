@@ -102,7 +102,7 @@ def test_a_split_without_a_kind_is_an_error(load: Load) -> None:
         ("policy: {confidence_level: .nan}", "policy.confidence_level"),
         (
             "policy: {thresholds: [{metric: accuracy, limit: .nan, greater_is_better: true}]}",
-            "policy.thresholds",
+            "policy.thresholds[0].limit",
         ),
         (MODEL.format("protocol: {sample_size: 0}"), "models.digits.protocol.sample_size"),
         (MODEL.format("preprocessing: {mean: [0.5]}"), "models.digits.preprocessing.std"),
@@ -118,7 +118,9 @@ def test_a_value_out_of_range_is_refused(load: Load, text: str, path: str) -> No
     assert " came" in message
 
 
-@pytest.mark.parametrize("text", ["protocol: {contrast_k: 0}", "protocol: {areas: [1]}", "policy: {min_samples: 1}"])
+@pytest.mark.parametrize(
+    "text", ["protocol: {contrast_k: 0}", "protocol: {areas: [0.05, 1]}", "policy: {min_samples: 6}"]
+)
 def test_a_value_at_the_edge_of_its_range_is_accepted(load: Load, text: str) -> None:
     load(text)
 
@@ -207,10 +209,10 @@ def test_a_nested_variable_replaces_one_field_and_leaves_the_file_its_others(
 
 
 def test_a_nested_variable_can_hold_a_list(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CASE_MONITOR_PROTOCOL__AREAS", "[0.1, 0.2]")
+    monkeypatch.setenv("CASE_MONITOR_PROTOCOL__AREAS", "[0.05, 0.2]")
     monkeypatch.setenv("CASE_MONITOR_PROTOCOL__METHODS", '["case"]')
     settings = load("protocol: {areas: [0.5], seed: 4}")
-    assert settings.protocol == Protocol(areas=(0.1, 0.2), methods=("case",), seed=4)
+    assert settings.protocol == Protocol(areas=(0.05, 0.2), methods=("case",), seed=4)
 
 
 def test_a_variable_can_hold_everything_of_a_field(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

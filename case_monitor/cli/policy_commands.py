@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 policy = typer.Typer(help="The policy of the gate.", no_args_is_help=True, rich_markup_mode=None)
 
+_UNASKED = (
+    "No blocking rule has a limit on accuracy, balanced accuracy, macro F1, recall or skill: while no version is in "
+    "production to compare it with, one that has learned nothing may pass."
+)
+
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Configuration file [default: case-monitor.yaml]."),
@@ -29,6 +34,7 @@ def show_policy(config: Config = None, model: Model = None, json: Json = False) 
 
     from rich.console import Console
 
+    from case_monitor.core.policy_check import asks_how_good
     from case_monitor.settings import load_settings
 
     settings = load_settings(config)
@@ -40,6 +46,8 @@ def show_policy(config: Config = None, model: Model = None, json: Json = False) 
     for name, p in policies.items():
         console.print(_policy_table(name, p))
         console.print(_budget(p), style="dim")
+        if not asks_how_good(p):
+            console.print(_UNASKED, style="bold yellow")
 
 
 @policy.command("try")
@@ -54,11 +62,13 @@ def try_policy(
 
     from rich.console import Console
 
-    from case_monitor.policy_trial import try_on_stored
     from case_monitor.settings import load_settings
+
+    settings = load_settings(config)  # before what takes seconds to import
+
+    from case_monitor.policy_trial import try_on_stored
     from case_monitor.store.connection import open_store
 
-    settings = load_settings(config)
     engine = open_store(settings.database_url.get_secret_value())
     try:
         trials = [

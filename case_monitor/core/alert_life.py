@@ -12,7 +12,7 @@ from typing import Protocol
 
 from case_monitor.core.policy import Policy, Severity
 from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Status, ThresholdResult, Verdict
-from case_monitor.core.standing_alerts import GOOD_NEWS
+from case_monitor.core.standing_alerts import GOOD_NEWS, UNASKED
 from case_monitor.core.verdict import BROKEN
 
 _SEVERITIES = (Severity.WARN, Severity.BLOCK)
@@ -229,6 +229,8 @@ def _reason_to_resolve(identity: AlertIdentity, judged: Judged) -> str | None:
     if identity.rule in BROKEN:  # judged only where it is broken
         healthy = any(s.metric == identity.rule and s.value >= 1 for s in judged.summaries)
         return BROKEN[identity.rule].healthy if healthy else None
+    if identity.rule == UNASKED:  # whoever judges says so, or there is no reason to
+        return "a blocking rule asks how good a version is, or there is one in production to compare it with"
     if identity.rule in GOOD_NEWS:
         return GOOD_NEWS[identity.rule] if identity.rule in judged.looked_at else None
     if not _in_policy(identity, judged):

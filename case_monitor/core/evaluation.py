@@ -19,6 +19,7 @@ from case_monitor.core.layers import AUTO, Look, layer_notes, looks, worse_of
 from case_monitor.core.pairing import in_classes_of, require_same_classes
 from case_monitor.core.passes import IN_TURN, Found, Passes
 from case_monitor.core.policy import Policy
+from case_monitor.core.policy_check import check_policy
 from case_monitor.core.predictions import ImageSource, Progress, no_progress
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import (
@@ -39,8 +40,8 @@ from case_monitor.core.records import (
 from case_monitor.core.setup import Setup
 from case_monitor.core.shards import DEFAULT_SHARD_SIZE
 from case_monitor.core.standing_alerts import ARTIFACT, artifact_alert
-from case_monitor.core.summary import explanation_summaries, model_summaries
-from case_monitor.core.verdict import check_policy, judge
+from case_monitor.core.summary import explained_share, explanation_summaries, model_summaries
+from case_monitor.core.verdict import judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -190,6 +191,7 @@ class _Work:
         classes = class_metrics(confmat, found.predicted.active_channels, level)
         broken = int((~found.preds.defined).sum())
         summaries = model_summaries(confmat, classes, broken, policy, protocol.seed)
+        summaries += (explained_share(found.scores, candidate.split.size, protocol, policy),)
         summaries += explanation_summaries(found.scores, protocol, policy)
         base = self._baseline(baseline, look) if baseline else None
         theirs = None

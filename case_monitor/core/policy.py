@@ -87,6 +87,7 @@ DEFAULT_THRESHOLDS = (
     Threshold(metric="agreement_median", method="gate", limit=0.5, allowed_regression=0.2, greater_is_better=False),
     Threshold(metric="agreement_degenerate_rate", method="gate", limit=0.2, greater_is_better=False),
     Threshold(metric="confidence_drop_5_vs_random", method="gate", limit=0.0, greater_is_better=True),
+    Threshold(metric="skill", limit=0.0, greater_is_better=True),
     Threshold(metric="accuracy", allowed_regression=0.03, greater_is_better=True),
     Threshold(
         metric="recall",
@@ -97,7 +98,7 @@ DEFAULT_THRESHOLDS = (
         severity=Severity.WARN,
     ),
 )
-"""Evidence must differ by class, exist, matter to the model, and not cost accuracy."""
+"""Evidence must differ by class, exist, matter to a model that has learned something, and not cost accuracy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +113,10 @@ class Policy:
     """Fewer images with a defined score than this are insufficient, whatever they say."""
     min_class_samples: int = 20
     """The same for rules per class, and for the images of the class."""
+    max_undefined: float = 0.5
+    """A figure of which a larger share of its images has no score is insufficient, whatever the others say."""
     confidence_level: float = 0.95
-    """Of every confidence interval."""
+    """Of every confidence interval; at least 0.5, below which an interval misses the truth more often than not."""
     false_block_budget: float = 0.05
     """Share of the evaluations of an unchanged healthy model that may fail: the level of all blocking rules together
     (Holm), and the false discovery rate of alerts per class."""
@@ -125,8 +128,9 @@ class Policy:
     def __post_init__(self) -> None:
         expect(self.min_samples >= 1, "min_samples", "1 or more", self.min_samples)
         expect(self.min_class_samples >= 1, "min_class_samples", "1 or more", self.min_class_samples)
-        level = self.confidence_level
-        expect(0 < level < 1, "confidence_level", "a number between 0 and 1", level)
+        undefined, level = self.max_undefined, self.confidence_level
+        expect(0 < undefined < 1, "max_undefined", "a number between 0 and 1", undefined)
+        expect(0.5 <= level < 1, "confidence_level", "a number from 0.5 and below 1", level)
         budget = self.false_block_budget
         expect(0 < budget < 1, "false_block_budget", "a number between 0 and 1", budget)
         length = self.in_control_run_length

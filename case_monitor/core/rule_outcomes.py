@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import norm
 
+from case_monitor.core.metrics import OF_CLASSES
 from case_monitor.core.policy import Policy, Rule, Severity
 from case_monitor.core.records import UNDEFINED, MetricSummary, Status, ThresholdResult
 from case_monitor.core.statistics import benjamini_hochberg, holm, p_value_of_breach
@@ -55,7 +56,7 @@ def _measure(
         missing = MetricSummary(metric=rule.metric, method=method, class_idx=class_idx, value=UNDEFINED, n=0)
         row = found.get(class_idx, missing)
         least = policy.min_class_samples if rule.per_class else policy.min_samples
-        problem, n_needed = _problem(row, least)
+        problem, n_needed = _problem(row, least, policy.max_undefined)
         p_value = UNDEFINED
         if not problem:
             interval = row.ci_low, row.ci_high
@@ -76,11 +77,15 @@ def _measure(
         )
 
 
-def _problem(row: MetricSummary, least: int) -> tuple[str, int | None]:
+def _problem(row: MetricSummary, least: int, max_undefined: float) -> tuple[str, int | None]:
     """Why a figure cannot be judged at all, with the number of images that is needed; "" if it can."""
+    all_of_them = row.n + row.n_undefined
     undefined = f"{row.n_undefined} undefined: {row.undefined_because}" if row.n_undefined else ""
-    # Jaccard indices are of classes, of which there are no more to be had.
-    if row.n < least and row.metric != "contrast_jaccard":
+    if row.n_undefined > max_undefined * all_of_them:
+        what = "classes" if row.metric in OF_CLASSES else "images"
+        share = f"{row.n_undefined} of {all_of_them} {what} ({row.n_undefined / all_of_them:.1%}) have no score"
+        return f"{share}, {row.undefined_because}; at most {100 * max_undefined:g}% may have none", None
+    if row.n < least and row.metric not in OF_CLASSES:
         more = f" ({undefined})" if undefined else ""
         return f"{row.n} images with a defined score{more}, at least {least} are needed", least
     if not all(map(math.isfinite, (row.value, row.ci_low, row.ci_high))):
@@ -115,9 +120,17 @@ def _decide(result: ThresholdResult, level: float) -> ThresholdResult:
         return replace(result, status=Status.FAIL, reason=f"{observed} is beyond the limit {limit:g} ({p})")
     unsure = f"is beyond the limit {limit:g}, but not surely ({p}; at most {level:.2g} is asked for)"
     where = unsure if bad else f"lies across the limit {limit:g}"
-    n_needed = _enough_for_level(result, level) if bad and result.p_value < 1 else _enough(result)
-    enough = f"about {n_needed} images would decide" if n_needed else "no number of images is likely to decide"
+    n_needed = _needed(result, level, bad=bad)
+    scored = " with a defined score" if result.method else ""
+    enough = f"about {n_needed} images{scored} would decide" if n_needed else "no number of images is likely to decide"
     return replace(result, n_needed=n_needed, reason=f"{observed} {where}; {enough}")
+
+
+def _needed(result: ThresholdResult, level: float, *, bad: bool) -> int | None:
+    """How many images would decide; None where no number is likely to."""
+    if result.threshold.metric in OF_CLASSES:
+        return None
+    return _enough_for_level(result, level) if bad and result.p_value < 1 else _enough(result)
 
 
 def _enough(result: ThresholdResult) -> int | None:
@@ -129,8 +142,10 @@ def _enough(result: ThresholdResult) -> int | None:
     return math.ceil(result.n * max(1.0, (reach / distance) ** 2) * 1.1)
 
 
-def _enough_for_level(result: ThresholdResult, level: float) -> int:
+def _enough_for_level(result: ThresholdResult, level: float) -> int | None:
     """How many images would take the breach below the level: z grows with the square root of n."""
     factor = result.p_adjusted / result.p_value
     needed, reached = (float(norm.isf(p / 2)) for p in (level / factor, result.p_value))
+    if math.isinf(needed):  # a level too small for a normal distribution's tail
+        return None
     return math.ceil(result.n * max(1.0, (needed / reached) ** 2) * 1.1)

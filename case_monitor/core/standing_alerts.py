@@ -5,11 +5,33 @@ from case_monitor.core.records import UNDEFINED, Alert, ModelVersion, Status
 from case_monitor.core.reproduction import SCORE_TOLERANCE, Reproduction
 
 ARTIFACT, REPRODUCTION = "artifact", "reproduction"
+UNASKED = "absolute_accuracy"
 GOOD_NEWS = {
     ARTIFACT: "the artifact is the one that was first evaluated",
     REPRODUCTION: "the stored figures come out again",
 }
 """Why such an alert is over, where what it is about was looked at and found in order."""
+
+
+def unasked_alert(model: ModelVersion) -> Alert:
+    """A version is judged with nothing to compare it with, by a policy that does not ask how good it is."""
+    return Alert(
+        rule=UNASKED,
+        method=None,
+        class_idx=None,
+        severity=Severity.WARN,
+        status=Status.INSUFFICIENT,
+        observed=UNDEFINED,
+        limit=UNDEFINED,
+        message=(
+            f"Nothing asks how good {model} is: no version is in production to compare it with, and no blocking rule "
+            "of the policy has a limit on accuracy, balanced accuracy, macro F1, recall or skill."
+        ),
+        advice=(
+            "Add a rule such as {metric: skill, limit: 0, greater_is_better: true}, which asks that it is surely "
+            "better than always answering the most frequent class."
+        ),
+    )
 
 
 def artifact_alert(model: ModelVersion, first_digest: str | None) -> Alert | None:

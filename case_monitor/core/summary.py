@@ -23,7 +23,7 @@ from case_monitor.core.statistics import (
     rate_difference_effect,
     wilcoxon_test,
 )
-from case_monitor.core.summary_row import NO_IMAGE, NOT_FINITE, rate_row, summary_row
+from case_monitor.core.summary_row import NO_IMAGE, NOT_FINITE, ONE_CLASS, rate_row, summary_row
 
 INSENSITIVE = 0.5  # the paper's threshold on agreement
 
@@ -31,7 +31,7 @@ INSENSITIVE = 0.5  # the paper's threshold on agreement
 def model_summaries(
     confmat: ConfusionMatrix, classes: tuple[ClassMetrics, ...], n_undefined: int, policy: Policy, seed: int
 ) -> tuple[MetricSummary, ...]:
-    """Accuracy, balanced accuracy, macro F1, the recall of every class, and the share of finite logits.
+    """Accuracy, skill, balanced accuracy, macro F1, the recall of every class, and the share of finite logits.
 
     Args:
         confmat: of the images with finite logits.
@@ -55,9 +55,28 @@ def model_summaries(
     return (
         rate_row("finite_logits", "", n, n + n_undefined, confidence_level=level, reference=0.0),
         accuracy,
-        *_means_over_classes(confmat, classes, level, seed),
+        _skill(accuracy, confmat),
+        *_means_over_classes(confmat, classes, level, seed, n_undefined),
         *(_recall(c, chance) for c in classes),
     )
+
+
+def _skill(accuracy: MetricSummary, confmat: ConfusionMatrix) -> MetricSummary:
+    """(accuracy - m) / (1 - m), m the share of the most frequent class: 0 is what always answering that one gives."""
+    n = accuracy.n
+    majority = int(confmat.counts.sum(axis=1).max()) / n if n else UNDEFINED
+    if majority == 1:  # nothing can be better than that answer
+        return MetricSummary(
+            metric="skill",
+            method="",
+            value=UNDEFINED,
+            n=0,
+            n_undefined=n + accuracy.n_undefined,
+            undefined_because=ONE_CLASS,
+        )
+    value, low, high = ((x - majority) / (1 - majority) for x in (accuracy.value, accuracy.ci_low, accuracy.ci_high))
+    effect = rate_difference_effect(accuracy.value, majority)
+    return replace(accuracy, metric="skill", value=value, ci_low=low, ci_high=high, effect_size=effect)
 
 
 def _recall(c: ClassMetrics, chance: float) -> MetricSummary:
@@ -75,26 +94,33 @@ def _recall(c: ClassMetrics, chance: float) -> MetricSummary:
 
 
 def _means_over_classes(
-    confmat: ConfusionMatrix, classes: tuple[ClassMetrics, ...], level: float, seed: int
+    confmat: ConfusionMatrix, classes: tuple[ClassMetrics, ...], level: float, seed: int, n_undefined: int
 ) -> Iterator[MetricSummary]:
+    """Over the classes that have images; `n` counts images, as everywhere."""
     recalls, f1s = np.array([c.recall for c in classes]), np.array([c.f1 for c in classes])
     intervals = macro_intervals(confmat.counts, level, seed)
     for metric, values in (("balanced_accuracy", recalls), ("macro_f1", f1s)):
         defined = values[np.isfinite(values)]
         mean = float(defined.mean()) if len(defined) else UNDEFINED
         low, high = intervals[metric]
-        missing = len(values) - len(defined)
         yield MetricSummary(
             metric=metric,
             method="",
             value=mean,
-            n=len(defined),
-            n_undefined=missing,
-            undefined_because=NO_IMAGE if missing else None,
+            n=int(confmat.counts.sum()),
+            n_undefined=n_undefined,
+            undefined_because=NOT_FINITE if n_undefined else None,
             ci_low=low,
             ci_high=high,
             effect_size=rate_difference_effect(mean, 1 / len(classes)),
         )
+
+
+def explained_share(scores: SampleScores, split_size: int, protocol: Protocol, policy: Policy) -> MetricSummary:
+    """Of the images drawn from the split: the share that the model classifies correctly, which are explained."""
+    drawn = min(protocol.sample_size, split_size)
+    explained, level = len(scores.sample_ids), policy.confidence_level
+    return rate_row("explained", "", explained, drawn, confidence_level=level, reference=0.0)
 
 
 def explanation_summaries(scores: SampleScores, protocol: Protocol, policy: Policy) -> tuple[MetricSummary, ...]:
@@ -104,52 +130,6 @@ def explanation_summaries(scores: SampleScores, protocol: Protocol, policy: Poli
     for suffix in protocol.suffixes:
         rows += summarise.fidelity(protocol.methods, suffix)
     return tuple(rows)
-
-
-MODEL_METRICS = {"accuracy", "balanced_accuracy", "macro_f1", "recall", "contrast_jaccard"}
-"""Metrics of the model itself that have an interval, so that a threshold can judge them."""
-
-BASELINE_ONLY = {"contrast_jaccard", "baseline_agreement"}
-"""Metrics that say how far the candidate is from the baseline: there are none without one."""
-
-
-def metrics_of_methods(protocol: Protocol) -> set[str]:
-    """Metrics of every saliency method that have an interval under this protocol."""
-    fidelity = (name.format(s) for s in protocol.suffixes for name in _FIDELITY_METRICS)
-    return {
-        "agreement_mean",
-        "agreement_median",
-        "agreement_degenerate_rate",
-        "baseline_agreement",
-        *fidelity,
-        *metrics_against_case(protocol),
-    }
-
-
-def metrics_against_case(protocol: Protocol) -> set[str]:
-    """Those that compare a method with CASE: CASE itself has none."""
-    if "case" not in protocol.methods:
-        return set()
-    return {f"confidence_drop_{s}_{end}" for s in protocol.suffixes for end in ("vs_case", "below_case")}
-
-
-def metrics_per_class(protocol: Protocol) -> set[str]:
-    """Those that exist for every class."""
-    return {"recall", "agreement_median", *(f"confidence_drop_{s}" for s in protocol.suffixes)}
-
-
-def metrics_with_regression(protocol: Protocol) -> set[str]:
-    """Those whose paired difference from the baseline has an interval."""
-    drops = (f"confidence_drop_{s}" for s in protocol.suffixes)
-    return {"accuracy", "recall", "agreement_mean", "agreement_median", *drops}
-
-
-_FIDELITY_METRICS = (
-    "confidence_drop_{}",
-    "abs_confidence_drop_{}",
-    "relative_confidence_drop_{}",
-    "confidence_drop_{}_vs_random",
-)
 
 
 class _Summariser:

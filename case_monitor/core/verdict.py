@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from case_monitor.core.errors import ConfigError
-from case_monitor.core.policy import GATE_METHOD, Policy, Rule, Severity, Threshold, vs_baseline
-from case_monitor.core.protocol import Protocol
+from case_monitor.core.image_counts import image_counts
+from case_monitor.core.metrics import BASELINE_ONLY
+from case_monitor.core.policy import Policy, Rule, Severity, vs_baseline
+from case_monitor.core.policy_check import asks_how_good
 from case_monitor.core.records import (
     Alert,
     MetricSummary,
@@ -16,15 +17,8 @@ from case_monitor.core.records import (
     Verdict,
 )
 from case_monitor.core.rule_outcomes import rule_outcomes
-from case_monitor.core.summary import (
-    BASELINE_ONLY,
-    INSENSITIVE,
-    MODEL_METRICS,
-    metrics_against_case,
-    metrics_of_methods,
-    metrics_per_class,
-    metrics_with_regression,
-)
+from case_monitor.core.standing_alerts import unasked_alert
+from case_monitor.core.summary import INSENSITIVE
 from case_monitor.core.wording import alert_text, method_title
 
 
@@ -44,49 +38,6 @@ BROKEN = {
     ),
 }
 """What no policy can leave out."""
-
-
-def check_policy(policy: Policy, protocol: Protocol) -> None:
-    """Refuse a policy that could never be judged: unknown metrics or methods, or a gate method not evaluated.
-
-    Raises:
-        ConfigError: names the field, what was expected and what came.
-    """
-    from case_monitor.core.saliency import METHODS  # with torch, which judging stored figures does without
-
-    _expect("protocol.methods", protocol.methods, set(METHODS))
-    _expect("policy.gate_method", [policy.gate_method], set(protocol.methods))
-    if not any(t.severity is Severity.BLOCK for t in policy.thresholds):
-        msg = "policy.thresholds: at least one rule of severity 'block' was expected, none came"
-        raise ConfigError(msg)
-    for i, threshold in enumerate(policy.thresholds):
-        _check_threshold(f"policy.thresholds[{i}]", threshold, policy, protocol)
-
-
-def _check_threshold(field: str, threshold: Threshold, policy: Policy, protocol: Protocol) -> None:
-    per_class = metrics_per_class(protocol)
-    known = per_class if threshold.per_class else {*MODEL_METRICS, *metrics_of_methods(protocol)} - {"recall"}
-    _expect(f"{field}.metric", [threshold.metric], known)
-    if threshold.allowed_regression is not None:
-        comparable = metrics_with_regression(protocol) & ({"recall"} if threshold.per_class else known)
-        _expect(f"{field}.metric, with allowed_regression", [threshold.metric], comparable)
-    if threshold.metric in MODEL_METRICS:
-        if threshold.method is not None:
-            msg = f"{field}.method: none was expected with {threshold.metric}, {threshold.method!r} came"
-            raise ConfigError(msg)
-        return
-    methods = {GATE_METHOD, *protocol.methods}
-    if threshold.metric in metrics_against_case(protocol):
-        methods -= {"case"} if policy.gate_method != "case" else {"case", GATE_METHOD}
-    _expect(f"{field}.method", [threshold.method or ""], methods)
-
-
-def _expect(field: str, values: Sequence[str], allowed: set[str]) -> None:
-    wrong = [value for value in values if value not in allowed]
-    if wrong or not values:
-        came = ", ".join(map(repr, wrong)) or "nothing"
-        msg = f"{field}: some of {', '.join(sorted(allowed))} were expected, {came} came"
-        raise ConfigError(msg)
 
 
 def judge(
@@ -117,6 +68,8 @@ def judge(
     else:
         status = Status.PASS
     alerts = tuple(_alert(r, summaries, class_names, baseline) for r in results if _is_alarming(r))
+    if baseline is None and not in_production and not asks_how_good(policy):
+        alerts += (unasked_alert(model),)
     sentence = _sentence(model, status, policy, results, alerts)
     return Verdict(status=status, sentence=sentence, results=tuple(results)), alerts
 
@@ -162,7 +115,8 @@ def _alert(
     baseline: ModelVersion | None,
 ) -> Alert:
     class_name = None if result.class_idx is None else class_names[result.class_idx]
-    message, advice = alert_text(result, class_name, _sensitive_methods(summaries), baseline)
+    sensitive, counts = _sensitive_methods(summaries), image_counts(summaries)
+    message, advice = alert_text(result, class_name, sensitive, baseline, counts)
     change = _change(result, summaries)
     if baseline and change is not None:
         message += f" Against {baseline}, in production, it changed by {change:+.3f} on the same images."

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from case_monitor.core.image_counts import SUSPECTS, ImageCounts, advice_on_images, few_are_correct
 from case_monitor.core.policy import vs_baseline
 from case_monitor.core.records import ModelVersion, Status, ThresholdResult
 
@@ -38,7 +39,11 @@ def p_text(p: float) -> str:
 
 
 def alert_text(
-    result: ThresholdResult, class_name: str | None, sensitive: Sequence[str], baseline: ModelVersion | None
+    result: ThresholdResult,
+    class_name: str | None,
+    sensitive: Sequence[str],
+    baseline: ModelVersion | None,
+    counts: ImageCounts | None,
 ) -> tuple[str, str]:
     """(message, advice) for a rule that did not pass.
 
@@ -47,6 +52,7 @@ def alert_text(
         class_name: of a per-class rule.
         sensitive: methods whose maps do tell classes apart on the same model.
         baseline: the version in production, if there is one.
+        counts: how many images there were, if that is known.
     """
     subject = method_title(result.method) if result.method else "The model"
     of_class = f" for class {class_name!r}" if class_name is not None else ""
@@ -56,11 +62,14 @@ def alert_text(
             "Look at predictions.parquet for the images, and at the model for divisions and overflows.",
         )
     if result.status is Status.INSUFFICIENT:
-        what = f"{subject}: {_readable(result.threshold.metric)}{of_class} cannot be judged: {result.reason}."
-        return what, _more(result)
+        few = f"; {counts}" if few_are_correct(result, counts) else ""
+        what = f"{subject}: {_readable(result.threshold.metric)}{of_class} cannot be judged: {result.reason}{few}."
+        return what, advice_on_images(result, class_name, counts)
     metric = result.threshold.metric
     if metric == "agreement_median":
         return _insensitive(result, subject, [m for m in sensitive if m != result.method])
+    if metric == "skill":
+        return _no_skill(result)
     if metric == "agreement_degenerate_rate":
         return (
             f"{subject} has nothing to show for {result.observed:.0%} of the images (limit "
@@ -90,11 +99,14 @@ def alert_text(
     )
 
 
-def _more(result: ThresholdResult) -> str:
-    if result.n_needed is None:
-        return "Look at the figure itself: more images are not likely to decide."
-    needed = f"{result.n_needed} images" + (" of the class" if result.class_idx is not None else "")
-    return f"Check again with about {needed}: raise protocol.sample_size, or use a larger validation split."
+def _no_skill(result: ThresholdResult) -> tuple[str, str]:
+    figure = f"{result.observed:+.3f}, interval {result.ci_low:+.3f} to {result.ci_high:+.3f}"
+    too = "is no better" if result.threshold.limit == 0 else "is too little better"
+    return (
+        f"The model {too} than always answering the most frequent class: its skill is {figure}, where 0 is that answer "
+        f"and 1 is always right (limit {result.threshold.limit:g}).",
+        f"Look at the confusion matrix; {SUSPECTS}.",
+    )
 
 
 def _insensitive(result: ThresholdResult, subject: str, others: Sequence[str]) -> tuple[str, str]:
@@ -117,4 +129,6 @@ def _insensitive(result: ThresholdResult, subject: str, others: Sequence[str]) -
 
 
 def _readable(metric: str) -> str:
+    if metric == "skill":
+        return "whether it is better than always answering the most frequent class"
     return metric.replace("_", " ")

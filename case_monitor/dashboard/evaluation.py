@@ -75,6 +75,7 @@ class EvaluationPage:
 
     head: EvaluationHead
     accuracy: SummaryItem | None
+    skill: SummaryItem | None
     balanced_accuracy: SummaryItem | None
     macro_f1: SummaryItem | None
     explained: int
@@ -109,6 +110,7 @@ def evaluation_page(engine: Engine, settings: Settings, evaluation_id: int) -> E
     return EvaluationPage(
         head=head,
         accuracy=of_model.get("accuracy"),
+        skill=of_model.get("skill"),
         balanced_accuracy=of_model.get("balanced_accuracy"),
         macro_f1=of_model.get("macro_f1"),
         explained=evidence.explained,

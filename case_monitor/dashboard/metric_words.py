@@ -10,6 +10,8 @@ _WORDS = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "recall": "recall",
+    "skill": "gain over always answering the most frequent class",
+    "explained": "share of the drawn images that are classified correctly",
     "finite_logits": "share of images with finite logits",
     "finite_passes": "share of explained images with finite passes",
     "agreement_median": "median agreement",

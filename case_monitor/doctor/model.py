@@ -1,20 +1,26 @@
 """One monitored model: its registration, its images, and whether the two fit together."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from case_monitor.core.errors import ModelError
+from case_monitor.core.errors import ModelError, NotFoundError, RegistryError
 from case_monitor.core.saliency import find_target_layer, inspecting, logits_of
 from case_monitor.dataset import PreparedImages, RawSplit, load_split
 from case_monitor.doctor.check import WORK_LIMIT_S, Answer, Check, ask, failed, ok, skipped, warning
 from case_monitor.foreign_errors import short_message
 from case_monitor.reconcile import reconcile, with_target_layer
 from case_monitor.registry import RegisteredModel, Registry, pick_device
-from case_monitor.settings import Preprocessing, Settings
+from case_monitor.settings import ArtifactSplit, Preprocessing, Settings
 
 _NO_REGISTRY, _NO_VERSION = "the registry does not answer", "no version is registered"
+_REFUSED = "see what the checks of MLflow above say; its server's log says more"
+_REACH_STORE = (
+    "reach the artifact store from this machine: mount the folder, give credentials, install the store's client (boto3 "
+    "for s3://), or have the MLflow server hand artifacts out (--serve-artifacts)"
+)
+_UNREACHABLE = f"{_REACH_STORE}; only if the files are gone there too, log the version again"
 
 
 def model_checks(settings: Settings, name: str, registry: Registry | None, *, quick: bool) -> Iterator[Check]:
@@ -33,7 +39,7 @@ def model_checks(settings: Settings, name: str, registry: Registry | None, *, qu
     split = ask(
         f"model {name}: split",
         lambda: _open_split(settings, name),
-        remedy=f"correct `models.{name}.split`, or put the images there",
+        remedy=_split_remedy(settings, name),
         limit_s=WORK_LIMIT_S,
     )
     yield split
@@ -47,7 +53,7 @@ def _ask_registered(name: str, registry: Registry | None) -> Check:
         newest = registry.newest_version(name) if registry else None
         return ok(f"version {newest} is the newest", newest) if newest else failed(_NO_VERSION, remedy)
 
-    return ask(title, look, remedy=remedy) if registry else skipped(title, _NO_REGISTRY)
+    return ask(title, _of_registry(look), remedy=remedy) if registry else skipped(title, _NO_REGISTRY)
 
 
 def _ask_alias(name: str, registry: Registry | None, alias: str, newest: int | None) -> Check:
@@ -62,7 +68,26 @@ def _ask_alias(name: str, registry: Registry | None, alias: str, newest: int | N
             return warning("no version holds it: nothing is in production, and nothing is checked at night", remedy)
         return ok(f"version {holder} holds it", holder)
 
-    return ask(title, look, remedy=remedy)
+    return ask(title, _of_registry(look), remedy=remedy)
+
+
+def _of_registry(look: Callable[[], Answer]) -> Callable[[], Answer]:
+    """A registry that refuses has another remedy than what it does not have."""
+
+    def looked() -> Answer:
+        try:
+            return look()
+        except NotFoundError:
+            raise
+        except RegistryError as error:
+            return failed(str(error), _REFUSED)
+
+    return looked
+
+
+def _split_remedy(settings: Settings, name: str) -> str:
+    stored = isinstance(settings.models[name].split, ArtifactSplit)
+    return f"correct `models.{name}.split`, or {_REACH_STORE if stored else 'put the images there'}"
 
 
 def _open_split(settings: Settings, name: str) -> Answer:
@@ -86,10 +111,22 @@ def _ask_loading(
         return skipped(title, _NO_VERSION if registry else _NO_REGISTRY)
     return ask(
         title,
-        lambda: _load(settings, registry.fetch(name, version), raw),
+        lambda: _fetch(settings, registry, name, version, raw),
         remedy="log the version again, as the README shows, or correct the configuration where the two contradict",
         limit_s=WORK_LIMIT_S,
     )
+
+
+def _fetch(settings: Settings, registry: Registry, name: str, version: int, raw: RawSplit | None) -> Answer:
+    try:
+        registered = registry.fetch(name, version)
+    except ModelError:
+        raise
+    except Exception as error:  # clients of stores raise what they like
+        known = isinstance(error, RegistryError)
+        found = str(error) if known else f"model {name}/{version}: {type(error).__name__}: {short_message(error)}"
+        return failed(f"its files cannot be had from here: {found}", _UNREACHABLE)
+    return _load(settings, registered, raw)
 
 
 def _load(settings: Settings, registered: RegisteredModel, raw: RawSplit | None) -> Answer:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from case_monitor.core.errors import ConfigError
+from case_monitor.core.policy_check import check_policy
 from case_monitor.masking import remember, remember_password, remember_url
 from case_monitor.settings.problems import first_problems
 from case_monitor.settings.relative_places import anchored
@@ -24,7 +25,7 @@ def load_settings(path: Path | str | None = None) -> Settings:
         path: the YAML file; None takes `CASE_MONITOR_CONFIG`, else `case-monitor.yaml` here if there is one.
 
     Raises:
-        ConfigError: the file is missing or not YAML, or a field is unknown or wrong.
+        ConfigError: the file is missing or not YAML, a field is unknown or wrong, or a policy cannot be judged.
     """
     chosen = path or os.environ.get("CASE_MONITOR_CONFIG")
     file = Path(chosen or DEFAULT_CONFIG).absolute()
@@ -36,7 +37,21 @@ def load_settings(path: Path | str | None = None) -> Settings:
     except SettingsError as error:
         raise ConfigError(f"environment variables {ENV_PREFIX}*: {error}") from None
     _remember_secrets(settings)
+    _check_policies(settings, file)
     return anchored(settings, file.parent)
+
+
+def _check_policies(settings: Settings, file: Path) -> None:
+    """Each model's policy under its protocol; the general one under the general protocol where there is no model."""
+    for name in settings.models or ("",):
+        policy, protocol = settings.policy, settings.protocol
+        if name:
+            policy, protocol = settings.policy_of(name), settings.protocol_of(name)
+        try:
+            check_policy(policy, protocol)
+        except ConfigError as error:
+            of = f"models.{name}: " if name else ""
+            raise ConfigError(f"{file.name}: {of}{error}") from None
 
 
 def _remember_secrets(settings: Settings) -> None:
@@ -50,9 +65,22 @@ def _remember_secrets(settings: Settings) -> None:
             remember(secret.get_secret_value())
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a field that comes twice, of which YAML's loader would silently drop the first."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(problem="a field comes twice", problem_mark=key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+        return node
+
+
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - a safe loader
     except OSError as error:
         msg = f"configuration file {file}: {error.strerror}; create it, or name another with --config"
         raise ConfigError(msg) from None

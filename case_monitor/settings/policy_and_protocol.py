@@ -1,10 +1,9 @@
 """Policies and protocols as the file or the environment spells them."""
 
-import math
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator
 
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
@@ -24,13 +23,5 @@ def _list(text: str) -> Any:
         return text  # refused as text, with the field's path
 
 
-def _with_finite_limits(policy: Policy) -> Policy:
-    limits = [rule.limit for rule in policy.rules]
-    if not all(map(math.isfinite, limits)):  # no figure is on either side of NaN, every figure of infinity
-        msg = f"thresholds: a finite limit in every rule was expected, {limits} came"
-        raise ValueError(msg)
-    return policy
-
-
-PolicySettings = Annotated[Policy, BeforeValidator(_with_lists), AfterValidator(_with_finite_limits)]
+PolicySettings = Annotated[Policy, BeforeValidator(_with_lists)]
 ProtocolSettings = Annotated[Protocol, BeforeValidator(_with_lists)]

@@ -17,7 +17,7 @@ from case_monitor.core.alert_life import (
 )
 from case_monitor.core.policy import Policy, Severity
 from case_monitor.core.records import Evaluation, MetricSummary, Status, ThresholdResult
-from case_monitor.core.standing_alerts import GOOD_NEWS
+from case_monitor.core.standing_alerts import GOOD_NEWS, unasked_alert
 from tests.alerting import FIRST_NIGHT, RECALL, evaluation_with, found, recall
 
 NOW = FIRST_NIGHT
@@ -175,6 +175,17 @@ def test_in_production_doubt_opens_no_alert_and_ends_none(scope: Scope, opens: b
     assert [s.notice for s in next_steps([], evaluation_with(missing), NOW, {}, scope)] == [NoticeKind.OPENED]
     both = evaluation_with(doubt, found(limit=0.7))
     assert [s.notice for s in next_steps([], both, NOW, {}, scope)] == [NoticeKind.OPENED]
+
+
+def test_a_policy_that_asked_for_nothing_is_over_when_it_is_not_said_again() -> None:
+    evaluation = evaluation_with(found(status=PASS))
+    unasked = unasked_alert(evaluation.model)
+    identity = AlertIdentity(rule=unasked.rule, method="", class_idx=None)
+    [step] = steps(replace(evaluation, alerts=(unasked,)), an_open(identity))
+    assert step.alert == unasked
+    [step] = steps(evaluation, an_open(identity))
+    assert step.notice is NoticeKind.RESOLVED
+    assert str(step.reason).startswith("a blocking rule asks how good a version is")
 
 
 @pytest.mark.parametrize("rule", GOOD_NEWS)

@@ -95,3 +95,36 @@ def test_as_many_images_as_are_said_to_be_needed_take_the_breach_below_the_level
     (at_level,) = outcomes(narrower, policy)
     assert at_level.p_value == pytest.approx(0.001, rel=0.01)
     assert "at most 0.001 is asked for" in result.reason
+
+
+@pytest.mark.parametrize(("n_undefined", "judged"), [(500, True), (501, False)])
+def test_a_figure_that_more_than_the_allowed_share_of_its_images_dropped_out_of_is_not_judged(
+    n_undefined: int, judged: bool
+) -> None:
+    """1000 images, and half of them at most may have no score: whatever the others say."""
+    because = "empty or constant map"
+    row = replace(
+        an_accuracy(0.5), value=0.97, ci_low=0.96, ci_high=0.98, n=1000 - n_undefined, n_undefined=n_undefined
+    )
+    (result,) = outcomes(replace(row, undefined_because=because), Policy(thresholds=(ACCURACY,)), in_production=False)
+    assert result.status is (Status.PASS if judged else Status.INSUFFICIENT)
+    if not judged:
+        assert result.reason == (
+            "501 of 1000 images (50.1%) have no score, empty or constant map; at most 50% may have none"
+        )
+        assert result.n_needed is None
+    lenient = Policy(thresholds=(ACCURACY,), max_undefined=0.6)
+    assert outcomes(row, lenient, in_production=False)[0].status is Status.PASS
+
+
+def test_of_classes_there_are_no_more_to_be_had() -> None:
+    overlap = Threshold(metric="contrast_jaccard", limit=0.5, greater_is_better=True)
+    policy = Policy(thresholds=(overlap,))
+    row = MetricSummary(metric="contrast_jaccard", method="", value=0.6, n=8, ci_low=0.4, ci_high=0.8)
+    (result,) = outcomes(row, policy)
+    assert (result.status, result.n_needed) == (Status.INSUFFICIENT, None)
+    assert "no number of images is likely to decide" in result.reason
+    seen_once = replace(row, ci_low=0.55, n=3, n_undefined=5, undefined_because="class without an image")
+    (result,) = outcomes(seen_once, policy)
+    assert result.status is Status.INSUFFICIENT
+    assert result.reason.startswith("5 of 8 classes (62.5%) have no score, class without an image; ")

@@ -10,8 +10,8 @@ from case_monitor.core.confusion import class_metrics, confusion_matrix
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import MetricSummary, SampleScores
-from case_monitor.core.statistics import bootstrap_interval
-from case_monitor.core.summary import explanation_summaries, model_summaries
+from case_monitor.core.statistics import bootstrap_interval, rate_difference_effect
+from case_monitor.core.summary import explained_share, explanation_summaries, model_summaries
 from tests.core.sources import predictions
 
 METHODS = ("case", "gradcam", "layercam")
@@ -173,8 +173,48 @@ def test_the_models_own_figures() -> None:
     }
     assert rows["accuracy", None].value == pytest.approx(0.6)
     assert rows["balanced_accuracy", None].value == pytest.approx((2 / 3 + 1 / 2) / 2)
-    assert (rows["balanced_accuracy", None].n, rows["balanced_accuracy", None].n_undefined) == (2, 1)
+    for metric in ("accuracy", "skill", "balanced_accuracy", "macro_f1"):
+        assert (rows[metric, None].n, rows[metric, None].n_undefined) == (5, 0)
+    assert rows["skill", None].value == pytest.approx(0)  # three of five images are of class 0
     assert rows["macro_f1", None].value == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert rows["recall", 0].value == pytest.approx(2 / 3)
     assert rows["recall", 0].n == 3
     assert np.isnan(rows["recall", 2].value)
+
+
+def skill_of(target: list[int], predicted: list[int], broken: int = 0) -> MetricSummary:
+    confmat = confusion_matrix(predictions(np.eye(3)[predicted], target), 3)
+    rows = model_summaries(confmat, class_metrics(confmat, np.zeros(3), 0.95), broken, Policy(), seed=0)
+    (found,) = (r for r in rows if r.metric == "skill")
+    return found
+
+
+def test_skill_is_what_accuracy_gains_over_always_answering_the_most_frequent_class() -> None:
+    """90 of 100 right where 60 are of one class: (0.9 - 0.6) / 0.4; Wilson's interval is 0.8256 to 0.9448."""
+    target = [0] * 60 + [1] * 40
+    found = skill_of(target, [0] * 55 + [1] * 40 + [0] * 5, broken=2)
+    assert found.value == pytest.approx(0.75)
+    assert (found.ci_low, found.ci_high) == (pytest.approx(0.5641, abs=1e-4), pytest.approx(0.8619, abs=1e-4))
+    assert (found.n, found.n_undefined, found.undefined_because) == (100, 2, "NaN or infinite logits")
+    assert found.effect_size == pytest.approx(rate_difference_effect(0.9, 0.6))
+    constant = skill_of(target, [0] * 100)
+    assert constant.value == pytest.approx(0)
+    assert constant.ci_low < 0 < constant.ci_high
+    assert skill_of(target, target).value == 1
+    assert skill_of(target, [2] * 100).value == pytest.approx(-1.5)  # below the range of limits, and still said
+
+
+def test_of_one_class_alone_there_is_no_skill() -> None:
+    found = skill_of([1] * 30, [1] * 30)
+    assert np.isnan([found.value, found.ci_low, found.ci_high, found.effect_size]).all()
+    assert (found.n, found.n_undefined, found.undefined_because) == (0, 30, "all images are of one class")
+    none = skill_of([], [])
+    assert np.isnan(none.value)
+    assert none.n == 0
+
+
+@pytest.mark.parametrize(("split_size", "drawn"), [(1000, 500), (80, 80)])
+def test_how_many_of_the_drawn_images_are_explained_is_a_figure_too(split_size: int, drawn: int) -> None:
+    found = explained_share(SCORES, split_size, Protocol(sample_size=500), Policy())
+    assert (found.metric, found.method, found.value, found.n) == ("explained", "", pytest.approx(60 / drawn), drawn)
+    assert found.ci_low < 60 / drawn < found.ci_high

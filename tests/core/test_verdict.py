@@ -11,9 +11,10 @@ from scipy.stats import norm
 
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.policy import Policy, Severity, Threshold
+from case_monitor.core.policy_check import check_policy
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Status, Verdict
-from case_monitor.core.verdict import check_policy, judge
+from case_monitor.core.verdict import judge
 
 MODEL = ModelVersion(name="digits", version=3, run_id=None, digest="d" * 64)
 NAN = float("nan")
@@ -240,7 +241,7 @@ def test_the_number_of_images_that_would_decide_scales_with_the_square() -> None
 
 
 def rule(**fields: object) -> Policy:
-    given = {"limit": 0.1, "greater_is_better": True} | fields
+    given = {"limit": 0.1, "greater_is_better": not str(fields["metric"]).startswith("agreement_")} | fields
     return Policy(thresholds=(Threshold(**given),))
 
 
@@ -376,4 +377,18 @@ def test_too_few_images_say_how_many_are_needed() -> None:
     assert verdict.results[0].reason == (
         "60 images with a defined score (40 undefined: empty or constant map), at least 100 are needed"
     )
-    assert "about 100 images" in alert.advice
+    assert "About 100 images with a defined score" in alert.advice
+
+
+def test_a_policy_that_does_not_ask_how_good_a_first_version_is_is_told_so() -> None:
+    """It blocks nothing; with a champion to compare with, or a rule that asks, there is nothing to tell."""
+    relative = Policy(thresholds=(POLICY.thresholds[0], replace(POLICY.thresholds[2], limit=None)))
+    verdict, (alert,) = judged(GOOD, relative, has_baseline=False)
+    assert verdict.status is Status.PASS
+    assert (alert.rule, alert.severity) == ("absolute_accuracy", Severity.WARN)
+    assert alert.message.startswith("Nothing asks how good digits/3 is: no version is in production")
+    assert "metric: skill" in alert.advice
+    assert judged(GOOD, relative)[1] == ()
+    assert judged(GOOD, POLICY, has_baseline=False)[1] == ()  # asks for recall
+    in_production = judge(MODEL, GOOD, relative, baseline=None, class_names=NAMES, in_production=True)
+    assert in_production[1] == ()

@@ -2,9 +2,9 @@
 
 import pytest
 
+from case_monitor.core.metrics import Metric, metrics_under
 from case_monitor.core.policy import Policy
 from case_monitor.core.protocol import Protocol
-from case_monitor.core.summary import metrics_of_methods
 from case_monitor.dashboard.interval_mark import WIDTH, interval_mark
 from case_monitor.dashboard.metric_words import metric_words, rule_words
 
@@ -27,6 +27,7 @@ def test_the_default_policy_in_words() -> None:
         "CASE: median agreement at most 0.2 above version 7's",
         "CASE: share of images without a usable map below 0.2",
         "CASE: confidence drop without the top 5% of the pixels, beyond that of random pixels above 0",
+        "Gain over always answering the most frequent class above 0",
         "Accuracy at most 0.03 below version 7's",
         "Recall of every class above 0.5",
         "Recall of every class at most 0.1 below version 7's",
@@ -37,10 +38,11 @@ def test_a_rule_without_a_finite_limit() -> None:
     assert rule_words("accuracy", None, greater_is_better=True) == "Accuracy above an unknown limit"
 
 
-@pytest.mark.parametrize("metric", sorted(metrics_of_methods(Protocol(areas=(0.5, 0.025), fills=("mean", "blur")))))
-def test_every_metric_has_words(metric: str) -> None:
-    assert "_" not in metric_words(metric, 3)
-    assert metric_words(metric, 3) != metric.replace("_", " ") or metric == "confidence drop"
+@pytest.mark.parametrize("metric", metrics_under(Protocol(areas=(0.5, 0.025), fills=("mean", "blur"))).values())
+def test_every_metric_has_words(metric: Metric) -> None:
+    words = metric_words(metric.name, 3)
+    assert "_" not in words
+    assert words != metric.name.replace("_", " ") or not metric.of_methods
 
 
 def mark(observed: float | None, low: float | None, high: float | None, limit: float | None) -> str:
