@@ -37,8 +37,8 @@ class Protocol:
     activity_threshold: float = 0.001
     """Tau: a channel is active when its pooled activation exceeds this (paper, eq. 10)."""
     batch_size: int | None = None
-    """Images per forward pass; omitted, as many as the device's memory takes well. Changes numbers only within float
-    tolerance."""
+    """Images per forward pass; omitted, as many as the device's memory takes well. Changes numbers only as
+    rounding does (docs/method.md)."""
     amp: bool = False
     """Run Score-CAM's masked images in bfloat16: faster, and rankings change a little (docs/performance.md)."""
     compile: bool = False

@@ -1,5 +1,6 @@
-"""One thread per process: on images this small, more threads only wait for each other."""
+"""One thread per process: on images this small, more only wait for each other. OMP_NUM_THREADS asks for others."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,6 @@ import torch
 @pytest.fixture(autouse=True, scope="package")
 def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     yield
     torch.set_num_threads(before)

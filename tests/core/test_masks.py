@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from case_monitor.core.errors import DataError
 from case_monitor.core.masks import is_degenerate, pixel_budget, top_fraction_mask
+from tests.core.rounding import masks_but_for_rounding
 
 # Few distinct values, so that ties are the rule.
 MAPS = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, min_side=4, max_side=9), elements=st.sampled_from(
@@ -33,6 +34,33 @@ def slow_mask(saliency: np.ndarray, fraction: float) -> np.ndarray:
 def test_the_mask_equals_a_slow_reference(saliency: np.ndarray, fraction: float) -> None:
     mask = top_fraction_mask(torch.from_numpy(saliency), fraction)
     np.testing.assert_array_equal(mask.numpy(), slow_mask(saliency, fraction))
+
+
+@settings(max_examples=150, deadline=None)
+@given(saliency=MAPS, fraction=st.sampled_from([0.07, 0.25, 0.5]), seed=st.integers(0, 99))
+def test_noise_exchanges_only_pixels_at_the_cut(saliency: np.ndarray, fraction: float, seed: int) -> None:
+    noise = 1e-6
+    exact = torch.from_numpy(saliency).relu().double()
+    noisy = exact + noise * (2 * torch.rand(exact.shape, generator=torch.Generator().manual_seed(seed)) - 1) * (
+        exact > 0
+    )
+    before, after = top_fraction_mask(exact, fraction), top_fraction_mask(noisy, fraction)
+    if is_degenerate(exact) != is_degenerate(noisy):  # a constant map is one only but for rounding
+        return
+    assert before.sum() == after.sum()
+    changed = before != after
+    if changed.any():
+        assert (exact[changed] - exact[before].min()).abs().max() <= 2 * noise
+
+
+def test_the_choices_that_rounding_has_by_hand() -> None:
+    saliency = torch.tensor([[4.0, 3.0, 3.0], [2.9, 1.0, 0.0]])
+    for tolerance, kept in ((0.0, [{0, 1}, {0, 2}]), (0.2, [{0, 1}, {0, 2}, {0, 3}])):
+        masks = masks_but_for_rounding(saliency, 2, tolerance)
+        assert [set(mask.flatten().nonzero().flatten().tolist()) for mask in masks] == kept
+    assert [int(mask.sum()) for mask in masks_but_for_rounding(saliency, 6, 0.2)] == [5]  # what is 0 is never taken
+    assert [int(mask.sum()) for mask in masks_but_for_rounding(saliency / 100, 1, 0.05)] == [1] * 5 + [0]
+    assert [int(mask.sum()) for mask in masks_but_for_rounding(0 * saliency, 1, 0.05)] == [0]
 
 
 def test_ties_at_the_cut_are_filled_in_raster_order() -> None:

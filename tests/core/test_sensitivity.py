@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 from case_monitor.core.distributions import histogram
-from case_monitor.core.masks import is_degenerate
+from case_monitor.core.masks import is_degenerate, top_fraction_mask
 from case_monitor.core.sensitivity import agreement
 
 MAPS = arrays(np.float32, (6, 7), elements=st.sampled_from([0.0, 0.0, 0.1, 0.5, 0.5, 1.0]))
@@ -44,6 +44,19 @@ def test_disjoint_maps_do_not_agree(first: np.ndarray, second: np.ndarray) -> No
     a[:, 3:], b[:, :3] = 0, 0
     value = agreement(a, b, 0.6)
     assert value.isnan() if is_degenerate(a) or is_degenerate(b) else value == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(first=MAPS, second=MAPS, noisy=MAPS, fraction=st.sampled_from([0.05, 0.2, 0.6]))
+def test_k_exchanged_pixels_move_it_by_k_of_the_smaller_set_at_most(
+    first: np.ndarray, second: np.ndarray, noisy: np.ndarray, fraction: float
+) -> None:
+    a, b, c = (torch.from_numpy(m) for m in (first, second, noisy))
+    before, after, other = (top_fraction_mask(m, fraction) for m in (a, c, b))
+    if before.sum() == after.sum() > 0 and other.any():
+        exchanged = int((before & ~after).sum())
+        moved = abs(agreement(a, b, fraction) - agreement(c, b, fraction))
+        assert moved <= exchanged / min(int(before.sum()), int(other.sum())) + 1e-12
 
 
 def sparse(*places: tuple[int, int]) -> Tensor:
