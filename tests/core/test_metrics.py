@@ -16,7 +16,7 @@ from tests.core.sources import predictions
 from tests.factories import an_evaluation
 
 PROTOCOL = Protocol()
-NOT_JUDGED = {"finite_logits", "explained"}
+NOT_JUDGED = {"finite_logits", "finite_passes", "explained"}
 """Figures that no rule of a policy may be about."""
 
 
