@@ -2,8 +2,10 @@
 
 import re
 
+from case_monitor.masking import masked
+
 
 def short_message(error: object) -> str:
-    """The message of a foreign error in one line of bounded length, without the credentials in a URL."""
-    text = " ".join(str(error).split())
+    """The message of a foreign error in one line of bounded length, without secrets and the credentials in a URL."""
+    text = " ".join(masked(str(error)).split())  # before it is cut: half of a secret is not recognised any more
     return re.sub(r"://[^/\s]*@", "://***@", text)[:300]

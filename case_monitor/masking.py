@@ -4,23 +4,30 @@ Which ones there are is known only to who reads the configuration, and what hold
 are remembered for the whole process as soon as they are read.
 """
 
+import json
 import os
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from html import escape
 from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 
+_LOGIN = "PREFECT_API_AUTH_STRING"  # user:password
 _VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
     "PREFECT_API_KEY",
-    "PREFECT_API_AUTH_STRING",
+    _LOGIN,
+    "PGPASSWORD",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 )
 _SHORTEST = 4  # what is shorter would mask half of every text; inside a URL it is masked all the same
 _UNMISTAKABLE = 12  # what is shorter is masked as a word only: the password "postgres" is no part of "postgresql"
+_ALLOWED_IN_PASSWORDS = "!$&'()*+,;=:"  # RFC 3986, userinfo
+_PORT = re.compile(r"\d{1,5}(?:[/?#]|$)")
 _IN_URL = re.compile(r"(://[^\s/:@\"'<>]*:)[^\s/\"'<>]+@")
 _IN_QUERY = re.compile(r"([?&](?:\w*password|passwd|\w*token|\w*secret|api_?key)=)[^&\s\"'<>]+", re.IGNORECASE)
 _IN_HEADER = re.compile(r"(\b(?:Basic|Bearer) )[\w.~+/=-]{8,}")
@@ -34,9 +41,15 @@ def remember(*secrets: str) -> None:
 
 
 def remember_password(url: str) -> None:
-    """Mask the password of this URL wherever it stands, also alone."""
-    for secret in re.findall(r"://[^/:@]*:(.*)@|[?&]\w*password=([^&]+)", url):
-        remember(*secret, *map(unquote, secret))
+    """Mask the password of this URL wherever it stands, also alone.
+
+    Where there is more than one @, the password may end at any: a path may hold one, and so may what is not escaped.
+    """
+    secrets = re.findall(r"[?&]\w*password=([^&]+)", url)
+    for rest in re.findall(r"://[^/:@]*:(.*)", url):
+        if not _PORT.match(rest):
+            secrets += [rest[: at.start()] for at in re.finditer("@", rest)]
+    remember(*secrets, *map(unquote, secrets))
 
 
 def remember_url(url: str) -> None:
@@ -53,18 +66,32 @@ def remember_url(url: str) -> None:
 
 def masked(text: str) -> str:
     """The text without the secrets that are known, and without what stands in the place of one."""
-    of_environment = (os.environ.get(name, "") for name in _VARIABLES)
-    known = _remembered.union(value for value in of_environment if len(value) >= _SHORTEST)
+    known = _remembered.union(secret for secret in _of_environment() if len(secret) >= _SHORTEST)
     if known:
         text = _pattern(frozenset(known)).sub(MASK, text)
     text = _IN_URL.sub(rf"\1{MASK}@", text)
     return _IN_HEADER.sub(rf"\1{MASK}", _IN_QUERY.sub(rf"\1{MASK}", text))
 
 
+def _of_environment() -> Iterator[str]:
+    for name in _VARIABLES:
+        secret = os.environ.get(name, "")
+        yield secret
+        if name == _LOGIN:
+            yield secret.partition(":")[2]
+
+
 @lru_cache(maxsize=8)
 def _pattern(secrets: frozenset[str]) -> re.Pattern[str]:
-    forms = {form for s in secrets for form in (s, quote(s), quote(s, safe=""), quote_plus(s), repr(s)[1:-1])}
+    forms = {form for secret in secrets for form in _forms(secret)}
     return re.compile("|".join(_alone(form) for form in sorted(forms, key=len, reverse=True)))
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """As it is, and as libraries write it into URLs, Python, JSON and HTML."""
+    yield from (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], escape(secret))
+    yield from (quote(secret), quote(secret, safe=""), quote_plus(secret), quote(secret, safe=_ALLOWED_IN_PASSWORDS))
+    yield re.sub("%[0-9a-f]{2}", lambda code: code[0].upper(), secret)  # of a password with codes, as urllib3 has it
 
 
 def _alone(form: str) -> str:

@@ -20,7 +20,14 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 
+from case_monitor import masking
 from case_monitor.store.connection import connect, upgrade
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secrets of one test are words of others."""
+    monkeypatch.setattr(masking, "_remembered", set())
 
 
 @contextmanager

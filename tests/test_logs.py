@@ -21,7 +21,6 @@ from prefect.settings import PREFECT_API_URL
 from torch import nn
 from uvicorn.logging import AccessFormatter
 
-from case_monitor import masking
 from case_monitor.core.errors import ConfigError
 from case_monitor.logs import are_json, configure_logs, logging_about
 from case_monitor.masking import remember_password
@@ -35,7 +34,6 @@ LOGGER = logging.getLogger("case_monitor.tests")
 @pytest.fixture(autouse=True)
 def process_wide(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what configuring logs does to the process."""
-    monkeypatch.setattr(masking, "_remembered", set())
     monkeypatch.setenv("MLFLOW_CONFIGURE_LOGGING", "true")
     factory, loggers = logging.getLogRecordFactory(), [logging.getLogger(), *all_loggers()]
     before = [(logger, list(logger.handlers), logger.propagate, logger.level) for logger in loggers]

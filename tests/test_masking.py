@@ -1,19 +1,16 @@
 """Secrets out of text, in the forms in which libraries write them."""
 
+import html
 import json
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from urllib3.util import parse_url
 
-from case_monitor import masking
+from case_monitor.foreign_errors import short_message
 from case_monitor.masking import masked, remember, remember_password, remember_url
 from case_monitor.settings import load_settings
-
-
-@pytest.fixture(autouse=True)
-def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masking, "_remembered", set())
 
 
 @pytest.mark.parametrize(
@@ -34,13 +31,51 @@ def test_what_stands_in_the_place_of_a_secret(text: str, expected: str) -> None:
     assert masked(text) == expected
 
 
-@pytest.mark.parametrize("secret", ["s3cret/p@ss word", "it's\n1", "postgres", "ünicode", "a.b*c", "x" * 300])
+@pytest.mark.parametrize("secret", ["s3cret/p@ss word", "it's\n1", "postgres", "ünicode", "a.b*c", "<a>&b", "x" * 300])
 def test_a_remembered_password_in_every_form(secret: str) -> None:
     remember_password(f"postgresql://me:{quote(secret, safe='')}@host/db")
-    for form in (secret, quote(secret), quote(secret, safe=""), repr(secret)):
+    url = f"http://me:{quote(secret, safe='')}@host/"
+    by_urllib3 = str(parse_url(url).auth).partition(":")[2]
+    in_json, in_html = json.dumps(secret)[1:-1], html.escape(secret)
+    for form in (secret, quote(secret), quote(secret, safe=""), repr(secret), by_urllib3, in_json, in_html):
         assert secret not in masked(f"the password is {form}!")
         assert "***" in masked(f"the password is {form}!")
     assert masked(json.dumps(["postgresql"])) == '["postgresql"]'
+
+
+def test_a_password_with_codes_as_urllib3_writes_it() -> None:
+    url = "http://me:a%2fb!c%3a%40d@host"
+    remember_password(url)
+    written = str(parse_url(url).auth)
+    assert written == "me:a%2Fb!c%3A%40d"
+    assert masked(written) == "me:***"
+    assert masked("a/b!c:@d and a%2Fb!c:%40d") == "*** and ***"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:geheim@host/path@2x",
+        "mailto://me:geheim@host/to@example.com",
+        "postgresql://me:geheim@host/db?options=a@b",
+        "postgresql://me:geheim@un-escaped@host/db",
+    ],
+)
+def test_an_at_sign_behind_the_password(url: str) -> None:
+    remember_password(url)
+    assert masked("geheim") == "***"
+    assert masked("host db path example.com") == "host db path example.com"
+
+
+def test_a_port_is_no_password() -> None:
+    remember_password("http://mlflow.example:5000/path@2x")
+    assert masked("http://other.example:5000/path is 5000/path") == "http://other.example:5000/path is 5000/path"
+
+
+def test_a_secret_at_the_end_of_a_long_message() -> None:
+    remember("the-long-secret")
+    assert "secret" not in short_message("x" * 290 + " the-long-secret")
+    assert "the" not in short_message("x" * 290 + " the-long-secret")
 
 
 def test_what_is_no_secret_stays() -> None:
@@ -75,7 +110,13 @@ def test_reading_a_configuration_remembers_what_is_secret_in_it(tmp_path: Path) 
     config.write_text(
         "database_url: postgresql://me:first%2Fone@host/db?sslpassword=fifth-one\ntracking_uri: http://me:second-one@host\n"
         "notify: ['json://me:third-one@host/f0urth']\n"
+        "models: {d: {split: {kind: mlflow_artifact, uri: 'https://me:sixth-one@host/x@2.npz', format: npz}}}\n"
     )
     load_settings(config)
-    seen = masked("first/one first%2Fone second-one third-one f0urth fifth-one host")
-    assert seen == "*** *** *** *** *** *** host"
+    seen = masked("first/one first%2Fone second-one third-one f0urth fifth-one sixth-one host")
+    assert seen == "*** *** *** *** *** *** *** host"
+
+
+def test_the_password_of_a_login_for_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:geheim-7")
+    assert masked("admin:geheim-7, or geheim-7 of admin") == "***, or *** of admin"

@@ -98,6 +98,23 @@ class TestModelRef:
         with pytest.raises(ConfigError, match=r"^model: name/<version> or name@<alias> was expected, "):
             ModelRef.parse(text)
 
+    def test_the_greatest_number(self) -> None:
+        assert ModelRef.parse("digits/2147483647").version == 2**31 - 1
+
+    @pytest.mark.parametrize(
+        ("version", "came"),
+        [
+            ("0", "0 came"),
+            ("2147483648", "2147483648 came"),
+            ("1" + "0" * 30, "a number of 31 digits came"),
+            ("1" * 10_000, "a number of 10000 digits came"),  # which int() would refuse with an error of its own
+        ],
+    )
+    def test_a_number_that_no_version_has(self, version: str, came: str) -> None:
+        with pytest.raises(ConfigError) as refused:
+            ModelRef.parse(f"digits/{version}")
+        assert str(refused.value) == f"model: a version from 1 to 2147483647 was expected, {came}"
+
     @pytest.mark.parametrize("text", ["digits/3", "digits@champion"])
     def test_it_is_printed_as_it_is_typed(self, text: str) -> None:
         assert str(ModelRef.parse(text)) == text

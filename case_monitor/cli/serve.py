@@ -23,6 +23,8 @@ def run_serve(host: str, port: int, config: Path | None) -> None:
     """Serve until stopped."""
     import uvicorn
 
+    from case_monitor.service.request_deadline import RequestDeadline
+
     settings = load_settings(config)
     engine = open_store(settings.database_url.get_secret_value())
     app = create_app(settings, engine)
@@ -32,7 +34,14 @@ def run_serve(host: str, port: int, config: Path | None) -> None:
     # Who is at the other end decides whose names count (trusted_proxy): no header may say that it is somebody else.
     try:
         uvicorn.run(
-            app, host=host, port=port, access_log=False, log_config=None, server_header=False, proxy_headers=False
+            app,
+            host=host,
+            port=port,
+            http=RequestDeadline,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
         )
     finally:
         engine.dispose()

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from case_monitor.core.errors import StoreError
 from case_monitor.dashboard.rendering import render
@@ -91,6 +92,7 @@ def add_error_pages(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(StoreError, _no_results)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -106,6 +108,11 @@ def _not_understood(request: Request, error: Exception) -> Response:
     problems = {".".join(map(str, item["loc"][1:2])) or "body": item["msg"] for item in reversed(error.errors())}
     detail = "; ".join(f"{name}: {problem}" for name, problem in reversed(problems.items()))
     return error_answer(request, 422, detail)
+
+
+def _gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """Nobody reads this answer; but without it anybody could fill the log with tracebacks."""
+    return error_answer(request, 400)
 
 
 def _no_results(request: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from case_monitor.announce import announce
 from case_monitor.core.errors import CaseMonitorError
+from case_monitor.model_ref import MAX_VERSION
 from case_monitor.settings import Settings
 from case_monitor.store.announcements import note_announcement
 from case_monitor.store.deliveries import forget_delivery, take_delivery
@@ -29,7 +30,7 @@ class RegisteredVersion(BaseModel):
     """What we read of the event's data."""
 
     name: str = Field(min_length=1, max_length=10_000)
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, le=MAX_VERSION)
 
 
 class Delivery(BaseModel):

@@ -11,6 +11,7 @@ from pydantic_settings import SettingsError
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.policy_check import check_policy
 from case_monitor.masking import remember, remember_password, remember_url
+from case_monitor.settings.model_settings import ArtifactSplit
 from case_monitor.settings.problems import first_problems
 from case_monitor.settings.relative_places import anchored
 from case_monitor.settings.top_level import ENV_PREFIX, Settings
@@ -56,7 +57,8 @@ def _check_policies(settings: Settings, file: Path) -> None:
 
 def _remember_secrets(settings: Settings) -> None:
     """What no log of this process may show."""
-    for url in (settings.database_url.get_secret_value(), settings.tracking_uri, settings.registry_uri or ""):
+    splits = [model.split.uri for model in settings.models.values() if isinstance(model.split, ArtifactSplit)]
+    for url in (settings.database_url.get_secret_value(), settings.tracking_uri, settings.registry_uri or "", *splits):
         remember_password(url)
     for channel in settings.notify:
         remember_url(channel.get_secret_value())

@@ -10,7 +10,7 @@ from case_monitor.foreign_errors import short_message
 from case_monitor.settings.top_level import ENV_PREFIX
 
 _UNKNOWN_FIELD = {"extra_forbidden", "unexpected_keyword_argument"}  # pydantic's words for it
-_SECRET = ("url", "notify", "secret", "token")  # in the names of fields that hold one
+_SECRET = ("url", "uri", "notify", "secret", "token")  # in the names of fields that hold one
 
 
 def first_problems(error: ValidationError, file: Path) -> str:

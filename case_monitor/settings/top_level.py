@@ -12,6 +12,8 @@ from case_monitor.settings.engine import EngineSpec, ThreadsEngine
 from case_monitor.settings.model_settings import ModelSettings
 from case_monitor.settings.notification_urls import NotificationUrls
 from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
+from case_monitor.settings.registry_alias import RegistryAlias
+from case_monitor.settings.server_urls import SecretServerUrl, ServerUrl
 from case_monitor.settings.web_access import HostNames, Token, TrustedProxy
 
 ENV_PREFIX = "CASE_MONITOR_"
@@ -28,14 +30,15 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    tracking_uri: str = "sqlite:///mlflow.db"
+    tracking_uri: ServerUrl = "sqlite:///mlflow.db"
     """MLflow's tracking server or database. Credentials belong into MLFLOW_TRACKING_USERNAME and _PASSWORD."""
-    registry_uri: str | None = None
+    registry_uri: ServerUrl | None = None
     """MLflow's model registry, where it is not the tracking server."""
-    database_url: SecretStr = SecretStr("sqlite:///case-monitor.db")
+    database_url: SecretServerUrl = SecretStr("sqlite:///case-monitor.db")
     """Where results are stored: a SQLite or `postgresql+psycopg2://` URL."""
-    alias: str = "champion"
-    """The registry alias that marks the version in production, and that the gate moves."""
+    alias: RegistryAlias = "champion"
+    """The registry alias that marks the version in production, and that the gate moves: letters, digits, `_` and `-`,
+    but neither `latest` nor a version such as `v1`, which MLflow reserves."""
     experiment: str = "case_monitor"
     """MLflow experiment of the monitoring runs."""
     device: str = "auto"

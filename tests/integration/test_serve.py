@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -128,3 +129,18 @@ def test_the_proxy_is_known_by_its_address(tmp_path: Path) -> None:
         headers = {"X-Forwarded-User": "ann", "X-Forwarded-For": "192.0.2.1"}
         assert httpx.get(f"{url}/session.json", headers=headers).json()["user"] == "ann"
         assert httpx.get(f"{url}/").status_code == 401
+
+
+def test_a_request_that_does_not_end_is_no_error_of_ours(tmp_path: Path) -> None:
+    """The command's own server has the limit; here it is short, so that nobody waits."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "from case_monitor.service.request_deadline import RequestDeadline\nRequestDeadline.limit_s = 0.5\n"
+    )
+    more = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    with serving(tmp_path, "sqlite:///new.db", CASE_MONITOR_WEBHOOK_SECRET=TOKEN, **more) as (url, log):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            connection.sendall(b"POST /webhooks/mlflow HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+            assert connection.recv(1000) == b""
+        assert httpx.get(f"{url}/readyz").status_code == 200
+    assert "Traceback" not in log.read_text()

@@ -66,6 +66,7 @@ def test_a_signed_delivery_is_passed_on_once(post: Post, engine: Engine) -> None
     assert again.status_code == 409
     assert announced(engine) == [("digits", 3, 1)]
     assert post(event("a \"b\" 'c'/d", 1), delivery_id="d2").status_code == 202
+    assert post(event(version=2**31 - 1), delivery_id="d3").status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,10 @@ def test_another_body_under_the_same_signature_is_refused(client: TestClient, en
         ("[]", 422),
         (event(version="three"), 422),
         (event(version=0), 422),
+        (event(version=2**31), 422),
+        (event(version=10**30), 422),
+        (event(version=str(10**30)), 422),
+        (event(version="1" * 10_000), 422),
         (event(name=""), 422),
         (event() | {"action": "deleted"}, 422),
         (event() | {"entity": "registered_model"}, 422),
