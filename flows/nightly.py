@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
 from case_monitor.core.errors import CaseMonitorError, IncompleteError
+from case_monitor.core.foreign_code import foreign_code
 from case_monitor.core.policy import Policy
 from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Verdict
 from case_monitor.core.reproduce import Stored, reproduce
@@ -183,7 +184,7 @@ def _look_again(
 def look_again(inputs: Inputs, stored: Stored, images: int) -> Reproduction:
     """Predict and explain some images again. Not retried: the same numbers would come out."""
     version = inputs.candidate
-    with open_engine(inputs.engine) as engine:
+    with open_engine(inputs.engine) as engine, foreign_code(f"model {version.version}"):
         return reproduce(
             version.model,
             stored,

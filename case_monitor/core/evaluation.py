@@ -14,7 +14,8 @@ from case_monitor.core.comparison import comparison_summaries
 from case_monitor.core.confusion import class_metrics
 from case_monitor.core.engine import Engine
 from case_monitor.core.errors import DataError
-from case_monitor.core.passes import IN_TURN, Passes
+from case_monitor.core.foreign_code import foreign_code
+from case_monitor.core.passes import IN_TURN, Found, Passes
 from case_monitor.core.policy import Policy
 from case_monitor.core.predictions import ImageSource, Progress, no_progress
 from case_monitor.core.protocol import Protocol
@@ -115,15 +116,17 @@ def evaluate(
     started = time.perf_counter()
     setup = Setup(split=split, source=source, protocol=protocol, device=device)
     run = Passes(setup, progress, engine, shard_size)
-    found = run.measure(candidate.model, protocol.target_layer)
+    with foreign_code(f"model {candidate.version}"):
+        found = run.measure(candidate.model, protocol.target_layer)
     classes = class_metrics(found.predicted.confmat, found.predicted.active_channels, policy.confidence_level)
     preds, level = found.preds, policy.confidence_level
     broken = int((~preds.defined).sum())
     summaries = model_summaries(found.predicted.confmat, classes, broken, policy, protocol.seed)
     summaries += explanation_summaries(found.scores, protocol, policy)
-    base = run.measure(baseline.model, baseline.target_layer, baseline.scores, of=" baseline") if baseline else None
-    if base is not None:
-        drift = run.drift(found, base)
+    base = _measured_baseline(run, baseline) if baseline else None
+    if baseline is not None and base is not None:
+        with foreign_code(f"model {candidate.version} or {baseline.version}"):
+            drift = run.drift(found, base)
         summaries += comparison_summaries(found.measured, base.measured, drift, protocol, level)
     verdict, alerts = judge(
         candidate.version,
@@ -153,6 +156,11 @@ def evaluate(
         duration_s=time.perf_counter() - started,
     )
     return Findings(evaluation=evaluation, gallery=found.gallery, baseline_preds=base.preds if base else None)
+
+
+def _measured_baseline(run: Passes, baseline: Baseline) -> Found:
+    with foreign_code(f"model {baseline.version}"):
+        return run.measure(baseline.model, baseline.target_layer, baseline.scores, of=" baseline")
 
 
 def digest(record: Any) -> str:
