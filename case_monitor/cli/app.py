@@ -175,26 +175,48 @@ def _options(
 
 
 def main() -> None:
-    """Run a command; every failure is one line and exit code 2, never 1, which means "the version fails"."""
+    """Run a command in this process."""
+    sys.exit(run_command())
+
+
+def run_command() -> int:
+    """Run a command; every failure is one line and exit code 2, never 1, which means "the version fails".
+
+    Returns:
+        The exit code. It is a command's own: a SystemExit that anything else raises is no verdict.
+    """
     try:
         configure_logs()
         app()
+    except SystemExit as stop:
+        if isinstance(stop.__context__, typer.Exit):  # which typer makes it of, at the end of a command
+            return int(stop.code or PASS)
+        if stop.code != COULD_NOT_RUN:  # as for arguments that are wrong, which typer has told
+            say_error(f"something ended the program, with {stop.code!r}: there is no verdict")
     except CaseMonitorError as error:
-        _say(str(error))
-        sys.exit(COULD_NOT_RUN)
+        if error.__cause__ is not None:
+            _show_traceback()
+        say_error(str(error))
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except Exception as error:
-        verbose = logging.getLogger("case_monitor").isEnabledFor(logging.DEBUG)
-        if verbose and not are_json():
-            sys.stderr.write(masked(traceback.format_exc()))
-        _say(
-            f"unexpected {type(error).__name__}: {error}{'' if verbose else ' (run with --verbose for details)'}", error
+        shown = _show_traceback()
+        say_error(
+            f"unexpected {type(error).__name__}: {error}{'' if shown else ' (run with --verbose for details)'}", error
         )
-        sys.exit(COULD_NOT_RUN)
+    return COULD_NOT_RUN
 
 
-def _say(message: str, unexpected: Exception | None = None) -> None:
+def _show_traceback() -> bool:
+    """With --verbose; returns whether that was asked for."""
+    verbose = logging.getLogger("case_monitor").isEnabledFor(logging.DEBUG)
+    if verbose and not are_json():
+        sys.stderr.write(masked(traceback.format_exc()))
+    return verbose
+
+
+def say_error(message: str, unexpected: Exception | None = None) -> None:
+    """One line on standard error, or in the log."""
     line = " ".join(masked(message).split())
     if are_json():
         logging.getLogger("case_monitor.cli").error("%s", line, exc_info=unexpected)
