@@ -30,6 +30,7 @@ from case_monitor.settings import Preprocessing
 
 METADATA_KEY = "case_monitor"
 _REGISTERED: Literal["model_version.created"] = "model_version.created"
+_NEWEST = "latest"  # MLflow's own word for the newest version, which has no such alias
 _LOADING = threading.Lock()  # a model's code is imported under names that belong to the whole process
 # MLflow writes this file beside what it downloads; it is not part of the model.
 _NOT_PART_OF_MODEL = {"registered_model_meta"}
@@ -141,7 +142,7 @@ class Registry:
     def _holder(self, name: str, alias: str) -> int:
         found = self._client.get_model_version_by_alias(name, alias)
         version = version_named(found, name)
-        if found.aliases and alias not in found.aliases:
+        if found.aliases and alias not in found.aliases and alias.lower() != _NEWEST:
             msg = f"the registry says that version {version} has alias {alias}, and that it has only {found.aliases}"
             raise RegistryError(msg)
         return version

@@ -7,7 +7,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
-from case_monitor.core.evaluation import Baseline, Candidate, Findings, digest, evaluate
+from case_monitor.core.evaluation import Baseline, Candidate, Findings, evaluate, protocol_digest
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import (
     Alert,
@@ -32,6 +32,7 @@ from flows.edges import (
     store_evaluation,
 )
 from flows.engines import open_engine
+from flows.evidence import find_evidence, oldest
 from flows.inputs import Inputs, gather
 from flows.notices import send_notices
 from flows.progress import ProgressReport
@@ -51,6 +52,8 @@ class EvaluationRequest(BaseModel):
     """Path of the configuration file; without it `CASE_MONITOR_CONFIG`, else `case-monitor.yaml`."""
     reuse: bool = False
     """Take a stored evaluation of the same model, split, protocol, policy and baseline instead of a new one."""
+    first: bool = False
+    """Judge it as a first version, without comparison, though the alias, which none holds now, was held before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +80,11 @@ def evaluate_version(request: EvaluationRequest) -> Outcome:
         try:
             ref = ModelRef(ref.name, version=resolve_model(settings, ref))
             with logging_about(version=ref.version), alone_on(engine, f"evaluation of {ref}"):
-                inputs = gather(settings, engine, ref)
-                stored = find_published(engine, inputs) if request.reuse else None
+                inputs = gather(settings, engine, ref, first=request.first)
+                stored = find_evidence(settings, engine, inputs) if request.reuse else None
                 return _reused(engine, stored, inputs) if stored else evaluate_inputs(settings, engine, inputs)
         finally:
             engine.dispose()
-
-
-def find_published(engine: Engine, inputs: Inputs) -> read.StoredEvaluation | None:
-    """The stored evaluation of the same inputs. Without its MLflow run it was not published, and is done again."""
-    stored = read.find_evaluation(engine, inputs.key)
-    return stored if stored is not None and stored.mlflow_run_id is not None else None
 
 
 def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outcome:
@@ -146,9 +143,12 @@ def _baseline_scores(engine: Engine, inputs: Inputs) -> SampleScores | None:
     """What is stored of the version in production, for the same split and protocol."""
     if inputs.baseline is None:
         return None
-    protocol_digest = digest(inputs.baseline_protocol)
     scores: SampleScores | None = fetch_baseline_scores(
-        engine, inputs.baseline.version.digest, inputs.split.digest, protocol_digest
+        engine,
+        inputs.baseline.version.digest,
+        inputs.split.digest,
+        protocol_digest(inputs.baseline_protocol),
+        oldest(inputs.policy),
     )
     return scores
 
@@ -157,7 +157,7 @@ def _reused(engine: Engine, stored: read.StoredEvaluation, inputs: Inputs) -> Ou
     return Outcome(
         evaluation_id=stored.id,
         model=inputs.candidate.version,
-        baseline=inputs.baseline.version if inputs.baseline else None,
+        baseline=inputs.baseline.version if inputs.baseline else stored.baseline,
         verdict=read.load_verdict(engine, stored.id),
         alerts=read.load_alerts(engine, stored.id),
         run_id=stored.mlflow_run_id,

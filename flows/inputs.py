@@ -16,6 +16,7 @@ from case_monitor.settings import EngineSpec, Settings
 from case_monitor.store import read
 from flows.edges import fetch_model, fetch_split, read_alias
 from flows.engines import device_for
+from flows.first_version import check_first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,8 +46,8 @@ class Inputs:
         return evaluation_key(self.candidate.version, self.split, baseline, self.policy, self.protocol)
 
 
-def gather(settings: Settings, engine: Engine, ref: ModelRef) -> Inputs:
-    """Fetch a version and what it is held against.
+def gather(settings: Settings, engine: Engine, ref: ModelRef, *, first: bool = False) -> Inputs:
+    """Fetch a version and what it is held against; `first`: a person says that there is nothing.
 
     Raises:
         CaseMonitorError: something is missing, does not load, or contradicts something else.
@@ -56,6 +57,7 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef) -> Inputs:
     candidate: RegisteredModel = fetch_model(settings, ref)
     version = candidate.version
     holder: int | None = read_alias(settings, ref.name)
+    check_first(engine, settings.alias, ref.name, version.version, holder, first=first)
     baseline: RegisteredModel | None = None
     if holder not in {None, version.version}:
         baseline = fetch_model(settings, ModelRef(name=ref.name, version=holder))

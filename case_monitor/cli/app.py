@@ -41,17 +41,22 @@ Config = Annotated[
     typer.Option("--config", "-c", help="Configuration file [default: case-monitor.yaml]."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the verdict for machines.")]
+First = Annotated[
+    bool, typer.Option("--first", help="Judge it without comparison, though the alias, held by none, was held before.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of Prefect and MLflow.")]
 
 
 @app.command()
-def check(model: Model, config: Config = None, json: Json = False, verbose: Verbose = False) -> None:
+def check(
+    model: Model, config: Config = None, json: Json = False, first: First = False, verbose: Verbose = False
+) -> None:
     """Evaluate a version: measure, store, publish to MLflow. Moves no alias."""
     prepare(verbose=verbose)
     _check_arguments(model, config)
     from case_monitor.cli.run import run_check
 
-    raise typer.Exit(run_check(model, config, as_json=json))
+    raise typer.Exit(run_check(model, config, as_json=json, first=first))
 
 
 @app.command()
@@ -62,6 +67,7 @@ def gate(
     fresh: Annotated[bool, typer.Option("--fresh", help="Evaluate again even if the result is stored.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Have a worker of the running stack do it.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the worker.")] = 3600,
+    first: First = False,
     verbose: Verbose = False,
 ) -> None:
     """Evaluate a version if needed; move the alias to it on pass, withhold it otherwise; log the decision."""
@@ -69,11 +75,11 @@ def gate(
     if wait:
         from case_monitor.cli.gate_by_worker import run_gate_by_worker
 
-        raise typer.Exit(run_gate_by_worker(model, config, as_json=json, fresh=fresh, timeout_s=timeout))
+        raise typer.Exit(run_gate_by_worker(model, config, as_json=json, fresh=fresh, first=first, timeout_s=timeout))
     _check_arguments(model, config)
     from case_monitor.cli.run import run_gate
 
-    raise typer.Exit(run_gate(model, config, as_json=json, fresh=fresh))
+    raise typer.Exit(run_gate(model, config, as_json=json, fresh=fresh, first=first))
 
 
 @app.command()

@@ -15,9 +15,9 @@ from case_monitor.cli.app import COULD_NOT_RUN, run_command, say_error
 from case_monitor.logs import configure_logs
 
 _RUN_MODELS = {"check", "gate", "nightly", "explain", "doctor"}
-_TO_BOTH = {signal.SIGINT, signal.SIGQUIT}  # a terminal sends these to both processes
-_PASSED_ON = {*_TO_BOTH, signal.SIGTERM, signal.SIGHUP}
-_AWAITED = {*_PASSED_ON, signal.SIGCHLD}
+_TO_BOTH = {"SIGINT", "SIGQUIT"}  # a terminal sends these to both processes
+_PASSED_ON = {*_TO_BOTH, "SIGTERM", "SIGHUP"}
+_AWAITED = {number for number in signal.Signals if number.name in {*_PASSED_ON, "SIGCHLD"}}  # Windows has few of them
 _PR_SET_PDEATHSIG = 1
 
 
@@ -83,7 +83,8 @@ def _next_signal() -> tuple[int, bool]:
     """Wait for one; and whether the child has it already."""
     if sys.platform == "linux":
         found = signal.sigwaitinfo(_AWAITED)
-        return found.si_signo, found.si_signo in _TO_BOTH and found.si_pid == 0  # 0: the terminal, no process
+        from_terminal = found.si_pid == 0  # the kernel, and no process
+        return found.si_signo, from_terminal and signal.Signals(found.si_signo).name in _TO_BOTH
     return signal.sigwait(_AWAITED), False
 
 

@@ -35,6 +35,11 @@ from case_monitor.core.standing_alerts import ARTIFACT, artifact_alert
 from case_monitor.core.summary import explanation_summaries, model_summaries
 from case_monitor.core.verdict import check_policy, judge
 
+FIGURES = 2
+"""Raised whenever the same model, images, protocol and policy give another figure or verdict than the release before:
+a formula, a default that no setting names, a rule of the verdict. Not for speed, words or pictures. What is stored
+under another number is evaluated again, and compared with nothing new."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -169,6 +174,11 @@ def digest(record: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
+def protocol_digest(protocol: Protocol) -> str:
+    """Of everything beside model, split and policy that makes a figure: the protocol, this code, and torch's."""
+    return digest([asdict(protocol), FIGURES, str(torch.__version__).partition(".")[0]])
+
+
 def evaluation_key(
     model: ModelVersion, split: Split, baseline: ModelVersion | None, policy: Policy, protocol: Protocol
 ) -> EvaluationKey:
@@ -178,7 +188,7 @@ def evaluation_key(
         model.version,
         model.digest,
         split.digest,
-        digest(protocol),
+        protocol_digest(protocol),
         digest(policy),
         baseline.digest if baseline else "",
     )
@@ -187,7 +197,7 @@ def evaluation_key(
 def _provenance(policy: Policy, protocol: Protocol, layer: str, device: str) -> Provenance:
     return Provenance(
         protocol=protocol,
-        protocol_digest=digest(protocol),
+        protocol_digest=protocol_digest(protocol),
         policy_digest=digest(policy),
         target_layer=layer,
         device=device,
