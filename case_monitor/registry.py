@@ -20,15 +20,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from torch import nn
 
-from case_monitor.core.errors import ConfigError, ModelError, NotFoundError, RegistryError
+from case_monitor.core.errors import CaseMonitorError, ConfigError, ModelError, NotFoundError, RegistryError
+from case_monitor.core.foreign_code import foreign_code
 from case_monitor.core.records import ModelVersion
 from case_monitor.foreign_errors import short_message
 from case_monitor.model_ref import ModelRef
+from case_monitor.registry_answers import PERMANENT, require_named, says_no_alias, says_no_model, version_named
 from case_monitor.settings import Preprocessing
 
 METADATA_KEY = "case_monitor"
-_PERMANENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
 _REGISTERED: Literal["model_version.created"] = "model_version.created"
+_NEWEST = "latest"  # MLflow's own word for the newest version, which has no such alias
 _LOADING = threading.Lock()  # a model's code is imported under names that belong to the whole process
 # MLflow writes this file beside what it downloads; it is not part of the model.
 _NOT_PART_OF_MODEL = {"registered_model_meta"}
@@ -99,9 +101,9 @@ class Registry:
             RegistryError: there is no such model, version or alias.
         """
         with one_line(f"model {ref}"):
-            if ref.version is not None:
-                return int(self._client.get_model_version(ref.name, str(ref.version)).version)
-            return int(self._client.get_model_version_by_alias(ref.name, str(ref.alias)).version)
+            if ref.version is None:
+                return self._holder(ref.name, str(ref.alias))
+            return version_named(self._client.get_model_version(ref.name, str(ref.version)), ref.name, ref.version)
 
     def has_version(self, ref: ModelRef) -> bool:
         """Whether there is such a version."""
@@ -113,18 +115,50 @@ class Registry:
 
     def newest_version(self, name: str) -> int | None:
         """The version that was registered last, or None."""
-        quote = '"' if "'" in name else "'"
         with one_line(f"model {name}"):
-            found = self._client.search_model_versions(
-                f"name = {quote}{name}{quote}", max_results=1, order_by=["version_number DESC"]
-            )
-        return int(found[0].version) if found else None
+            found = self._client.search_model_versions(_of(name), max_results=1, order_by=["version_number DESC"])
+            if not found:
+                self._require_without_versions(name)
+            return version_named(found[0], name) if found else None
 
     def alias_holder(self, name: str, alias: str) -> int | None:
-        """The version that holds `alias`, or None."""
+        """The version that holds `alias`; None only where the registry says in so many words that none does.
+
+        An answer with nothing in it is no answer: taken for "none", it would promote without a comparison.
+        """
         with one_line(f"model {name}"):
-            aliases = self._client.get_registered_model(name).aliases
-        return int(aliases[alias]) if alias in aliases else None
+            try:
+                return self._holder(name, alias)
+            except MlflowException as error:
+                if not says_no_alias(error, alias):
+                    raise
+            model = self._client.get_registered_model(name)
+            require_named(model, name)
+            if alias in model.aliases:
+                has = model.aliases[alias]
+                raise RegistryError(f"the registry says that alias {alias} is not there, and that version {has} has it")
+            return None
+
+    def _holder(self, name: str, alias: str) -> int:
+        found = self._client.get_model_version_by_alias(name, alias)
+        version = version_named(found, name)
+        if found.aliases and alias not in found.aliases and alias.lower() != _NEWEST:
+            msg = f"the registry says that version {version} has alias {alias}, and that it has only {found.aliases}"
+            raise RegistryError(msg)
+        return version
+
+    def _require_without_versions(self, name: str) -> None:
+        """An empty list is believed where the registry knows the model, and names no version of it, or knows none."""
+        try:
+            model = self._client.get_registered_model(name)
+        except MlflowException as error:
+            if says_no_model(error, name):
+                return
+            raise
+        require_named(model, name)
+        if model.latest_versions:
+            latest = model.latest_versions[0].version
+            raise RegistryError(f"the registry lists no version, and says that {latest} is one")
 
     def versions_since(self, name: str, since: datetime) -> list[int]:
         """The versions registered after a time, the oldest first."""
@@ -132,12 +166,11 @@ class Registry:
             found: list[int] = []
             token = None
             while True:
-                # Names are quoted as MLflow's filters want them; one with both quotes cannot be asked for.
-                mark = '"' if "'" in name else "'"
-                page = self._client.search_model_versions(
-                    f"name = {mark}{name}{mark}", max_results=200, page_token=token
-                )
-                found += [int(v.version) for v in page if v.creation_timestamp >= since.timestamp() * 1000]
+                page = self._client.search_model_versions(_of(name), max_results=200, page_token=token)
+                if not page and token is None:
+                    self._require_without_versions(name)
+                numbers = [(version_named(v, name), v.creation_timestamp) for v in page]
+                found += [number for number, created in numbers if created >= since.timestamp() * 1000]
                 token = page.token
                 if not token:
                     return sorted(found)
@@ -149,19 +182,45 @@ class Registry:
             RegistryError: it cannot be downloaded.
             ModelError: it does not load, or its metadata is malformed.
         """
-        with tempfile.TemporaryDirectory(prefix="case-monitor-") as directory:
-            with one_line(f"model {name}/{version}"):
-                run_id = self._client.get_model_version(name, str(version)).run_id
-                # Not models:/<name>/<version>, which MLflow reads as an alias where the name has an @.
-                uri = self._client.get_model_version_download_uri(name, str(version))
-                path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=directory, tracking_uri=self._uri))
-            identity = ModelVersion(name=name, version=version, run_id=run_id or None, digest=digest_directory(path))
+        with self._downloaded(name, version) as (path, run_id):
+            identity = ModelVersion(name=name, version=version, run_id=run_id, digest=digest_directory(path))
             return _load(path, identity)
 
+    def artifact_digest(self, name: str, version: int) -> str:
+        """Of a version's artifact as it is now; nothing of it is run."""
+        with self._downloaded(name, version) as (path, _):
+            return digest_directory(path)
+
+    @contextmanager
+    def _downloaded(self, name: str, version: int) -> Iterator[tuple[Path, str | None]]:
+        """The files of a version, and the run that logged it."""
+        with tempfile.TemporaryDirectory(prefix="case-monitor-") as directory:
+            with one_line(f"model {name}/{version}"):
+                found = self._client.get_model_version(name, str(version))
+                version_named(found, name, version)
+                # Not models:/<name>/<version>, which MLflow reads as an alias where the name has an @.
+                uri = self._client.get_model_version_download_uri(name, str(version))
+                if not found.source or not uri:
+                    raise RegistryError("the place of its files was expected, the registry names none")
+                path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=directory, tracking_uri=self._uri))
+            yield path, found.run_id or None
+
     def set_alias(self, name: str, alias: str, version: int) -> None:
-        """Point `alias` at a version."""
+        """Point `alias` at a version, and see that it is so."""
         with one_line(f"alias {alias} of model {name}"):
             self._client.set_registered_model_alias(name, alias, str(version))
+            self._require_holder(name, alias, version)
+
+    def remove_alias(self, name: str, alias: str) -> None:
+        """Take `alias` from whatever version has it."""
+        with one_line(f"alias {alias} of model {name}"):
+            self._client.delete_registered_model_alias(name, alias)
+            self._require_holder(name, alias, None)
+
+    def _require_holder(self, name: str, alias: str, version: int | None) -> None:
+        holder = self.alias_holder(name, alias)
+        if holder != version:
+            raise RegistryError(f"version {version or 'none'} was to hold it, version {holder or 'none'} does")
 
     def set_webhook(self, name: str, url: str, secret: str) -> bool:
         """Have the server post to `url` whenever a version is registered; False if one of that name was renewed."""
@@ -189,11 +248,25 @@ def one_line(thing: str) -> Iterator[None]:
     """Turn MLflow's errors into a RegistryError of one line, NotFoundError where trying again cannot help."""
     try:
         yield
+    except RegistryError as error:
+        said = str(error)
+        raise type(error)(said if said.startswith(thing) else f"{short_message(thing)}: {said}") from None
+    except CaseMonitorError:
+        raise
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        permanent = getattr(error, "error_code", "") in _PERMANENT
+        permanent = getattr(error, "error_code", "") in PERMANENT
         raise (NotFoundError if permanent else RegistryError)(
             f"{short_message(thing)}: {short_message(error)}"
         ) from None
+    except Exception as error:  # what MLflow's client makes of an answer that is none: AttributeError, ParseError, ...
+        msg = f"{short_message(thing)}: the answer makes no sense: {type(error).__name__}: {short_message(error)}"
+        raise RegistryError(msg) from error
+
+
+def _of(name: str) -> str:
+    """A filter as MLflow wants it; a name with both quotes cannot be asked for."""
+    mark = '"' if "'" in name else "'"
+    return f"name = {mark}{name}{mark}"
 
 
 def digest_directory(path: Path) -> str:
@@ -227,13 +300,11 @@ def _load(path: Path, version: ModelVersion) -> RegisteredModel:
         msg = f"model {version}: a PyTorch model was expected, {', '.join(info.flavors)} came"
         raise ModelError(msg)
     metadata = _metadata(info, version)
-    with _own_code(path / (info.flavors["pytorch"].get("code") or "code")):
-        try:
-            model = mlflow.pytorch.load_model(str(path), map_location="cpu")
-        except Exception as error:  # loading runs the model's own code: anything can be raised
-            msg = f"model {version} does not load: {type(error).__name__}: {short_message(error)}"
-            raise ModelError(msg) from error
-    if not isinstance(model, nn.Module):
+    own_code = _own_code(path / (info.flavors["pytorch"].get("code") or "code"))
+    with own_code, foreign_code(f"model {version}", "does not load"):  # loading runs the model's own code
+        model = mlflow.pytorch.load_model(str(path), map_location="cpu")
+        is_module = isinstance(model, nn.Module)  # it may define what its class is
+    if not is_module:
         msg = f"model {version}: a torch.nn.Module was expected, {type(model).__name__} came"
         raise ModelError(msg)
     return RegisteredModel(

@@ -11,7 +11,7 @@ from mlflow.entities import Experiment, LoggedModelInput, Metric, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from case_monitor.core.errors import NotFoundError
+from case_monitor.core.errors import NotFoundError, RegistryError
 from case_monitor.core.evaluation import Findings, digest
 from case_monitor.core.records import Evaluation
 from case_monitor.figures import save_figures
@@ -60,6 +60,24 @@ def log_evidence(
             client.log_artifacts(run_id, directory)
             client.set_terminated(run_id)
             return EvidenceRun(run_id, str(client.get_run(run_id).info.artifact_uri), experiment_id)
+
+
+def evidence_is_there(run_id: str, tracking_uri: str) -> bool:
+    """Whether MLflow still has a run, and nobody deleted it.
+
+    Raises:
+        RegistryError: MLflow does not say.
+    """
+    with one_line(f"monitoring run {run_id}"):
+        try:
+            info = MlflowClient(tracking_uri).get_run(run_id).info
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        if info.run_id != run_id or info.lifecycle_stage not in {"active", "deleted"}:
+            raise RegistryError(f"an answer about it was expected, one about {info.run_id or 'no run'} came")
+        return bool(info.lifecycle_stage == "active")
 
 
 def write_evidence(findings: Findings, directory: Path) -> None:

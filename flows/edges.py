@@ -16,7 +16,7 @@ from case_monitor.settings import Settings, SplitSpec
 from case_monitor.store import write
 from case_monitor.store.read import StoredEvaluation, load_contrast_sets
 from case_monitor.store.read_scores import find_scores, load_scores
-from case_monitor.tracking import EvidenceRun, log_evidence, version_tags
+from case_monitor.tracking import EvidenceRun, evidence_is_there, log_evidence, version_tags
 from flows.running import flow_run_id, run_id, step
 
 
@@ -53,10 +53,16 @@ def fetch_split(settings: Settings, spec: SplitSpec) -> RawSplit:
 
 @step("fetch-baseline-scores", retried=True)
 def fetch_baseline_scores(
-    engine: Engine, model_digest: str, split_digest: str, protocol_digest: str
+    engine: Engine, model_digest: str, split_digest: str, protocol_digest: str, since: datetime | None
 ) -> dict[str, SampleScores]:
     """Scores of the version in production that need not be measured again, by layer."""
-    return find_scores(engine, model_digest, split_digest, protocol_digest)
+    return find_scores(engine, model_digest, split_digest, protocol_digest, since)
+
+
+@step("find-evidence", retried=True)
+def is_evidence_there(settings: Settings, mlflow_run_id: str) -> bool:
+    """Whether MLflow still has the run that an evaluation was published in."""
+    return evidence_is_there(mlflow_run_id, settings.tracking_uri)
 
 
 @step("fetch-stored", retried=True)
@@ -120,14 +126,34 @@ def read_alias(settings: Settings, name: str) -> int | None:
 
 @step("record-decision", retried=True)
 def record_decision(engine: Engine, promotion: Promotion) -> int:
-    """Write the decision to the audit log, before anything is moved."""
-    return write.record_promotion(engine, promotion)
+    """Write the decision to the audit log, before anything is moved, and which run came to it."""
+    promotion_id = write.record_promotion(engine, promotion)
+    run = flow_run_id()
+    if run is not None:
+        write.note_run(engine, run, promotion_id)
+    return promotion_id
+
+
+@step("read-artifact-digest", retried=True)
+def read_artifact_digest(settings: Settings, name: str, version: int) -> str:
+    """Of a version's files as they are now."""
+    return open_registry(settings).artifact_digest(name, version)
 
 
 @step("move-alias", retried=True)
 def move_alias(settings: Settings, promotion: Promotion) -> None:
     """Point the alias at the promoted version."""
     open_registry(settings).set_alias(promotion.model_name, promotion.alias, promotion.version)
+
+
+@step("give-back-alias", retried=True)
+def give_back_alias(settings: Settings, promotion: Promotion) -> None:
+    """Point the alias at the version that had it before; if none had, take it away."""
+    name, alias, previous = promotion.model_name, promotion.alias, promotion.previous_version
+    if previous is None:
+        open_registry(settings).remove_alias(name, alias)
+    else:
+        open_registry(settings).set_alias(name, alias, previous)
 
 
 @step("confirm-decision", retried=True)

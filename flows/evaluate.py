@@ -8,7 +8,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
-from case_monitor.core.evaluation import Findings, LoadedVersion, digest, evaluate
+from case_monitor.core.evaluation import Findings, LoadedVersion, evaluate, protocol_digest
 from case_monitor.core.passes import NOTHING_KNOWN
 from case_monitor.core.records import (
     Alert,
@@ -32,6 +32,7 @@ from flows.edges import (
     store_evaluation,
 )
 from flows.engines import open_engine
+from flows.evidence import find_evidence, oldest
 from flows.inputs import Inputs, Prepared, gather
 from flows.notices import send_notices
 from flows.progress import ProgressReport
@@ -51,6 +52,8 @@ class EvaluationRequest(BaseModel):
     """Path of the configuration file; without it `CASE_MONITOR_CONFIG`, else `case-monitor.yaml`."""
     reuse: bool = False
     """Take a stored evaluation of the same model, split, protocol, policy and baseline instead of a new one."""
+    first: bool = False
+    """Judge it as a first version, without comparison, though the alias, which none holds now, was held before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +80,11 @@ def evaluate_version(request: EvaluationRequest) -> Outcome:
         try:
             ref = ModelRef(ref.name, version=resolve_model(settings, ref))
             with logging_about(version=ref.version), alone_on(engine, f"evaluation of {ref}"):
-                inputs = gather(settings, engine, ref)
-                stored = find_published(engine, inputs) if request.reuse else None
+                inputs = gather(settings, engine, ref, first=request.first)
+                stored = find_evidence(settings, engine, inputs) if request.reuse else None
                 return _reused(engine, stored, inputs) if stored else evaluate_inputs(settings, engine, inputs)
         finally:
             engine.dispose()
-
-
-def find_published(engine: Engine, inputs: Inputs) -> read.StoredEvaluation | None:
-    """The stored evaluation of the same inputs. Without its MLflow run it was not published, and is done again."""
-    stored = read.find_evaluation(engine, inputs.key)
-    return stored if stored is not None and stored.mlflow_run_id is not None else None
 
 
 def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outcome:
@@ -151,7 +148,11 @@ def _baseline_scores(engine: Engine, inputs: Inputs) -> Mapping[str, SampleScore
     if inputs.baseline is None:
         return NOTHING_KNOWN
     return fetch_baseline_scores(
-        engine, inputs.baseline.version.digest, inputs.baseline.split.digest, digest(inputs.protocol)
+        engine,
+        inputs.baseline.version.digest,
+        inputs.baseline.split.digest,
+        protocol_digest(inputs.protocol),
+        oldest(inputs.policy),
     )
 
 
@@ -159,7 +160,7 @@ def _reused(engine: Engine, stored: read.StoredEvaluation, inputs: Inputs) -> Ou
     return Outcome(
         evaluation_id=stored.id,
         model=inputs.candidate.version,
-        baseline=inputs.baseline.version if inputs.baseline else None,
+        baseline=inputs.baseline.version if inputs.baseline else stored.baseline,
         verdict=read.load_verdict(engine, stored.id),
         alerts=read.load_alerts(engine, stored.id),
         run_id=stored.mlflow_run_id,

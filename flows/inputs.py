@@ -20,6 +20,7 @@ from case_monitor.settings import EngineSpec, ModelSettings, Preprocessing, Sett
 from case_monitor.store import read
 from flows.edges import fetch_model, fetch_split, read_alias
 from flows.engines import device_for
+from flows.first_version import check_first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,8 +64,8 @@ class Inputs:
         return evaluation_key(self.candidate.version, self.candidate.split, baseline, self.policy, self.protocol)
 
 
-def gather(settings: Settings, engine: Engine, ref: ModelRef) -> Inputs:
-    """Fetch a version and what it is held against.
+def gather(settings: Settings, engine: Engine, ref: ModelRef, *, first: bool = False) -> Inputs:
+    """Fetch a version and what it is held against; `first`: a person says that there is nothing.
 
     Raises:
         CaseMonitorError: something is missing, does not load, or contradicts something else.
@@ -74,6 +75,7 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef) -> Inputs:
     registered: RegisteredModel = fetch_model(settings, ref)
     version = registered.version
     holder: int | None = read_alias(settings, ref.name)
+    check_first(engine, settings.alias, ref.name, version.version, holder, first=first)
     in_production = holder == version.version
     champion: RegisteredModel | None = None
     if holder is not None and not in_production:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
 from case_monitor.core.errors import CaseMonitorError, IncompleteError
+from case_monitor.core.foreign_code import foreign_code
 from case_monitor.core.policy import Policy
 from case_monitor.core.records import Alert, MetricSummary, ModelVersion, Verdict
 from case_monitor.core.reproduce import Stored, reproduce
@@ -34,8 +35,11 @@ from flows.begin import begin
 from flows.claims import alone_on, device_slot
 from flows.edges import fetch_stored, read_alias, store_reproduction
 from flows.engines import open_engine
-from flows.evaluate import evaluate_inputs, find_published
+from flows.evaluate import evaluate_inputs
+from flows.evidence import find_published
+from flows.first_version import require_never_held
 from flows.inputs import Inputs, gather
+from flows.moving import complete_moves
 from flows.notices import send_notices
 from flows.progress import ProgressReport
 from flows.running import flow_run_id, run_flow, step
@@ -98,27 +102,29 @@ def check_production(name: str, config: str | None = None) -> Night:
     settings = begin(config)
     with logging_about(model=name, flow_run_id=flow_run_id()):
         holder = read_alias(settings, name)
-        if holder is None:
-            logger.warning("no version of %s holds alias %s: nothing to check", name, settings.alias)
-            return Night(model=name, version=None)
-        with logging_about(version=holder):
-            return _check(settings, name, holder)
+        engine = open_store(settings.database_url.get_secret_value())
+        try:
+            if holder is None:
+                require_never_held(engine, settings.alias, name)
+                logger.warning("no version of %s holds alias %s: nothing to check", name, settings.alias)
+                return Night(model=name, version=None)
+            with logging_about(version=holder):
+                complete_moves(settings, engine, name, holder)
+                return _check(settings, engine, name, holder)
+        finally:
+            engine.dispose()
 
 
-def _check(settings: Settings, name: str, holder: int) -> Night:
-    engine = open_store(settings.database_url.get_secret_value())
-    try:
-        ref = ModelRef(name=name, version=holder)
-        with alone_on(engine, f"evaluation of {ref}"):
-            inputs = gather(settings, engine, ref)
-            published = find_published(engine, inputs)
-            stored: Stored | None = fetch_stored(engine, published) if published else None
-            if published and stored:
-                with logging_about(evaluation_id=published.id):
-                    return _look_again(settings, engine, inputs, published, stored)
-            outcome = evaluate_inputs(settings, engine, inputs)
-    finally:
-        engine.dispose()
+def _check(settings: Settings, engine: Engine, name: str, holder: int) -> Night:
+    ref = ModelRef(name=name, version=holder)
+    with alone_on(engine, f"evaluation of {ref}"):
+        inputs = gather(settings, engine, ref)
+        published = find_published(settings, engine, inputs)
+        stored: Stored | None = fetch_stored(engine, published) if published else None
+        if published and stored:
+            with logging_about(evaluation_id=published.id):
+                return _look_again(settings, engine, inputs, published, stored)
+        outcome = evaluate_inputs(settings, engine, inputs)
     return Night(
         model=name,
         version=holder,
@@ -183,7 +189,7 @@ def _look_again(
 def look_again(inputs: Inputs, stored: Stored, images: int) -> Reproduction:
     """Predict and explain some images again. Not retried: the same numbers would come out."""
     version = inputs.candidate
-    with open_engine(inputs.engine) as engine:
+    with open_engine(inputs.engine) as engine, foreign_code(f"model {version.version}"):
         return reproduce(
             version.registered.model,
             stored,

@@ -9,12 +9,12 @@ from case_monitor.core.errors import StaleEvidenceError
 from case_monitor.core.records import Decision, Promotion, Status
 from case_monitor.logs import logging_about
 from case_monitor.model_ref import ModelRef
-from case_monitor.settings import Settings
 from case_monitor.store.connection import open_store
 from flows.begin import begin
 from flows.claims import alone_on
-from flows.edges import confirm_decision, move_alias, read_alias, record_decision
+from flows.edges import confirm_decision, read_alias, record_decision
 from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
+from flows.moving import changed_holder, complete_moves, move
 from flows.running import flow_run_id, run_flow
 
 logger = logging.getLogger("case_monitor.promote")
@@ -44,13 +44,13 @@ def promote(request: EvaluationRequest, forward_only: bool = False) -> Gated:
     try:
         # Two candidates at once would be compared with one baseline, and the second with one that has gone.
         with alone_on(engine, f"promotion of {name}"):
+            complete_moves(settings, engine, name, read_alias(settings, name))
             outcome = run_flow(evaluate_version, request)
             holder = read_alias(settings, name)
             promotion = decide(outcome, settings.alias, holder, forward_only=forward_only)
             promotion_id = record_decision(engine, promotion)
             if promotion.decision is Decision.PROMOTED:
-                _require_unchanged(settings, promotion)
-                move_alias(settings, promotion)
+                move(settings, promotion, outcome.model.digest)
             confirm_decision(engine, promotion_id)
         with logging_about(
             model=promotion.model_name,
@@ -89,7 +89,7 @@ def decide(outcome: Outcome, alias: str, holder: int | None, *, forward_only: bo
     elif holder == expected:
         decision = Decision.PROMOTED
     else:
-        raise StaleEvidenceError(_changed(outcome.model.name, alias, expected, holder))
+        raise StaleEvidenceError(changed_holder(outcome.model.name, alias, expected, holder))
     return Promotion(
         model_name=outcome.model.name,
         alias=alias,
@@ -98,17 +98,4 @@ def decide(outcome: Outcome, alias: str, holder: int | None, *, forward_only: bo
         decision=decision,
         evaluation_id=outcome.evaluation_id,
         reason=reason,
-    )
-
-
-def _require_unchanged(settings: Settings, promotion: Promotion) -> None:
-    holder = read_alias(settings, promotion.model_name)
-    if holder not in {promotion.previous_version, promotion.version}:
-        raise StaleEvidenceError(_changed(promotion.model_name, promotion.alias, promotion.previous_version, holder))
-
-
-def _changed(name: str, alias: str, expected: int | None, holder: int | None) -> str:
-    return (
-        f"alias {alias} of {name}: version {expected or 'none'} was expected to hold it, as in the comparison, version "
-        f"{holder or 'none'} does now; check again"
     )

@@ -19,6 +19,7 @@ from prefect_ray.context import remote_options
 
 from case_monitor.core.engine import Job, in_order
 from case_monitor.core.errors import CaseMonitorError, ConfigError, EngineError
+from case_monitor.core.foreign_code import foreign_code
 from case_monitor.core.shards import Shard
 from case_monitor.foreign_errors import short_message
 from case_monitor.settings import RayEngine
@@ -51,7 +52,9 @@ def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
 )
 def run_shard(packed: Packed, shard: Shard, stage: str, number: int, total: int) -> Any:  # noqa: ARG001 - its name
     """Work on one shard, in a worker."""
-    [result] = packed.opened().run([shard], lambda _done: None)
+    job = packed.opened()
+    with foreign_code("a model on Ray"):
+        [result] = job.run([shard], lambda _done: None)
     return result
 
 

@@ -10,7 +10,7 @@ from case_monitor.core.comparison import Measured, comparison_summaries
 from case_monitor.core.confusion import class_metrics, confusion_matrix
 from case_monitor.core.contrast import contrast_sets
 from case_monitor.core.drift import drift_methods
-from case_monitor.core.evaluation import digest
+from case_monitor.core.evaluation import digest, protocol_digest
 from case_monitor.core.explanation import Sample, drawn_indices
 from case_monitor.core.policy import Policy
 from case_monitor.core.predictions import predicted_classes
@@ -220,7 +220,7 @@ def _drift(found: Measurement) -> dict[str, FloatArray]:
 
 PROVENANCE = Provenance(
     protocol=PROTOCOL,
-    protocol_digest=digest(PROTOCOL),
+    protocol_digest=protocol_digest(PROTOCOL),
     policy_digest=digest(POLICY),
     target_layer="layer4",
     device="cuda:0",

@@ -44,6 +44,17 @@ def classifier() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
 
 
+class Ending(nn.Linear):
+    """Raises while it is loaded."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(1, 1)
+        self.error = error
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        raise state["error"]
+
+
 def signature(*shape: int) -> ModelSignature:
     image, logits = np.dtype(np.float32), np.dtype(np.float32)
     return ModelSignature(Schema([TensorSpec(image, shape)]), Schema([TensorSpec(logits, (-1, 2))]))
@@ -311,6 +322,25 @@ class TestLoading:
         assert_one_line(caught.value, f"model broken/{version} does not load: RuntimeError: no luck")
         assert sys.path == path
         assert "shipped" not in sys.modules
+
+    @pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+    def test_a_model_that_ends_the_program_while_it_loads(
+        self, mlflow_database: str, log_version: LogVersion, error: BaseException
+    ) -> None:
+        version = log_version(mlflow_database, "ending", Ending(error))
+        with pytest.raises(ModelError) as caught:
+            Registry(mlflow_database).fetch("ending", version)
+        assert_one_line(caught.value, f"model ending/{version} ended the program: {type(error).__name__}(")
+
+    def test_code_logged_with_a_model_that_ends_the_program(
+        self, mlflow_database: str, log_version: LogVersion, tmp_path: Path
+    ) -> None:
+        with module_written(tmp_path, "shipped", NETWORK.format(factor=3)) as shipped:
+            (tmp_path / "shipped.py").write_text("import sys; sys.exit()")
+            code = [str(tmp_path / "shipped.py")]
+            version = log_version(mlflow_database, "ending", shipped.Network(), code_paths=code)
+        with pytest.raises(ModelError, match=rf"^model ending/{version} ended the program: SystemExit\(\)$"):
+            Registry(mlflow_database).fetch("ending", version)
 
     def test_pickles_can_be_forbidden(
         self, mlflow_database: str, log_version: LogVersion, monkeypatch: pytest.MonkeyPatch

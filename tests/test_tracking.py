@@ -17,9 +17,18 @@ from case_monitor.core.errors import NotFoundError, RegistryError
 from case_monitor.core.evaluation import Findings
 from case_monitor.core.records import ModelVersion, Status
 from case_monitor.registry import Registry
-from case_monitor.tracking import EvidenceRun, local_artifacts, log_evidence, metric_name, run_tags, version_tags
+from case_monitor.tracking import (
+    EvidenceRun,
+    evidence_is_there,
+    local_artifacts,
+    log_evidence,
+    metric_name,
+    run_tags,
+    version_tags,
+)
 from tests.conftest import MlflowServer, free_port
 from tests.factories import METHODS, a_gallery, an_evaluation
+from tests.registries import Answer, answering
 
 FIGURES = {"confusion_matrix", "agreement_histograms", "fidelity", "gallery", "saliency_maps", "channel_activity"}
 ARTIFACTS = (
@@ -249,6 +258,33 @@ class TestFailures:
             log_evidence(some_findings("tracked", 1), 1, tracking_uri=uri, experiment="x")
         assert not isinstance(caught.value, NotFoundError)
         assert "hunter2" not in str(caught.value)
+
+
+class TestWhetherEvidenceIsThere:
+    def test_a_run_that_is_deleted_or_unknown_is_not(self, uri: str, mlflow_globals: None) -> None:
+        client = MlflowClient(uri, uri)
+        run_id = client.create_run("0").info.run_id
+        assert evidence_is_there(run_id, uri)
+        client.delete_run(run_id)
+        assert not evidence_is_there(run_id, uri)
+        assert not evidence_is_there("0" * 32, uri)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            (200, {}),
+            (200, {"run": {"info": {"run_id": "another", "lifecycle_stage": "active"}}}),
+            (200, {"run": {"info": {"run_id": "one", "lifecycle_stage": "odd"}}}),
+            (403, {"error_code": "PERMISSION_DENIED", "message": "not yours"}),
+            (500, "down"),
+        ],
+    )
+    def test_anything_else_is_no_answer(
+        self, mlflow_globals: None, monkeypatch: pytest.MonkeyPatch, answer: Answer
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        with answering(lambda _: answer) as uri, pytest.raises(RegistryError, match=r"^monitoring run one: "):
+            evidence_is_there("one", uri)
 
 
 class TestPlaces:

@@ -42,17 +42,22 @@ Config = Annotated[
     typer.Option("--config", "-c", help="Configuration file [default: case-monitor.yaml]."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the verdict for machines.")]
+First = Annotated[
+    bool, typer.Option("--first", help="Judge it without comparison, though the alias, held by none, was held before.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of Prefect and MLflow.")]
 
 
 @app.command()
-def check(model: Model, config: Config = None, json: Json = False, verbose: Verbose = False) -> None:
+def check(
+    model: Model, config: Config = None, json: Json = False, first: First = False, verbose: Verbose = False
+) -> None:
     """Evaluate a version: measure, store, publish to MLflow. Moves no alias."""
     prepare(verbose=verbose)
     _check_arguments(model, config)
     from case_monitor.cli.run import run_check
 
-    raise typer.Exit(run_check(model, config, as_json=json))
+    raise typer.Exit(run_check(model, config, as_json=json, first=first))
 
 
 @app.command()
@@ -63,6 +68,7 @@ def gate(
     fresh: Annotated[bool, typer.Option("--fresh", help="Evaluate again even if the result is stored.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Have a worker of the running stack do it.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the worker.")] = 3600,
+    first: First = False,
     verbose: Verbose = False,
 ) -> None:
     """Evaluate a version if needed; move the alias to it on pass, withhold it otherwise; log the decision."""
@@ -70,11 +76,11 @@ def gate(
     if wait:
         from case_monitor.cli.gate_by_worker import run_gate_by_worker
 
-        raise typer.Exit(run_gate_by_worker(model, config, as_json=json, fresh=fresh, timeout_s=timeout))
+        raise typer.Exit(run_gate_by_worker(model, config, as_json=json, fresh=fresh, first=first, timeout_s=timeout))
     _check_arguments(model, config)
     from case_monitor.cli.run import run_gate
 
-    raise typer.Exit(run_gate(model, config, as_json=json, fresh=fresh))
+    raise typer.Exit(run_gate(model, config, as_json=json, fresh=fresh, first=first))
 
 
 @app.command()
@@ -176,27 +182,49 @@ def _options(
 
 
 def main() -> None:
-    """Run a command; every failure is one line and exit code 2, never 1, which means "the version fails"."""
+    """Run a command in this process."""
+    sys.exit(run_command())
+
+
+def run_command() -> int:
+    """Run a command; every failure is one line and exit code 2, never 1, which means "the version fails".
+
+    Returns:
+        The exit code. It is a command's own: a SystemExit that anything else raises is no verdict.
+    """
     try:
         with given_back():
             configure_logs()
             app()
+    except SystemExit as stop:
+        if isinstance(stop.__context__, typer.Exit):  # which typer makes it of, at the end of a command
+            return int(stop.code or PASS)
+        if stop.code != COULD_NOT_RUN:  # as for arguments that are wrong, which typer has told
+            say_error(f"something ended the program, with {stop.code!r}: there is no verdict")
     except CaseMonitorError as error:
-        _say(str(error))
-        sys.exit(COULD_NOT_RUN)
+        if error.__cause__ is not None:
+            _show_traceback()
+        say_error(str(error))
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except Exception as error:
-        verbose = logging.getLogger("case_monitor").isEnabledFor(logging.DEBUG)
-        if verbose and not are_json():
-            sys.stderr.write(masked(traceback.format_exc()))
-        _say(
-            f"unexpected {type(error).__name__}: {error}{'' if verbose else ' (run with --verbose for details)'}", error
+        shown = _show_traceback()
+        say_error(
+            f"unexpected {type(error).__name__}: {error}{'' if shown else ' (run with --verbose for details)'}", error
         )
-        sys.exit(COULD_NOT_RUN)
+    return COULD_NOT_RUN
 
 
-def _say(message: str, unexpected: Exception | None = None) -> None:
+def _show_traceback() -> bool:
+    """With --verbose; returns whether that was asked for."""
+    verbose = logging.getLogger("case_monitor").isEnabledFor(logging.DEBUG)
+    if verbose and not are_json():
+        sys.stderr.write(masked(traceback.format_exc()))
+    return verbose
+
+
+def say_error(message: str, unexpected: Exception | None = None) -> None:
+    """One line on standard error, or in the log."""
     line = " ".join(masked(message).split())
     if are_json():
         logging.getLogger("case_monitor.cli").error("%s", line, exc_info=unexpected)

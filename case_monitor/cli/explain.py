@@ -10,6 +10,7 @@ from torch import Tensor
 from case_monitor.cli.say import say
 from case_monitor.cli.standard_output import results_console
 from case_monitor.core.errors import DataError, ModelError
+from case_monitor.core.foreign_code import foreign_code
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import Gallery
 from case_monitor.core.saliency import find_target_layer, inspecting, logits_of, saliency_maps
@@ -37,7 +38,8 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     images = next(source.batches([0], 1))
     contrast, names = _stored(settings, registered)
     protocol = with_target_layer(settings.protocol_of(ref.name), registered)
-    targets, maps = _explain(registered, images, protocol, contrast)
+    with foreign_code(f"model {registered.version}"):
+        targets, maps = _explain(registered, images, protocol, contrast)
     labels = registered.class_names or settings.model(ref.name).class_names or names
     top1, top2 = targets[0].tolist()
     caption = Caption(

@@ -12,6 +12,7 @@ from case_monitor.model_ref import ModelRef
 from case_monitor.settings import load_settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
+from case_monitor.store.read_promotions import decision_of_run
 from flows.evaluate import EvaluationRequest, Outcome
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 _DEPLOYMENT = "promote/promote"
 
 
-def run_gate_by_worker(model: str, config: Path | None, *, as_json: bool, fresh: bool, timeout_s: float) -> int:
+def run_gate_by_worker(
+    model: str, config: Path | None, *, as_json: bool, fresh: bool, first: bool, timeout_s: float
+) -> int:
     """Start the deployment, wait for its end, read what it stored; returns the exit code."""
     if not os.environ.get("PREFECT_API_URL"):
         raise ConfigError("PREFECT_API_URL: the URL of the Prefect server was expected with --wait, nothing came")
@@ -30,12 +33,13 @@ def run_gate_by_worker(model: str, config: Path | None, *, as_json: bool, fresh:
         raise ConfigError(msg)
     settings = load_settings(config)
     # The configuration file is the worker's own.
-    _run(EvaluationRequest(model=model, reuse=not fresh), timeout_s)
-    outcome, promotion = _stored(settings.database_url.get_secret_value(), ref)
+    run_id = _run(EvaluationRequest(model=model, reuse=not fresh, first=first), timeout_s)
+    outcome, promotion = _stored(settings.database_url.get_secret_value(), ref, run_id)
     return tell_gated(outcome, promotion, as_json=as_json)
 
 
-def _run(request: EvaluationRequest, timeout_s: float) -> None:
+def _run(request: EvaluationRequest, timeout_s: float) -> str:
+    """Returns the id of the flow run, which came to its end."""
     from prefect.deployments import run_deployment
 
     try:
@@ -51,17 +55,21 @@ def _run(request: EvaluationRequest, timeout_s: float) -> None:
         raise OrchestrationError(f"flow run {run.name}: its end was expected within {timeout_s:g} s; it goes on")
     if not state.is_completed():
         raise OrchestrationError(f"flow run {run.name} ended as {state.name}: {short_message(state.message or '')}")
+    return str(run.id)
 
 
-def _stored(url: str, ref: ModelRef) -> tuple[Outcome, Promotion]:
-    """What the worker decided last on this version."""
+def _stored(url: str, ref: ModelRef, run_id: str) -> tuple[Outcome, Promotion]:
+    """What the worker decided in this very run."""
     engine = open_store(url)
     try:
-        decisions = (p for p in read.promotions(engine, ref.name) if p.version == ref.version)
-        decided = next(decisions, None)
+        decided = decision_of_run(engine, run_id)
         stored = {e.id: e for e in read.evaluations(engine, ref.name)}.get(decided.evaluation_id if decided else -1)
-        if decided is None or stored is None:
-            raise StoreError(f"no decision on {ref} is stored: worker and this command use different databases")
+        if decided is None or stored is None or (stored.model_name, stored.version) != (ref.name, ref.version):
+            msg = (
+                f"the decision of flow run {run_id} on {ref} is not stored here: worker and this command use different "
+                "databases; set database_url to the worker's"
+            )
+            raise StoreError(msg)
         outcome = Outcome(
             evaluation_id=stored.id,
             model=stored.model,

@@ -45,6 +45,10 @@ class StaleEvidenceError(CaseMonitorError):
     """The registry changed between the evaluation and the promotion that it should justify."""
 
 
+class LostAliasError(CaseMonitorError):
+    """No version holds the alias though one is known to have had it: there is nothing to compare with."""
+
+
 class EngineError(CaseMonitorError):
     """Workers on other processes or machines were lost, or cannot be had."""
 

@@ -15,6 +15,7 @@ from case_monitor.core.comparison import Measured, comparison_summaries
 from case_monitor.core.confusion import class_metrics
 from case_monitor.core.engine import Engine
 from case_monitor.core.errors import DataError
+from case_monitor.core.foreign_code import foreign_code
 from case_monitor.core.layers import AUTO, Look, layer_notes, looks, worse_of
 from case_monitor.core.pairing import in_classes_of, require_same_classes
 from case_monitor.core.passes import IN_TURN, Found, Passes
@@ -42,6 +43,11 @@ from case_monitor.core.shards import DEFAULT_SHARD_SIZE
 from case_monitor.core.standing_alerts import ARTIFACT, artifact_alert
 from case_monitor.core.summary import explained_share, explanation_summaries, model_summaries
 from case_monitor.core.verdict import judge
+
+FIGURES = 2
+"""Raised whenever the same model, images, protocol and policy give another figure or verdict than the release before:
+a formula, a default that no setting names, a rule of the verdict. Not for speed, words or pictures. What is stored
+under another number is evaluated again, and compared with nothing new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -180,13 +186,16 @@ class _Work:
 
     def auto_layer(self, version: LoadedVersion) -> str:
         """What `auto` stands for."""
-        return self._passes(version).survey(version.model, AUTO).layer
+        with foreign_code(f"model {version.version}"):
+            return self._passes(version).survey(version.model, AUTO).layer
 
     def judged(self, candidate: LoadedVersion, baseline: LoadedVersion | None, look: Look) -> _Judged:
         """Measure both at a layer, and judge."""
         policy, protocol, level = self._policy, self._protocol, self._policy.confidence_level
         passes = self._passes(candidate)
-        found = passes.measure(candidate.model, look.layer, of="" if look.source is not LayerSource.METADATA else _OWN)
+        with foreign_code(f"model {candidate.version}"):
+            of = _OWN if look.source is LayerSource.METADATA else ""
+            found = passes.measure(candidate.model, look.layer, of=of)
         confmat = found.predicted.confmat
         classes = class_metrics(confmat, found.predicted.active_channels, level)
         broken = int((~found.preds.defined).sum())
@@ -197,7 +206,9 @@ class _Work:
         theirs = None
         if base is not None and baseline is not None:
             theirs = in_classes_of(base.measured, baseline.split, found.measured, candidate.split)
-            summaries += comparison_summaries(found.measured, theirs, passes.drift(found, base), protocol, level)
+            with foreign_code(f"model {candidate.version} or {baseline.version}"):
+                drift = passes.drift(found, base)
+            summaries += comparison_summaries(found.measured, theirs, drift, protocol, level)
         verdict, alerts = judge(
             candidate.version,
             summaries,
@@ -222,7 +233,8 @@ class _Work:
         layer = own or (look.layer if look.source is LayerSource.CONFIGURATION else AUTO)
         if layer not in self._baselines:
             passes = self._passes(baseline)
-            self._baselines[layer] = passes.measure(baseline.model, layer, baseline.scores, of=" baseline")
+            with foreign_code(f"model {baseline.version}"):
+                self._baselines[layer] = passes.measure(baseline.model, layer, baseline.scores, of=" baseline")
         return self._baselines[layer]
 
     def _passes(self, version: LoadedVersion) -> Passes:
@@ -248,6 +260,11 @@ def digest(record: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
+def protocol_digest(protocol: Protocol) -> str:
+    """Of everything beside model, split and policy that makes a figure: the protocol, this code, and torch's."""
+    return digest([asdict(protocol), FIGURES, str(torch.__version__).partition(".")[0]])
+
+
 def evaluation_key(
     model: ModelVersion, split: Split, baseline: ModelVersion | None, policy: Policy, protocol: Protocol
 ) -> EvaluationKey:
@@ -257,7 +274,7 @@ def evaluation_key(
         model.version,
         model.digest,
         split.digest,
-        digest(protocol),
+        protocol_digest(protocol),
         digest(policy),
         baseline.digest if baseline else "",
     )
@@ -266,7 +283,7 @@ def evaluation_key(
 def _provenance(policy: Policy, protocol: Protocol, source: LayerSource, layer: str, device: str) -> Provenance:
     return Provenance(
         protocol=protocol,
-        protocol_digest=digest(protocol),
+        protocol_digest=protocol_digest(protocol),
         policy_digest=digest(policy),
         target_layer=layer,
         layer_source=source,

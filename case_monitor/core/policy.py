@@ -1,5 +1,6 @@
 """When a version may be promoted: the rules that a release manager sets."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -122,6 +123,8 @@ class Policy:
     (Holm), and the false discovery rate of alerts per class."""
     in_control_run_length: int = 365
     """On new data, a healthy version in production raises one false alarm in so many checks at most, on average."""
+    max_age_days: float | None = None
+    """Evidence that was stored longer ago is not used again: the version, or its baseline, is measured anew."""
     thresholds: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
     """The rules; every `block` rule must pass."""
 
@@ -135,6 +138,8 @@ class Policy:
         expect(0 < budget < 1, "false_block_budget", "a number between 0 and 1", budget)
         length = self.in_control_run_length
         expect(length >= 2, "in_control_run_length", "2 or more", length)
+        age = self.max_age_days
+        expect(age is None or 0 < age < math.inf, "max_age_days", "a number above 0", age)
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -69,7 +69,7 @@ class _Preprocessed(Dataset[Tensor | CaseMonitorError]):
             return self._prepared(self._raw.images[index][0])
         except CaseMonitorError as error:
             return error
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a data set may be a user's own code
             name = self._raw.sample_ids[index]
             return DataError(f"image {name!r} of split {self._raw.name!r} cannot be read: {short_message(error)}")
 

@@ -9,26 +9,20 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from case_monitor.core.errors import ConfigError, DataError
+from case_monitor.core.foreign_code import foreign_code
 from case_monitor.core.records import IntArray
 from case_monitor.dataset.raw_split import RawSplit, content_digest
-from case_monitor.foreign_errors import short_message
 from case_monitor.settings import FunctionSplit
 
 
 def read_function(spec: FunctionSplit) -> RawSplit:
     """Call the function and look at every image once."""
     module_name, _, function_name = spec.function.partition(":")
-    try:
+    with foreign_code(f"split.function: {spec.function}", "cannot be imported", ConfigError):
         function = getattr(importlib.import_module(module_name), function_name)
-    except Exception as error:  # importing runs the user's code: anything can be raised, and so below
-        msg = f"split.function: {spec.function} cannot be imported: {type(error).__name__}: {short_message(error)}"
-        raise ConfigError(msg) from error
-    try:
+    with foreign_code(f"split: {spec.function}", "gives no data set of (image, class index)", DataError):
         images: Dataset[Any] = function(**spec.arguments)
         labels, digest, contents = _read_through(images)
-    except Exception as error:
-        msg = f"split: {spec.function} gives no data set of (image, class index): {type(error).__name__}"
-        raise DataError(f"{msg}: {short_message(error)}") from error
     classes = getattr(images, "classes", None)
     return RawSplit(
         name=function_name,

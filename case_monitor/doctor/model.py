@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from case_monitor.core.errors import ModelError, NotFoundError, RegistryError
+from case_monitor.core.foreign_code import foreign_code
 from case_monitor.core.saliency import find_target_layer, inspecting, logits_of
 from case_monitor.dataset import PreparedImages, RawSplit, load_split
 from case_monitor.doctor.check import WORK_LIMIT_S, Answer, Check, ask, failed, ok, skipped, warning
@@ -147,13 +148,14 @@ def _load(settings: Settings, registered: RegisteredModel, raw: RawSplit | None)
 
 
 def _run(settings: Settings, registered: RegisteredModel, images: Tensor) -> tuple[Tensor, str]:
-    model = registered.model.to(images.device)
     protocol = with_target_layer(settings.protocol_of(registered.version.name), registered)
     key, layer = protocol.output_key, protocol.target_layer
-    try:
+    whose = f"model {registered.version}"
+    with foreign_code(whose, f"does not take an image of {tuple(images.shape)}"):
+        model = registered.model.to(images.device)
         with inspecting(model), torch.no_grad():
             logits = logits_of(model(images), key, len(images))
-    except (RuntimeError, TypeError, ValueError) as error:
-        msg = f"model {registered.version} does not take an image of {tuple(images.shape)}: {short_message(error)}"
-        raise ModelError(msg) from error
-    return logits, find_target_layer(model, images, output_key=key) if layer == "auto" else layer
+    if layer == "auto":
+        with foreign_code(whose):
+            layer = find_target_layer(model, images, output_key=key)
+    return logits, layer

@@ -4,10 +4,21 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Engine, Select, func, or_, select
 
 from case_monitor.core.records import Decision
-from case_monitor.store.tables import EvaluationRow, ModelVersionRow, PromotionRow
+from case_monitor.store.connection import reading
+from case_monitor.store.tables import EvaluationRow, ModelVersionRow, PromotionRow, name_digest
+
+_APPLIED = [Decision.PROMOTED.value, Decision.KEPT.value, Decision.OVERRIDDEN.value]
+
+
+def last_champion(engine: Engine, model_name: str, alias: str) -> tuple[int, datetime] | None:
+    """The version that was last seen in production, and when; None if none ever was."""
+    digest = name_digest(model_name)
+    with reading(engine) as connection:
+        found = _last_seen(connection, alias, digest).get(digest)
+    return None if found is None else (found[1], found[0])
 
 
 def champions(connection: Connection, alias: str, name_digest: str | None = None) -> dict[str, int]:
@@ -18,13 +29,17 @@ def champions(connection: Connection, alias: str, name_digest: str | None = None
         alias: which marks the version in production.
         name_digest: of one model; None for all.
     """
+    return {digest: version for digest, (_, version) in _last_seen(connection, alias, name_digest).items()}
+
+
+def _last_seen(connection: Connection, alias: str, name_digest: str | None) -> dict[str, tuple[datetime, int]]:
     last: dict[str, tuple[datetime, int]] = {}
     for digest, moment, version in (
         *_seen_in_production(connection, name_digest),
         *_promoted(connection, alias, name_digest),
     ):
         last[digest] = max(last.get(digest, (moment, version)), (moment, version))
-    return {digest: version for digest, (_, version) in last.items()}
+    return last
 
 
 def _seen_in_production(connection: Connection, name_digest: str | None) -> Iterator[tuple[str, datetime, int]]:
@@ -50,7 +65,7 @@ def _promoted(connection: Connection, alias: str, name_digest: str | None) -> It
         .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
         .where(
             PromotionRow.alias == alias,
-            PromotionRow.decision.in_([Decision.PROMOTED.value, Decision.KEPT.value]),
+            PromotionRow.decision.in_(_APPLIED),
             PromotionRow.applied_at.is_not(None),
         )
     )

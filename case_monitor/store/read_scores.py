@@ -1,5 +1,7 @@
 """Reads of the scores per image, which are the bulk of the database."""
 
+from datetime import datetime
+
 import numpy as np
 from sqlalchemy import Engine, exists, select
 
@@ -8,8 +10,12 @@ from case_monitor.store.connection import reading
 from case_monitor.store.tables import EvaluationRow, SampleRow, SampleScoreRow
 
 
-def find_scores(engine: Engine, model_digest: str, split_digest: str, protocol_digest: str) -> dict[str, SampleScores]:
+def find_scores(
+    engine: Engine, model_digest: str, split_digest: str, protocol_digest: str, since: datetime | None = None
+) -> dict[str, SampleScores]:
     """The scores of a model under a protocol by target layer, each from whichever evaluation was saved last.
+
+    One saved before `since` does not count.
 
     Scores of old evaluations may be deleted (`db prune`): the last that has some counts.
 
@@ -19,6 +25,7 @@ def find_scores(engine: Engine, model_digest: str, split_digest: str, protocol_d
         EvaluationRow.model_digest == model_digest,
         EvaluationRow.split_digest == split_digest,
         EvaluationRow.protocol_digest == protocol_digest,
+        *([] if since is None else [EvaluationRow.updated_at >= since]),
         exists().where(SampleRow.evaluation_id == EvaluationRow.id),
     )
     with reading(engine) as connection:

@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from case_monitor.core.errors import ConfigError, DataError, ModelError
-from case_monitor.core.evaluation import Findings, LoadedVersion, evaluate, evaluation_key
+from case_monitor.core.evaluation import Findings, LoadedVersion, evaluate, evaluation_key, protocol_digest
 from case_monitor.core.policy import Policy, Threshold
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import Evaluation, ModelVersion, Split, Status
@@ -292,6 +292,16 @@ def test_the_key_is_known_before_the_evaluation(model: PlainCNN, source: TensorS
     assert known != evaluation_key(version(2), a_split(4, 64), None, POLICY, PROTOCOL)
     assert known != evaluation_key(version(2), a_split(4, 64), version(1), POLICY, replace(PROTOCOL, contrast_k=2))
     assert known != evaluation_key(version(2), a_split(4, 64), version(1), replace(POLICY, min_samples=7), PROTOCOL)
+
+
+def test_figures_of_other_code_or_another_torch_have_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(torch_version: str, figures: int) -> str:
+        monkeypatch.setattr(torch, "__version__", torch_version)
+        monkeypatch.setattr("case_monitor.core.evaluation.FIGURES", figures)
+        return protocol_digest(PROTOCOL)
+
+    assert key("2.11.0+cpu", 2) == key("2.15.1", 2)
+    assert len({key("2.11.0", 2), key("3.0.0", 2), key("2.11.0", 3)}) == 3
 
 
 def test_progress_counts_up_to_all_images(model: PlainCNN, source: TensorSource) -> None:

@@ -8,6 +8,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine, text
 
+import flows.moving as moving
 import flows.promote as promote_module
 from case_monitor.core.errors import RegistryError, StaleEvidenceError
 from case_monitor.core.records import Decision, ModelVersion, Status, Verdict
@@ -121,7 +122,7 @@ def test_a_crash_before_the_alias_moves_is_mended_by_the_next_run(
         raise RegistryError(msg)
 
     with monkeypatch.context() as patch:
-        patch.setattr(promote_module, "move_alias", dies)
+        patch.setattr(moving, "move_alias", dies)
         with pytest.raises(RegistryError):
             promote(request)
     assert (promotions(config), holder(client)) == ([("promoted", False)], 1)

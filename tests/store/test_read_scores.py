@@ -1,6 +1,7 @@
 """Scores per image, read back as they were."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.testing import assert_array_equal
@@ -41,6 +42,15 @@ def test_another_policy_or_baseline_does_not_matter_and_the_last_counts(engine: 
     save_evaluation(engine, first)
     save_evaluation(engine, other)
     assert_same(stored_scores(engine, first), other.scores)
+
+
+def test_what_is_too_old_does_not_count(engine: Engine) -> None:
+    evaluation = an_evaluation()
+    before = datetime.now(UTC)
+    save_evaluation(engine, evaluation)
+    digests = (evaluation.model.digest, evaluation.split.digest, evaluation.provenance.protocol_digest)
+    assert find_scores(engine, *digests, since=before) is not None
+    assert find_scores(engine, *digests, since=datetime.now(UTC)) is None
 
 
 def test_another_model_split_or_protocol_has_none(engine: Engine) -> None:

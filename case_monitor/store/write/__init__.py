@@ -3,7 +3,7 @@
 from case_monitor.store.write.alerts import acknowledge, mute, unmute
 from case_monitor.store.write.evaluation import save_evaluation, set_mlflow_run
 from case_monitor.store.write.notices import claim_notices, settle_notices
-from case_monitor.store.write.promotion import mark_promotion_applied, record_promotion
+from case_monitor.store.write.promotion import mark_promotion_applied, note_run, record_promotion
 from case_monitor.store.write.reproduction import save_reproduction
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "claim_notices",
     "mark_promotion_applied",
     "mute",
+    "note_run",
     "record_promotion",
     "save_evaluation",
     "save_reproduction",

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, func, literal, select, update
 from case_monitor.core.errors import StoreError
 from case_monitor.core.records import Decision, Promotion
 from case_monitor.store.connection import writing
-from case_monitor.store.tables import EvaluationRow, ModelVersionRow, PromotionRow, UtcDateTime
+from case_monitor.store.tables import EvaluationRow, ModelVersionRow, PromotionRow, PromotionRunRow, UtcDateTime
 from case_monitor.store.write.rows import Row, bindable, dialect_insert, fields_of
 
 
@@ -57,6 +57,13 @@ def mark_promotion_applied(engine: Engine, promotion_id: int) -> None:
         statement = update(PromotionRow).where(PromotionRow.id == promotion_id).values(applied_at=first)
         if not connection.execute(statement).rowcount:
             raise StoreError(f"promotion {promotion_id} is not stored")
+
+
+def note_run(engine: Engine, flow_run_id: str, promotion_id: int) -> None:
+    """Note which entry a flow run came to; a second call changes nothing."""
+    row = bindable(PromotionRunRow, {"flow_run_id": flow_run_id, "promotion_id": promotion_id})
+    with writing(engine) as connection:
+        connection.execute(dialect_insert(connection, PromotionRunRow).values(row).on_conflict_do_nothing())
 
 
 def _require_evidence(connection: Connection, promotion: Promotion) -> None:

@@ -1,0 +1,83 @@
+"""A gate that died, or is run again: the alias is where the log says, and the same evidence gives the same answer."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from case_monitor.core.records import Decision
+from flows.evaluate import EvaluationRequest
+from flows.nightly import NightlyRequest, nightly
+from flows.promote import promote
+from flows.running import run_flow
+from tests.integration.test_promote import challenger, holder, promotions
+
+__all__ = ["challenger"]
+
+DIES_AFTER_THE_MOVE = """
+import os, signal, sys
+import flows.promote
+flows.promote.confirm_decision = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from flows.evaluate import EvaluationRequest
+from flows.running import run_flow
+run_flow(flows.promote.promote, EvaluationRequest(model="digits/2", config=sys.argv[1], reuse=True))
+"""
+
+
+def request(config: Path) -> EvaluationRequest:
+    return EvaluationRequest(model="digits/2", config=str(config), reuse=True)
+
+
+@pytest.fixture
+def killed(challenger: tuple[Path, MlflowClient]) -> tuple[Path, MlflowClient]:
+    """A gate of version 2 died right after it had moved the alias."""
+    config, client = challenger
+    ran = subprocess.run(
+        [sys.executable, "-c", DIES_AFTER_THE_MOVE, str(config)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
+    assert (promotions(config), holder(client)) == ([("promoted", False)], 2)
+    return config, client
+
+
+def test_a_gate_that_died_after_the_move_is_completed_and_answers_as_it_would_have(
+    killed: tuple[Path, MlflowClient],
+) -> None:
+    config, client = killed
+    gated = run_flow(promote, request(config))
+    assert (promotions(config), holder(client)) == ([("promoted", True), ("kept", True)], 2)
+    assert gated.promotion.decision is Decision.KEPT
+    assert gated.outcome.evaluation is None  # the same evidence
+    assert gated.outcome.baseline is not None
+    assert gated.outcome.baseline.version == 1  # judged against what it replaced, not as in production
+    again = run_flow(promote, request(config))
+    assert (again.outcome, again.promotion) == (gated.outcome, gated.promotion)
+    assert promotions(config) == [("promoted", True), ("kept", True)]
+
+
+def test_the_nightly_check_completes_it_too(killed: tuple[Path, MlflowClient]) -> None:
+    config, _ = killed
+    [night] = run_flow(nightly, NightlyRequest(config=str(config)))
+    assert (night.version, promotions(config)) == (2, [("promoted", True)])
+
+
+def test_a_move_that_somebody_took_back_stays_open(killed: tuple[Path, MlflowClient]) -> None:
+    """Its version does not hold the alias, so it was not done."""
+    config, client = killed
+    client.set_registered_model_alias("digits", "champion", "1")
+    run_flow(nightly, NightlyRequest(config=str(config)))
+    assert promotions(config) == [("promoted", False)]
+
+
+def test_other_rules_are_another_question(challenger: tuple[Path, MlflowClient]) -> None:
+    config, _ = challenger
+    first = run_flow(promote, request(config))
+    assert first.promotion.decision is Decision.PROMOTED
+    assert run_flow(promote, request(config)).outcome.evaluation_id == first.outcome.evaluation_id
+    config.write_text(config.read_text() + "policy: {confidence_level: 0.9}\n")
+    other = run_flow(promote, request(config))
+    assert other.outcome.evaluation is not None
+    assert (other.outcome.evaluation.in_production, other.outcome.baseline) == (True, None)
