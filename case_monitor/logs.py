@@ -47,6 +47,14 @@ def configure_logs() -> None:
         _write_json()
 
 
+def show_all_logs() -> None:
+    """Show what case_monitor logs, down to the details, also where no library sets up logs."""
+    logging.getLogger("case_monitor").setLevel(logging.DEBUG)
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(_TextHandler())
+
+
 def are_json() -> bool:
     """Whether this process writes its logs for machines."""
     return any(isinstance(handler, JsonHandler) for handler in logging.getLogger().handlers)
@@ -72,16 +80,23 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(content, default=str, allow_nan=False)
 
 
-class JsonHandler(logging.StreamHandler[TextIO]):
-    """Writes to what is standard error at that moment. As it has a formatter, Prefect leaves the root's handlers."""
+class _TextHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is standard error at that moment. Prefect replaces one whose name is private by its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, formatter: logging.Formatter | None = None) -> None:
         super().__init__(sys.stderr)
-        self.setFormatter(JsonFormatter())
+        self.setFormatter(formatter or logging.Formatter("%(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
+
+
+class JsonHandler(_TextHandler):
+    """As it has a formatter, Prefect leaves the root's handlers."""
+
+    def __init__(self) -> None:
+        super().__init__(JsonFormatter())
 
 
 class _MaskingFactory:

@@ -14,11 +14,13 @@ from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 
+_LOGIN = "PREFECT_API_AUTH_STRING"  # user:password
 _VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
     "PREFECT_API_KEY",
-    "PREFECT_API_AUTH_STRING",
+    _LOGIN,
+    "PGPASSWORD",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 )
@@ -64,12 +66,19 @@ def remember_url(url: str) -> None:
 
 def masked(text: str) -> str:
     """The text without the secrets that are known, and without what stands in the place of one."""
-    of_environment = (os.environ.get(name, "") for name in _VARIABLES)
-    known = _remembered.union(value for value in of_environment if len(value) >= _SHORTEST)
+    known = _remembered.union(secret for secret in _of_environment() if len(secret) >= _SHORTEST)
     if known:
         text = _pattern(frozenset(known)).sub(MASK, text)
     text = _IN_URL.sub(rf"\1{MASK}@", text)
     return _IN_HEADER.sub(rf"\1{MASK}", _IN_QUERY.sub(rf"\1{MASK}", text))
+
+
+def _of_environment() -> Iterator[str]:
+    for name in _VARIABLES:
+        secret = os.environ.get(name, "")
+        yield secret
+        if name == _LOGIN:
+            yield secret.partition(":")[2]
 
 
 @lru_cache(maxsize=8)

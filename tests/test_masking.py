@@ -115,3 +115,8 @@ def test_reading_a_configuration_remembers_what_is_secret_in_it(tmp_path: Path) 
     load_settings(config)
     seen = masked("first/one first%2Fone second-one third-one f0urth fifth-one sixth-one host")
     assert seen == "*** *** *** *** *** *** *** host"
+
+
+def test_the_password_of_a_login_for_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:geheim-7")
+    assert masked("admin:geheim-7, or geheim-7 of admin") == "***, or *** of admin"

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from case_monitor.cli.preparation import prepare
+
 alerts = typer.Typer(help="The alerts: list them, acknowledge or mute one.", rich_markup_mode=None)
 
 Config = Annotated[
@@ -25,6 +27,7 @@ def show(
 ) -> None:
     """List the open alerts; or acknowledge or mute one."""
     if context.invoked_subcommand is None:
+        prepare(verbose=False)
         from case_monitor.cli.alerts import list_alerts
 
         list_alerts(config, model, resolved=resolved, as_json=json)
@@ -37,6 +40,7 @@ def ack(
     config: Config = None,
 ) -> None:
     """Acknowledge an alert: only a warning that comes to block, and its end, are told."""
+    prepare(verbose=False)
     from case_monitor.cli.alerts import acknowledge
 
     acknowledge(config, alert_id, by)
@@ -53,6 +57,7 @@ def mute(
     config: Config = None,
 ) -> None:
     """Keep an alert quiet for some time; if it is still open then, it is told once more."""
+    prepare(verbose=False)
     from case_monitor.cli.alerts import mute
 
     mute(config, alert_id, until, reason, by)
@@ -61,6 +66,7 @@ def mute(
 @alerts.command()
 def unmute(alert_id: AlertId, config: Config = None) -> None:
     """Let a muted alert be heard again."""
+    prepare(verbose=False)
     from case_monitor.cli.alerts import unmute
 
     unmute(config, alert_id)

@@ -8,11 +8,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Engine
 
 from case_monitor.cli.say import print_json, say
+from case_monitor.cli.standard_output import results_console
 from case_monitor.core.alert_notice import plain
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.wording import method_title
@@ -29,7 +29,7 @@ def list_alerts(config: Path | None, model: str | None, *, resolved: bool, as_js
     if as_json:
         print_json([_as_dict(alert) for alert in alerts])
         return
-    console = Console()
+    console = results_console()
     for alert in alerts:
         console.print(_heading(alert), soft_wrap=True)
         console.print(Text(f"   {plain(alert.message)}"), soft_wrap=True)

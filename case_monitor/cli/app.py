@@ -15,6 +15,7 @@ from case_monitor.cli.alert_commands import alerts
 from case_monitor.cli.database_commands import database
 from case_monitor.cli.policy_commands import policy
 from case_monitor.cli.preparation import prepare
+from case_monitor.cli.standard_output import given_back
 from case_monitor.core.errors import CaseMonitorError
 from case_monitor.logs import are_json, configure_logs
 from case_monitor.masking import masked
@@ -177,8 +178,9 @@ def _options(
 def main() -> None:
     """Run a command; every failure is one line and exit code 2, never 1, which means "the version fails"."""
     try:
-        configure_logs()
-        app()
+        with given_back():
+            configure_logs()
+            app()
     except CaseMonitorError as error:
         _say(str(error))
         sys.exit(COULD_NOT_RUN)

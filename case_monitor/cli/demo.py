@@ -21,7 +21,9 @@ from rich.text import Text
 from torch import nn
 
 from case_monitor.cli.progress import showing_progress
+from case_monitor.cli.say import say
 from case_monitor.cli.show import STATUS_STYLE
+from case_monitor.cli.standard_output import results_console
 from case_monitor.core.records import MetricSummary, Verdict
 from case_monitor.demo.digits import CLASS_NAMES, MEAN, SIDE, STD, Digits, load_digits, train
 from case_monitor.demo.models import AttentionCNN, PlainCNN
@@ -64,7 +66,7 @@ STORY = (
 
 def run_demo(directory: Path) -> None:
     """Register three versions, gate each, and show what came of it."""
-    console = Console()
+    console = results_console()
     directory = directory.absolute()
     digits = load_digits()
     config = _write_inputs(directory, digits)
@@ -95,10 +97,10 @@ def _write_inputs(directory: Path, digits: Digits) -> Path:
 def _register(chapter: Chapter, settings: Settings, registry: Registry, digits: Digits, console: Console) -> None:
     if registry.has_version(ModelRef(NAME, version=chapter.version)):
         return
-    with console.status(f"Version {chapter.version}: train {chapter.title} on {len(digits.train_labels)} digits"):
-        torch.manual_seed(chapter.version - 1)
-        model = train(chapter.build(), digits, epochs=chapter.epochs, seed=chapter.version - 1)
-        _log_model(model, settings)
+    say(f"Version {chapter.version}: train {chapter.title} on {len(digits.train_labels)} digits")
+    torch.manual_seed(chapter.version - 1)
+    model = train(chapter.build(), digits, epochs=chapter.epochs, seed=chapter.version - 1)
+    _log_model(model, settings)
     console.print(f"Version {chapter.version}: trained and registered {chapter.title}.", highlight=False)
 
 

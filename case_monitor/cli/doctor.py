@@ -8,6 +8,7 @@ from rich.text import Text
 
 from case_monitor.cli.app import COULD_NOT_RUN, PASS
 from case_monitor.cli.say import print_json
+from case_monitor.cli.standard_output import results_console
 from case_monitor.doctor import Check, Outcome, examine
 
 _STYLE = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "red", Outcome.SKIPPED: "dim"}
@@ -17,7 +18,7 @@ _WIDTH = max(map(len, Outcome))
 def run_doctor(config: Path | None, *, quick: bool, as_json: bool) -> int:
     """Make the checks; the exit code is 0 if none failed."""
     checks = []
-    console = Console()
+    console = results_console()
     for check in examine(config, quick=quick):
         checks.append(check)
         if not as_json:

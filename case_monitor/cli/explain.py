@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
-from rich.console import Console
 from torch import Tensor
 
 from case_monitor.cli.say import say
+from case_monitor.cli.standard_output import results_console
 from case_monitor.core.errors import DataError, ModelError
 from case_monitor.core.protocol import Protocol
 from case_monitor.core.records import Gallery
@@ -57,7 +57,7 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     if contrast is None:
         note = f"{registered.version} has not been checked: CASE contrasts with this image's next classes."
         say(note)
-    Console().print(str(output), markup=False, highlight=False, soft_wrap=True)
+    results_console().print(str(output), markup=False, highlight=False, soft_wrap=True)
 
 
 def _one_image(path: Path) -> RawSplit:

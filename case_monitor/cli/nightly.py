@@ -13,6 +13,7 @@ from case_monitor.cli.progress import showing_progress
 from case_monitor.cli.run import exit_code
 from case_monitor.cli.say import print_json
 from case_monitor.cli.show import STATUS_STYLE, alert_line, without_nan
+from case_monitor.cli.standard_output import results_console
 from case_monitor.core.records import Status
 from flows.nightly import Night, NightlyRequest, nightly
 
@@ -27,7 +28,7 @@ def run_nightly(models: Sequence[str], config: Path | None, *, as_json: bool) ->
     if as_json:
         print_json([_as_dict(night) for night in nights])
     else:
-        console = Console()
+        console = results_console()
         for night in nights:
             _show(night, console)
     found = {_status(night) for night in nights if night.verdict}

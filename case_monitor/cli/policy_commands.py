@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from case_monitor.cli.preparation import prepare
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -25,15 +27,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print for machines.")]
 @policy.command("show")
 def show_policy(config: Config = None, model: Model = None, json: Json = False) -> None:
     """Print the policy that is in effect, with its defaults filled in."""
+    prepare(verbose=False)
     from dataclasses import asdict
 
-    from rich.console import Console
-
+    from case_monitor.cli.standard_output import results_console
     from case_monitor.settings import load_settings
 
     settings = load_settings(config)
     policies = {name: settings.policy_of(name) for name in _names(settings, model)} or {"": settings.policy}
-    console = Console()
+    console = results_console()
     if json:
         console.print_json(data={name: asdict(p) for name, p in policies.items()})
         return
@@ -50,10 +52,10 @@ def try_policy(
     json: Json = False,
 ) -> None:
     """Judge stored evaluations by the policy in effect, and show which verdicts would change. Changes nothing."""
+    prepare(verbose=False)
     from dataclasses import asdict
 
-    from rich.console import Console
-
+    from case_monitor.cli.standard_output import results_console
     from case_monitor.policy_trial import try_on_stored
     from case_monitor.settings import load_settings
     from case_monitor.store.connection import open_store
@@ -68,7 +70,7 @@ def try_policy(
         ]
     finally:
         engine.dispose()
-    console = Console()
+    console = results_console()
     if json:
         console.print_json(data=[asdict(trial) | {"changed": trial.changed} for trial in trials], default=str)
         return

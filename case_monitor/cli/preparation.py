@@ -4,13 +4,17 @@ import logging
 import os
 import warnings
 
+from case_monitor.cli.standard_output import reserve
+from case_monitor.logs import show_all_logs
+
 
 def prepare(*, verbose: bool) -> None:
-    """No telemetry, and quiet libraries, unless asked for their logs."""
+    """Standard output for results alone, no telemetry, and quiet libraries, unless asked for their logs."""
+    reserve()
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     if verbose:
-        logging.getLogger("case_monitor").setLevel(logging.DEBUG)
+        show_all_logs()
         return
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")

@@ -41,7 +41,7 @@ def _bars(console: Console, title: str) -> Iterator[Listener]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bars:  # it is redirected already
         tasks = {"": bars.add_task(f"{escape(title)}: start", total=None)}
 
         def listen(stage: str, done: int, total: int) -> None:

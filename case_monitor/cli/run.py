@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from case_monitor.cli.app import COULD_NOT_RUN, FAIL, INSUFFICIENT, PASS
 from case_monitor.cli.progress import showing_progress
 from case_monitor.cli.say import print_json
 from case_monitor.cli.show import outcome_as_dict, show_outcome, show_promotion
+from case_monitor.cli.standard_output import results_console
 from case_monitor.core.records import Promotion, Status
 from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
 from flows.promote import promote
@@ -28,7 +27,7 @@ def run_check(model: str, config: Path | None, *, as_json: bool) -> int:
     if as_json:
         print_json(outcome_as_dict(outcome))
     else:
-        show_outcome(outcome, Console())
+        show_outcome(outcome, results_console())
     return exit_code(outcome.verdict.status)
 
 
@@ -45,7 +44,7 @@ def tell_gated(outcome: Outcome, promotion: Promotion, *, as_json: bool) -> int:
     if as_json:
         print_json(outcome_as_dict(outcome, promotion))
     else:
-        console = Console()
+        console = results_console()
         show_outcome(outcome, console)
         show_promotion(promotion, console)
     return exit_code(outcome.verdict.status)

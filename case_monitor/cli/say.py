@@ -6,6 +6,7 @@ import logging
 from rich.console import Console
 from rich.text import Text
 
+from case_monitor.cli.standard_output import results
 from case_monitor.logs import are_json
 from case_monitor.masking import masked
 
@@ -22,4 +23,4 @@ def say(line: str) -> None:
 
 def print_json(result: object) -> None:
     """A command's result on standard output, as strict JSON."""
-    print(json.dumps(result, indent=2, allow_nan=False))  # noqa: T201 - what the command is run for
+    results().write(json.dumps(result, indent=2, allow_nan=False) + "\n")
