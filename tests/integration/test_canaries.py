@@ -105,10 +105,7 @@ def planted(
             "PGPASSWORD": canaries.plant("pgpassword"),
             "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
         }
-        known = (
-            secret for secret in canaries.planted.values() if secret != of_variable
-        )  # the URL's login does as well
-        environment["CANARIES"] = " ".join(known)
+        environment["CANARIES"] = " ".join(secret for secret in canaries.planted.values() if secret != of_variable)
         upgrade(postgres_url)
         yield Planted(tmp_path, canaries, environment, postgres_url, mlflow_server)
 
