@@ -10,8 +10,9 @@ STACK ?= stack
 demo: $(VENV)/.demo
 	$(BIN)/case-monitor demo --directory $(DEMO)
 
+# Two processes share the tests. Threads that spin while they wait would take the time of those that they wait for.
 test: $(VENV)/.test lint browser
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # The tests that compute, under the CPU kernels and numbers of threads that other machines have. Where cores are busy, threads
 # that spin while they wait take the time of those that they wait for.
