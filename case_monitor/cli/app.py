@@ -12,6 +12,7 @@ from rich.console import Console
 
 from case_monitor import __version__
 from case_monitor.cli.alert_commands import alerts
+from case_monitor.cli.claim_commands import claims
 from case_monitor.cli.database_commands import database
 from case_monitor.cli.policy_commands import policy
 from case_monitor.cli.preparation import prepare
@@ -34,6 +35,7 @@ app.add_typer(database, name="db")
 app.add_typer(webhook, name="webhook")
 app.add_typer(alerts, name="alerts")
 app.add_typer(policy, name="policy")
+app.add_typer(claims, name="claims")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A registered version: name/3 or name@alias.")]
 Config = Annotated[
