@@ -92,7 +92,7 @@ def find_published(engine: Engine, inputs: Inputs) -> read.StoredEvaluation | No
 
 def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outcome:
     """Measure, store, tell, publish."""
-    scores = _baseline_scores(engine, inputs)
+    scores = stored_baseline_scores(engine, inputs)
     with device_slot(engine, settings, inputs.device):
         findings: Findings = measure(inputs, scores)
     evaluation = findings.evaluation
@@ -142,7 +142,7 @@ def _baseline(registered: RegisteredModel, protocol: Protocol, scores: SampleSco
     )
 
 
-def _baseline_scores(engine: Engine, inputs: Inputs) -> SampleScores | None:
+def stored_baseline_scores(engine: Engine, inputs: Inputs) -> SampleScores | None:
     """What is stored of the version in production, for the same split and protocol."""
     if inputs.baseline is None:
         return None

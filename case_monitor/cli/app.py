@@ -16,7 +16,7 @@ from case_monitor.cli.claim_commands import claims
 from case_monitor.cli.database_commands import database
 from case_monitor.cli.policy_commands import policy
 from case_monitor.cli.preparation import prepare
-from case_monitor.core.errors import CaseMonitorError
+from case_monitor.core.errors import CaseMonitorError, ConfigError
 from case_monitor.logs import are_json, configure_logs
 from case_monitor.masking import masked
 
@@ -47,10 +47,24 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of
 
 
 @app.command()
-def check(model: Model, config: Config = None, json: Json = False, verbose: Verbose = False) -> None:
+def check(
+    model: Model,
+    config: Config = None,
+    json: Json = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing, tell nobody.")] = False,
+    layer: Annotated[str | None, typer.Option("--layer", help="Explain this layer; only with --dry-run.")] = None,
+    verbose: Verbose = False,
+) -> None:
     """Evaluate a version: measure, store, publish to MLflow. Moves no alias."""
     prepare(verbose=verbose)
     _check_arguments(model, config)
+    if layer is not None and not dry_run:
+        msg = f"--layer {layer}: --dry-run was expected beside it; what is stored is of the configured layer"
+        raise ConfigError(msg)
+    if dry_run:
+        from case_monitor.cli.dry_run import run_dry_check
+
+        raise typer.Exit(run_dry_check(model, layer, config, as_json=json))
     from case_monitor.cli.run import run_check
 
     raise typer.Exit(run_check(model, config, as_json=json))

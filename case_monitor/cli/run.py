@@ -23,7 +23,7 @@ def exit_code(status: Status) -> int:
 
 def run_check(model: str, config: Path | None, *, as_json: bool) -> int:
     """Evaluate; returns the exit code."""
-    request = _request(model, config, reuse=False)
+    request = request_for(model, config, reuse=False)
     with showing_progress(f"check {model}"):
         outcome = run_flow(evaluate_version, request)
     if as_json:
@@ -35,7 +35,7 @@ def run_check(model: str, config: Path | None, *, as_json: bool) -> int:
 
 def run_gate(model: str, config: Path | None, *, as_json: bool, fresh: bool) -> int:
     """Evaluate if needed and decide; returns the exit code."""
-    request = _request(model, config, reuse=not fresh)
+    request = request_for(model, config, reuse=not fresh)
     with showing_progress(f"gate {model}"):
         gated = run_flow(promote, request)
     return tell_gated(gated.outcome, gated.promotion, as_json=as_json)
@@ -52,6 +52,7 @@ def tell_gated(outcome: Outcome, promotion: Promotion, *, as_json: bool) -> int:
     return exit_code(outcome.verdict.status)
 
 
-def _request(model: str, config: Path | None, *, reuse: bool) -> EvaluationRequest:
+def request_for(model: str, config: Path | None, *, reuse: bool) -> EvaluationRequest:
+    """What to evaluate, for a process that may work elsewhere."""
     path = str(config.absolute()) if config else None
     return EvaluationRequest(model=model, config=path, reuse=reuse)
