@@ -158,6 +158,18 @@ class Registry:
             identity = ModelVersion(name=name, version=version, run_id=run_id or None, digest=digest_directory(path))
             return _load(path, identity)
 
+    def digest(self, name: str, version: int) -> str:
+        """SHA-256 of a version's files as they are now; nothing of it is loaded.
+
+        Raises:
+            RegistryError: it cannot be downloaded.
+        """
+        with tempfile.TemporaryDirectory(prefix="case-monitor-") as directory, one_line(f"model {name}/{version}"):
+            uri = self._client.get_model_version_download_uri(name, str(version))
+            return digest_directory(
+                Path(mlflow.artifacts.download_artifacts(uri, dst_path=directory, tracking_uri=self._uri))
+            )
+
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point `alias` at a version."""
         with one_line(f"alias {alias} of model {name}"):

@@ -36,6 +36,7 @@ from flows.inputs import Inputs, gather
 from flows.notices import send_notices
 from flows.progress import ProgressReport
 from flows.running import flow_run_id, step
+from flows.standing_override import with_override
 
 logger = logging.getLogger("case_monitor.evaluate")
 
@@ -95,6 +96,7 @@ def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outco
     scores = stored_baseline_scores(engine, inputs)
     with device_slot(engine, settings, inputs.device):
         findings: Findings = measure(inputs, scores)
+    findings = with_override(engine, settings, findings)
     evaluation = findings.evaluation
     evaluation_id = store_evaluation(engine, findings)
     with logging_about(version=evaluation.model.version, evaluation_id=evaluation_id):

@@ -15,6 +15,7 @@ from flows.begin import begin
 from flows.claims import alone_on
 from flows.edges import confirm_decision, move_alias, read_alias, record_decision
 from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
+from flows.notices import send_notices
 from flows.running import flow_run_id, run_flow
 
 logger = logging.getLogger("case_monitor.promote")
@@ -49,9 +50,10 @@ def promote(request: EvaluationRequest, forward_only: bool = False) -> Gated:
             promotion = decide(outcome, settings.alias, holder, forward_only=forward_only)
             promotion_id = record_decision(engine, promotion)
             if promotion.decision is Decision.PROMOTED:
-                _require_unchanged(settings, promotion)
+                require_unchanged(settings, promotion)
                 move_alias(settings, promotion)
             confirm_decision(engine, promotion_id)
+        send_notices(settings, engine)  # that an override is over
         with logging_about(
             model=promotion.model_name,
             version=promotion.version,
@@ -101,7 +103,12 @@ def decide(outcome: Outcome, alias: str, holder: int | None, *, forward_only: bo
     )
 
 
-def _require_unchanged(settings: Settings, promotion: Promotion) -> None:
+def require_unchanged(settings: Settings, promotion: Promotion) -> None:
+    """Somebody may move the alias by hand.
+
+    Raises:
+        StaleEvidenceError: another version holds it than when it was decided.
+    """
     holder = read_alias(settings, promotion.model_name)
     if holder not in {promotion.previous_version, promotion.version}:
         raise StaleEvidenceError(_changed(promotion.model_name, promotion.alias, promotion.previous_version, holder))

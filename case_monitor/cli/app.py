@@ -4,6 +4,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -90,6 +91,29 @@ def gate(
     from case_monitor.cli.run import run_gate
 
     raise typer.Exit(run_gate(model, config, as_json=json, fresh=fresh))
+
+
+@app.command()
+def override(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A registered version: name/3.")],
+    by: Annotated[str, typer.Option("--by", help="Who answers for it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for everybody to read.")],
+    until: Annotated[
+        datetime, typer.Option("--until", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="In UTC; a day's beginning.")
+    ],
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the decision for machines.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Move the alias to an evaluated version against its verdict; log it, and tell everybody."""
+    prepare(verbose=verbose)
+    _check_arguments(model, config)
+    from case_monitor.core.override import require_answer
+
+    require_answer(by, reason, until.replace(tzinfo=UTC), datetime.now(UTC))
+    from case_monitor.cli.override import run_override
+
+    run_override(model, by, reason, until, config, as_json=json)
 
 
 @app.command()

@@ -45,6 +45,8 @@ def show_promotion(promotion: Promotion, console: Console) -> None:
         Decision.PROMOTED: f"Alias {promotion.alias} moved from {held} to version {promotion.version}.",
         Decision.KEPT: f"Version {promotion.version} already holds alias {promotion.alias}.",
         Decision.WITHHELD: f"Withheld: alias {promotion.alias} stays with {held}.",
+        Decision.OVERRIDDEN: f"Against the verdict, alias {promotion.alias} is with version {promotion.version} "
+        f"({held} had it).",
     }
     console.print(Text(words[promotion.decision], style="bold"))
 
@@ -109,10 +111,16 @@ def outcome_as_dict(outcome: Outcome | DryRun, promotion: Promotion | None = Non
         "mlflow_run_id": stored and stored.run_id,
         "rules": [asdict(result) for result in outcome.verdict.results],
         "alerts": [asdict(alert) for alert in outcome.alerts],
-        "promotion": asdict(promotion) if promotion else None,
+        "promotion": promotion_as_dict(promotion) if promotion else None,
     }
     cleaned: dict[str, Any] = without_nan(content)
     return cleaned
+
+
+def promotion_as_dict(promotion: Promotion) -> dict[str, Any]:
+    """A decision as strict JSON has it: times as text."""
+    until = promotion.valid_until
+    return asdict(promotion) | {"valid_until": until and until.isoformat()}
 
 
 def without_nan(value: Any) -> Any:

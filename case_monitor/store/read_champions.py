@@ -50,7 +50,7 @@ def _promoted(connection: Connection, alias: str, name_digest: str | None) -> It
         .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
         .where(
             PromotionRow.alias == alias,
-            PromotionRow.decision.in_([Decision.PROMOTED.value, Decision.KEPT.value]),
+            PromotionRow.decision.in_([Decision.PROMOTED.value, Decision.KEPT.value, Decision.OVERRIDDEN.value]),
             PromotionRow.applied_at.is_not(None),
         )
     )
