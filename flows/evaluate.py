@@ -37,6 +37,7 @@ from flows.inputs import Inputs, Prepared, gather
 from flows.notices import send_notices
 from flows.progress import ProgressReport
 from flows.running import flow_run_id, step
+from flows.standing_override import with_override
 
 logger = logging.getLogger("case_monitor.evaluate")
 
@@ -89,9 +90,10 @@ def evaluate_version(request: EvaluationRequest) -> Outcome:
 
 def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outcome:
     """Measure, store, tell, publish."""
-    scores = _baseline_scores(engine, inputs)
+    scores = stored_baseline_scores(engine, inputs)
     with device_slot(engine, settings, inputs.device):
         findings: Findings = measure(inputs, scores)
+    findings = with_override(engine, settings, findings)
     evaluation = findings.evaluation
     evaluation_id = store_evaluation(engine, findings)
     with logging_about(version=evaluation.model.version, evaluation_id=evaluation_id):
@@ -143,7 +145,7 @@ def _loaded(prepared: Prepared, scores: Mapping[str, SampleScores] = NOTHING_KNO
     )
 
 
-def _baseline_scores(engine: Engine, inputs: Inputs) -> Mapping[str, SampleScores]:
+def stored_baseline_scores(engine: Engine, inputs: Inputs) -> Mapping[str, SampleScores]:
     """What is stored of the version in production, for the same split and protocol, by layer."""
     if inputs.baseline is None:
         return NOTHING_KNOWN

@@ -21,6 +21,7 @@ from case_monitor.core.reproduction import Reproduction
 from case_monitor.core.standing_alerts import (
     ARTIFACT,
     GOOD_NEWS,
+    OVERRIDE,
     REPRODUCTION,
     artifact_alert,
     reproduction_alert,
@@ -43,6 +44,7 @@ from flows.moving import complete_moves
 from flows.notices import send_notices
 from flows.progress import ProgressReport
 from flows.running import flow_run_id, run_flow, step
+from flows.standing_override import standing_override_alert
 
 logger = logging.getLogger("case_monitor.nightly")
 
@@ -145,7 +147,7 @@ class _SeenAgain:
     summaries: tuple[MetricSummary, ...]
     verdict: Verdict
     alerts: tuple[Alert, ...]
-    looked_at: frozenset[str] = frozenset({ARTIFACT, REPRODUCTION})
+    looked_at: frozenset[str] = frozenset({ARTIFACT, REPRODUCTION, OVERRIDE})
 
 
 def _look_again(
@@ -155,7 +157,11 @@ def _look_again(
     with device_slot(engine, settings, inputs.device):
         found: Reproduction = look_again(inputs, stored, settings.reproduction_images)
     version = inputs.candidate.version
-    standing = (artifact_alert(version, inputs.first_digest), reproduction_alert(version, found))
+    standing = (
+        artifact_alert(version, inputs.first_digest),
+        reproduction_alert(version, found),
+        standing_override_alert(engine, settings.alias, version),
+    )
     seen = _SeenAgain(
         model=version,
         baseline=None,

@@ -15,6 +15,7 @@ from flows.claims import alone_on
 from flows.edges import confirm_decision, read_alias, record_decision
 from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
 from flows.moving import changed_holder, complete_moves, move
+from flows.notices import send_notices
 from flows.running import flow_run_id, run_flow
 
 logger = logging.getLogger("case_monitor.promote")
@@ -52,6 +53,7 @@ def promote(request: EvaluationRequest, forward_only: bool = False) -> Gated:
             if promotion.decision is Decision.PROMOTED:
                 move(settings, promotion, outcome.model.digest)
             confirm_decision(engine, promotion_id)
+        send_notices(settings, engine)  # that an override is over
         with logging_about(
             model=promotion.model_name,
             version=promotion.version,

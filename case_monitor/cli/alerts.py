@@ -1,7 +1,6 @@
 """`alerts`: what is open, since when, and who knows about it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from math import isfinite
@@ -9,22 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from rich.text import Text
-from sqlalchemy import Engine
 
+from case_monitor.cli.opened_store import opened_store
 from case_monitor.cli.say import print_json, say
 from case_monitor.cli.standard_output import results_console
 from case_monitor.core.alert_notice import plain
 from case_monitor.core.errors import ConfigError
 from case_monitor.core.wording import method_title
-from case_monitor.settings import load_settings
 from case_monitor.store import write
-from case_monitor.store.connection import open_store
 from case_monitor.store.read_alerts import StoredAlert, load_alert_lives
 
 
 def list_alerts(config: Path | None, model: str | None, *, resolved: bool, as_json: bool = False) -> None:
     """Print the alerts, the newest first."""
-    with _store(config) as engine:
+    with opened_store(config) as engine:
         alerts = load_alert_lives(engine, model, resolved=resolved)
     if as_json:
         print_json([_as_dict(alert) for alert in alerts])
@@ -40,7 +37,7 @@ def list_alerts(config: Path | None, model: str | None, *, resolved: bool, as_js
 
 def acknowledge(config: Path | None, alert_id: int, by: str) -> None:
     """Note who looks after an alert."""
-    with _store(config) as engine:
+    with opened_store(config) as engine:
         write.acknowledge(engine, alert_id, by)
     say(f"Alert {alert_id}: {plain(by)} looks after it.")
 
@@ -51,25 +48,16 @@ def mute(config: Path | None, alert_id: int, until: datetime, reason: str, by: s
     if until <= datetime.now(UTC):
         msg = f"--until: a time in the future was expected, {until:%Y-%m-%d %H:%M} UTC came"
         raise ConfigError(msg)
-    with _store(config) as engine:
+    with opened_store(config) as engine:
         write.mute(engine, alert_id, until, reason, by)
     say(f"Alert {alert_id}: no notices until {until:%Y-%m-%d %H:%M} UTC.")
 
 
 def unmute(config: Path | None, alert_id: int) -> None:
     """Let an alert be heard again."""
-    with _store(config) as engine:
+    with opened_store(config) as engine:
         write.unmute(engine, alert_id)
     say(f"Alert {alert_id}: notices are sent again.")
-
-
-@contextmanager
-def _store(config: Path | None) -> Iterator[Engine]:
-    engine = open_store(load_settings(config).database_url.get_secret_value())
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _as_dict(alert: StoredAlert) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +13,12 @@ from rich.console import Console
 
 from case_monitor import __version__
 from case_monitor.cli.alert_commands import alerts
+from case_monitor.cli.claim_commands import claims
 from case_monitor.cli.database_commands import database
 from case_monitor.cli.policy_commands import policy
 from case_monitor.cli.preparation import prepare
 from case_monitor.cli.standard_output import given_back
-from case_monitor.core.errors import CaseMonitorError
+from case_monitor.core.errors import CaseMonitorError, ConfigError
 from case_monitor.logs import are_json, configure_logs
 from case_monitor.masking import masked
 
@@ -35,6 +37,7 @@ app.add_typer(database, name="db")
 app.add_typer(webhook, name="webhook")
 app.add_typer(alerts, name="alerts")
 app.add_typer(policy, name="policy")
+app.add_typer(claims, name="claims")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A registered version: name/3 or name@alias.")]
 Config = Annotated[
@@ -50,11 +53,24 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of
 
 @app.command()
 def check(
-    model: Model, config: Config = None, json: Json = False, first: First = False, verbose: Verbose = False
+    model: Model,
+    config: Config = None,
+    json: Json = False,
+    first: First = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing, tell nobody.")] = False,
+    layer: Annotated[str | None, typer.Option("--layer", help="Explain this layer; only with --dry-run.")] = None,
+    verbose: Verbose = False,
 ) -> None:
     """Evaluate a version: measure, store, publish to MLflow. Moves no alias."""
     prepare(verbose=verbose)
     _check_arguments(model, config)
+    if layer is not None and not dry_run:
+        msg = f"--layer {layer}: --dry-run was expected beside it; what is stored is of the configured layer"
+        raise ConfigError(msg)
+    if dry_run:
+        from case_monitor.cli.dry_run import run_dry_check
+
+        raise typer.Exit(run_dry_check(model, layer, config, as_json=json, first=first))
     from case_monitor.cli.run import run_check
 
     raise typer.Exit(run_check(model, config, as_json=json, first=first))
@@ -81,6 +97,29 @@ def gate(
     from case_monitor.cli.run import run_gate
 
     raise typer.Exit(run_gate(model, config, as_json=json, fresh=fresh, first=first))
+
+
+@app.command()
+def override(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A registered version: name/3.")],
+    by: Annotated[str, typer.Option("--by", help="Who answers for it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for everybody to read.")],
+    until: Annotated[
+        datetime, typer.Option("--until", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="In UTC; a day's beginning.")
+    ],
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the decision for machines.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Move the alias to an evaluated version against its verdict; log it, and tell everybody."""
+    prepare(verbose=verbose)
+    _check_arguments(model, config)
+    from case_monitor.core.override import require_answer
+
+    require_answer(by, reason, until.replace(tzinfo=UTC), datetime.now(UTC))
+    from case_monitor.cli.override import run_override
+
+    run_override(model, by, reason, until, config, as_json=json)
 
 
 @app.command()

@@ -1,14 +1,17 @@
 """Progress on the terminal: a bar per stage, or plain lines where there is no terminal, or logs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from case_monitor.cli.say import say
 from case_monitor.logs import are_json
+from case_monitor.masking import masked
+from flows.claims import hearing_of_waiting
 from flows.progress import Listener, listening
 
 _WORDS = {
@@ -22,14 +25,19 @@ _WORDS = {
 
 @contextmanager
 def showing_progress(title: str) -> Iterator[None]:
-    """Show the progress of the flow that runs inside, on standard error."""
+    """Show the progress of the flow that runs inside, and what it waits for, on standard error."""
     console = Console(stderr=True)
     if console.is_terminal and not are_json():
-        with _bars(console, title) as listener, listening(listener):
+        with _bars(console, title) as listener, listening(listener), hearing_of_waiting(_above_bars(console)):
             yield
     else:
-        with listening(_lines(title)):
+        with listening(_lines(title)), hearing_of_waiting(say):
             yield
+
+
+def _above_bars(console: Console) -> Callable[[str], None]:
+    """Bars are drawn anew below what their own console prints."""
+    return lambda line: console.print(Text(masked(line)), soft_wrap=True)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def exit_code(status: Status) -> int:
 
 def run_check(model: str, config: Path | None, *, as_json: bool, first: bool = False) -> int:
     """Evaluate; returns the exit code."""
-    request = _request(model, config, reuse=False, first=first)
+    request = request_for(model, config, reuse=False, first=first)
     with showing_progress(f"check {model}"):
         outcome = run_flow(evaluate_version, request)
     if as_json:
@@ -34,7 +34,7 @@ def run_check(model: str, config: Path | None, *, as_json: bool, first: bool = F
 
 def run_gate(model: str, config: Path | None, *, as_json: bool, fresh: bool, first: bool = False) -> int:
     """Evaluate if needed and decide; returns the exit code."""
-    request = _request(model, config, reuse=not fresh, first=first)
+    request = request_for(model, config, reuse=not fresh, first=first)
     with showing_progress(f"gate {model}"):
         gated = run_flow(promote, request)
     return tell_gated(gated.outcome, gated.promotion, as_json=as_json)
@@ -51,6 +51,7 @@ def tell_gated(outcome: Outcome, promotion: Promotion, *, as_json: bool) -> int:
     return exit_code(outcome.verdict.status)
 
 
-def _request(model: str, config: Path | None, *, reuse: bool, first: bool) -> EvaluationRequest:
+def request_for(model: str, config: Path | None, *, reuse: bool, first: bool) -> EvaluationRequest:
+    """What to evaluate, for a process that may work elsewhere."""
     path = str(config.absolute()) if config else None
     return EvaluationRequest(model=model, config=path, reuse=reuse, first=first)

@@ -11,12 +11,13 @@ from rich.text import Text
 
 from case_monitor.core.records import Alert, Decision, Evaluation, MetricSummary, Promotion, Status, ThresholdResult
 from case_monitor.core.wording import method_title, p_text
+from flows.dry_run import DryRun
 from flows.evaluate import Outcome
 
 STATUS_STYLE = {Status.PASS: "green", Status.FAIL: "red", Status.INSUFFICIENT: "yellow"}
 
 
-def show_outcome(outcome: Outcome, console: Console) -> None:
+def show_outcome(outcome: Outcome | DryRun, console: Console) -> None:
     """Verdict, methods, rules, alerts, and where to look."""
     verdict = outcome.verdict
     title = Text(f"{outcome.model}: {verdict.status.upper()}", style=f"bold {STATUS_STYLE[verdict.status]}")
@@ -28,8 +29,15 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     console.print(_rules_table([r for r in verdict.results if r.class_idx is None]))
     for alert in outcome.alerts:
         console.print(alert_line(alert))
-    where = f"MLflow run {outcome.run_id}" + (f", pictures in {outcome.artifact_uri}" if outcome.artifact_uri else "")
-    console.print(Text(f"Evaluation {outcome.evaluation_id}, {where}", style="dim"), soft_wrap=True)
+    console.print(Text(_where(outcome), style="dim"), soft_wrap=True)
+
+
+def _where(outcome: Outcome | DryRun) -> str:
+    if isinstance(outcome, DryRun):
+        layer = outcome.evaluation.provenance.target_layer
+        return f"Dry run on layer {layer}: nothing is stored, nobody is told, and no alias moves."
+    pictures = f", pictures in {outcome.artifact_uri}" if outcome.artifact_uri else ""
+    return f"Evaluation {outcome.evaluation_id}, MLflow run {outcome.run_id}{pictures}"
 
 
 def show_promotion(promotion: Promotion, console: Console) -> None:
@@ -39,6 +47,8 @@ def show_promotion(promotion: Promotion, console: Console) -> None:
         Decision.PROMOTED: f"Alias {promotion.alias} moved from {held} to version {promotion.version}.",
         Decision.KEPT: f"Version {promotion.version} already holds alias {promotion.alias}.",
         Decision.WITHHELD: f"Withheld: alias {promotion.alias} stays with {held}.",
+        Decision.OVERRIDDEN: f"Against the verdict, alias {promotion.alias} is with version {promotion.version} "
+        f"({held} had it).",
     }
     console.print(Text(words[promotion.decision], style="bold"))
 
@@ -89,23 +99,31 @@ def _signed(row: MetricSummary | None) -> str:
     return "undefined" if row is None or math.isnan(row.value) else f"{row.value:+.3f}"
 
 
-def outcome_as_dict(outcome: Outcome, promotion: Promotion | None = None) -> dict[str, Any]:
+def outcome_as_dict(outcome: Outcome | DryRun, promotion: Promotion | None = None) -> dict[str, Any]:
     """The verdict as strict JSON: NaN becomes null."""
+    stored = None if isinstance(outcome, DryRun) else outcome
     content = {
         "model": outcome.model.name,
         "version": outcome.model.version,
         "verdict": outcome.verdict.status,
         "sentence": outcome.verdict.sentence,
         "notes": outcome.verdict.notes,
-        "evaluation_id": outcome.evaluation_id,
+        "stored": stored is not None,
+        "evaluation_id": stored and stored.evaluation_id,
         "baseline_version": outcome.baseline.version if outcome.baseline else None,
-        "mlflow_run_id": outcome.run_id,
+        "mlflow_run_id": stored and stored.run_id,
         "rules": [asdict(result) for result in outcome.verdict.results],
         "alerts": [asdict(alert) for alert in outcome.alerts],
-        "promotion": asdict(promotion) if promotion else None,
+        "promotion": promotion_as_dict(promotion) if promotion else None,
     }
     cleaned: dict[str, Any] = without_nan(content)
     return cleaned
+
+
+def promotion_as_dict(promotion: Promotion) -> dict[str, Any]:
+    """A decision as strict JSON has it: times as text."""
+    until = promotion.valid_until
+    return asdict(promotion) | {"valid_until": until and until.isoformat()}
 
 
 def without_nan(value: Any) -> Any:

@@ -37,6 +37,10 @@ class ClosedAlertError(StoreError):
     """There is no such alert, or it is resolved."""
 
 
+class LiveClaimError(StoreError):
+    """Somebody works on it."""
+
+
 class OrchestrationError(CaseMonitorError):
     """The Prefect server could not be reached, or refused."""
 

@@ -1,14 +1,15 @@
-"""Alerts that stand beside the policy's rules: a version in production is no longer what was judged."""
+"""Alerts that stand beside the policy's rules: a version in production is not, or no longer, what was judged."""
 
 from case_monitor.core.policy import Severity
 from case_monitor.core.records import UNDEFINED, Alert, ModelVersion, Status
 from case_monitor.core.reproduction import SCORE_TOLERANCE, Reproduction
 
-ARTIFACT, REPRODUCTION = "artifact", "reproduction"
+ARTIFACT, REPRODUCTION, OVERRIDE = "artifact", "reproduction", "override"
 UNASKED = "absolute_accuracy"
 GOOD_NEWS = {
     ARTIFACT: "the artifact is the one that was first evaluated",
     REPRODUCTION: "the stored figures come out again",
+    OVERRIDE: "no version is in production against the verdict",
 }
 """Why such an alert is over, where what it is about was looked at and found in order."""
 

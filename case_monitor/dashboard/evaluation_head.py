@@ -110,22 +110,37 @@ def head_of(settings: Settings, found: EvaluationInPlace) -> EvaluationHead:
 
 
 def _decision(promotion: StoredPromotion) -> AliasDecision:
-    alias, version = promotion.alias, promotion.version
-    held = "no version" if promotion.previous_version is None else f"version {promotion.previous_version}"
-    sentence = {
-        Decision.PROMOTED: f"Promoted: alias {alias} moved from {held} to version {version}.",
-        Decision.KEPT: f"Kept: version {version} holds alias {alias} already.",
-        Decision.WITHHELD: f"Withheld: alias {alias} stays with {held}.",
-    }[promotion.decision]
-    if promotion.decision is Decision.PROMOTED and promotion.applied_at is None:
-        sentence = f"To be promoted: alias {alias} was with {held} and has not been moved so far."
     return AliasDecision(
         decision=promotion.decision,
-        sentence=sentence,
+        sentence=_override_sentence(promotion) if promotion.decision is Decision.OVERRIDDEN else _sentence(promotion),
         reason=promotion.reason,
         decided_at=promotion.decided_at,
         applied_at=promotion.applied_at,
     )
+
+
+def _sentence(promotion: StoredPromotion) -> str:
+    alias, version, held = promotion.alias, promotion.version, _held(promotion)
+    if promotion.decision is Decision.PROMOTED and promotion.applied_at is None:
+        return f"To be promoted: alias {alias} was with {held} and has not been moved so far."
+    return {
+        Decision.PROMOTED: f"Promoted: alias {alias} moved from {held} to version {version}.",
+        Decision.KEPT: f"Kept: version {version} holds alias {alias} already.",
+        Decision.WITHHELD: f"Withheld: alias {alias} stays with {held}.",
+    }[promotion.decision]
+
+
+def _override_sentence(promotion: StoredPromotion) -> str:
+    """The reason of an override follows."""
+    moved = "is to move" if promotion.applied_at is None else "moved"
+    return (
+        f"Against the verdict, alias {promotion.alias} {moved} from {_held(promotion)} to version {promotion.version}: "
+        f"overridden by {promotion.decided_by} until {promotion.valid_until:%Y-%m-%d %H:%M} UTC:"
+    )
+
+
+def _held(promotion: StoredPromotion) -> str:
+    return "no version" if promotion.previous_version is None else f"version {promotion.previous_version}"
 
 
 def _mlflow_run(server: str | None, stored: StoredEvaluation) -> str | None:

@@ -26,6 +26,7 @@ CROWDED = 60
 _MARK_LOOKS = {
     Decision.PROMOTED: ("promoted", "triangle-up", "var(--pass)"),
     Decision.WITHHELD: ("withheld", "x", "var(--fail)"),
+    Decision.OVERRIDDEN: ("overridden", "triangle-up-open", "var(--fail)"),
 }
 
 
@@ -207,7 +208,7 @@ class _Drawing:
         return f"version {version}" if self._model.chosen.by is By.VERSION or version != "%{x}" else "%{x}"
 
     def _decided(self, mark: Mark) -> str:
-        done = "" if mark.applied or mark.decision is not Decision.PROMOTED else " (the alias was not moved yet)"
+        done = "" if mark.applied or mark.decision is Decision.WITHHELD else " (the alias was not moved yet)"
         reason = plotly_text(mark.reason, most=160) if self._with_reasons else ""
         return f"version {mark.version} {mark.decision.value}{done}" + (f"<br>{reason}" if reason else "")
 

@@ -31,6 +31,7 @@ from case_monitor.store.read_model import (
     evaluation_settings,
     overall_figures,
 )
+from case_monitor.store.read_overrides import standing_override
 
 MOST = 250
 """Points of a chart: more cannot be told apart, and make the page slow."""
@@ -54,11 +55,13 @@ def model(engine: Engine, settings: Settings, chosen: ModelQuery) -> Model:
     figures = _figures(engine, {line.id for line in (*shown, *page, newest)}, stored, area)
     decided = [p for p in promotions(engine, chosen.name) if p.alias == settings.alias]
     champion, last_look = champion_and_last_look(engine, chosen.name, settings.alias)
+    override = standing_override(engine, chosen.name, settings.alias)
     rows = _Rows(figures, stored.gate_method, area, decided)
     return Model(
         chosen=chosen,
         name=chosen.name,
         champion=champion,
+        override=override if override and override.version == champion else None,
         newest=rows.row(newest),
         sentence=newest.sentence,
         versions=len(last),
@@ -144,7 +147,7 @@ def _series(key: tuple[str, str], found: dict[int, StoredFigure], shown: Sequenc
 
 
 def _marks(decided: Iterable[StoredPromotion], shown: Sequence[EvaluationLine], by: By) -> tuple[Mark, ...]:
-    """Versions that were promoted or withheld, of those shown; along versions the last decision on each."""
+    """Versions that took the alias or were withheld, of those shown; along versions the last decision on each."""
     marks: dict[object, Mark] = {}
     versions = {line.version for line in shown}
     for p in decided:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from case_monitor.core.override import Override
 from case_monitor.core.policy import Severity
 from case_monitor.core.records import Decision, Status
 from case_monitor.dashboard.paging import Pages
@@ -97,6 +98,7 @@ class Model:
 
     Attributes:
         champion: the version last known to hold the alias.
+        override: by whom, why and until when it does so against the verdict; None: it does not.
         areas: which confidence drops there are; `area` is the one shown, None: none was measured.
         limits: metric -> limit of the newest version's policy, on the gate method or on the model itself.
         points: what charts show, in order; `left_out` older ones are not shown.
@@ -108,6 +110,7 @@ class Model:
     chosen: ModelQuery
     name: str
     champion: int | None
+    override: Override | None
     newest: VersionRow
     sentence: str
     versions: int

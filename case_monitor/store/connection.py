@@ -64,6 +64,17 @@ def open_store(url: str) -> Engine:
     return engine
 
 
+def is_missing(url: str) -> bool:
+    """Whether this is a SQLite file that is not there so far: `open_store` would make it."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return False  # `open_store` says what is wrong with it
+    file = parsed.database or ""
+    is_plain_file = parsed.get_backend_name() == "sqlite" and file != "" and not file.startswith(("file:", ":memory:"))
+    return is_plain_file and not Path(file).exists()
+
+
 def shown(url: URL) -> str:
     """The URL as it may be printed: no password, and no query, which may hold one as well."""
     return url.set(query={}).render_as_string(hide_password=True)

@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, func, select
 
+from case_monitor.core.override import Override
 from case_monitor.core.policy import Severity
 from case_monitor.core.records import Status
 from case_monitor.store.connection import reading
 from case_monitor.store.read_champions import champions
+from case_monitor.store.read_overrides import overrides
 from case_monitor.store.tables import (
     AlertRow,
     EvaluationRow,
@@ -34,12 +36,15 @@ class VersionQuality:
 class ModelOverview:
     """One monitored model. `champion` is the last version that is known to have held the alias.
 
+    `override` says by whom, why and until when it does so against the verdict; None: it does not.
+
     `newest` is the evaluated version with the highest number, with its last evaluation; `quality` has the last
     versions in ascending order.
     """
 
     name: str
     champion: int | None
+    override: Override | None
     newest: int
     evaluation_id: int
     verdict: Status
@@ -62,12 +67,14 @@ def read_overview(engine: Engine, alias: str, *, versions: int = 30) -> tuple[Mo
     with reading(engine) as connection:
         latest = _latest_of_versions(connection, versions)
         in_production = champions(connection, alias)
+        overridden = {d: o for d, o in overrides(connection, alias).items() if o.version == in_production.get(d)}
         checks = _last_checks(connection)
         alerts = _open_alerts(connection)
     return tuple(
         ModelOverview(
             name=rows[0].name,
             champion=in_production.get(digest),
+            override=overridden.get(digest),
             newest=rows[0].version,
             evaluation_id=rows[0].id,
             verdict=Status(rows[0].verdict_status),

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, delete, text
+from sqlalchemy import Engine, delete, insert, text
 
 from case_monitor.core.errors import StoreError
 from case_monitor.core.records import Decision, Evaluation, MetricSummary, ModelVersion, Promotion, Status
 from case_monitor.core.reproduction import Reproduction
 from case_monitor.store.connection import writing
 from case_monitor.store.read import promotions
-from case_monitor.store.tables import EvaluationRow
+from case_monitor.store.tables import EvaluationRow, PromotionRunRow
 from case_monitor.store.write import (
     mark_promotion_applied,
     record_promotion,
@@ -422,10 +422,12 @@ def test_deleting_evaluations(engine: Engine) -> None:
     again = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
     for number, evaluation_id in enumerate((kept, dropped), start=1):
         save_reproduction(engine, evaluation_id, again, an_evaluation(), night(number), "cpu")
-    record_promotion(engine, a_promotion(kept))
+    promotion_id = record_promotion(engine, a_promotion(kept))
     with writing(engine) as connection:
+        connection.execute(insert(PromotionRunRow).values(flow_run_id="run 1", promotion_id=promotion_id))
         connection.execute(delete(EvaluationRow).where(EvaluationRow.id == dropped))
-    lasting = {"model_versions", "evaluations", "promotions", "alerts", "alert_marks", "alert_notices", *WORK}
+    audit_log = {"promotions", "promotion_runs"}
+    lasting = {"model_versions", "evaluations", *audit_log, "alerts", "alert_marks", "alert_notices", *WORK}
     for table in set(counts(engine)) - lasting:
         assert {r["evaluation_id"] for r in rows_of(engine, table)} == {kept}, table
     before = counts(engine)
@@ -433,6 +435,9 @@ def test_deleting_evaluations(engine: Engine) -> None:
         with pytest.raises(StoreError, match=r"(?i)foreign key|violates RESTRICT"), writing(engine) as connection:
             connection.execute(text(statement))
     assert counts(engine) == before
+    with writing(engine) as connection:
+        connection.execute(text("DELETE FROM promotions"))
+    assert rows_of(engine, "promotion_runs") == []
 
 
 def test_every_field_of_the_records_has_a_column(engine: Engine) -> None:

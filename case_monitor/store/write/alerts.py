@@ -34,20 +34,25 @@ def apply_to_alerts(connection: Connection, evaluation_id: int, judged: Judged, 
     A run that is applied already, or that started before the last one that was, changes nothing.
     """
     digest = name_digest(judged.model.name)
-    _take_turns(connection, digest)
-    if _is_news(connection, digest, run):
+    take_turns(connection, digest)
+    if is_news(connection, digest, run):
         known = _lives(connection, digest, run)
-        open_alerts = [_open_alert(row) for row in known if row["resolved_at"] is None]
+        open_alerts = [open_alert(row) for row in known if row["resolved_at"] is None]
         mutes = {_identity(row): _mute(row) for row in known if row["resolved_at"] is not None}
-        for step in next_steps(open_alerts, judged, run.started_at, {k: m for k, m in mutes.items() if m}, run.scope):
-            alert_id = _take(connection, step, judged, run)
-            if step.notice:
-                _write_notice(
-                    connection, step.notice, alert_id, notice_text(step.notice, step, judged, run.scope, alert_id)
-                )
+        steps = next_steps(open_alerts, judged, run.started_at, {k: m for k, m in mutes.items() if m}, run.scope)
+        carry_out(connection, steps, judged, run)
         if run.scope is Scope.PRODUCTION:
             _end_candidacy(connection, digest, judged.model.version, run.started_at)
     _link_observations(connection, evaluation_id, judged, _lives(connection, digest, run))
+
+
+def carry_out(connection: Connection, steps: Iterable[Step], judged: Judged, run: EvaluationRun) -> None:
+    """Change the alerts as the steps say, and put the notices into the outbox."""
+    for step in steps:
+        alert_id = _take(connection, step, judged, run)
+        if step.notice:
+            text = notice_text(step.notice, step, judged, run.scope, alert_id)
+            _write_notice(connection, step.notice, alert_id, text)
 
 
 def acknowledge(engine: Engine, alert_id: int, by: str) -> None:
@@ -84,14 +89,14 @@ def _change(engine: Engine, alert_id: int, values: Row) -> None:
             raise ClosedAlertError(f"alert {alert_id} is not open; see: case-monitor alerts")
 
 
-def _take_turns(connection: Connection, digest: str) -> None:
+def take_turns(connection: Connection, digest: str) -> None:
     """One writer per model at a time, until the transaction ends; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         key = int.from_bytes(bytes.fromhex(digest[:16]), signed=True)
         connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 
-def _is_news(connection: Connection, digest: str, run: EvaluationRun) -> bool:
+def is_news(connection: Connection, digest: str, run: EvaluationRun) -> bool:
     """Whether the run is to be applied; if so, it is the last one from now on."""
     here = (AlertMarkRow.name_digest == digest, AlertMarkRow.scope == run.scope.value)
     last = connection.execute(select(AlertMarkRow.run_id, AlertMarkRow.started_at).where(*here)).one_or_none()
@@ -132,7 +137,8 @@ def _mute_row(mute: Mute | None) -> Row:
     }
 
 
-def _open_alert(row: RowMapping) -> OpenAlert:
+def open_alert(row: RowMapping) -> OpenAlert:
+    """A row of an open alert."""
     return OpenAlert(
         id=row["id"],
         identity=_identity(row),

@@ -2,20 +2,25 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, func, literal, select, update
+from sqlalchemy import Connection, Engine, Executable, func, literal, select, update
 
 from case_monitor.core.errors import StoreError
 from case_monitor.core.records import Decision, Promotion
 from case_monitor.store.connection import writing
 from case_monitor.store.tables import EvaluationRow, ModelVersionRow, PromotionRow, PromotionRunRow, UtcDateTime
+from case_monitor.store.write.override import end_override
 from case_monitor.store.write.rows import Row, bindable, dialect_insert, fields_of
+
+MOVES = frozenset({Decision.PROMOTED, Decision.OVERRIDDEN})
+"""Decisions that move the alias."""
 
 
 def record_promotion(engine: Engine, promotion: Promotion) -> int:
     """Write a decision to the audit log, before the registry is touched.
 
     Written once, however often it is retried: an entry that is not yet applied is found again, and so is the last
-    entry for the alias if it says the same and nothing was to be moved.
+    entry for the alias if it says the same and nothing was to be moved. An override that came to nothing gives way to
+    the words of the next one.
 
     Returns:
         The entry's id.
@@ -27,11 +32,23 @@ def record_promotion(engine: Engine, promotion: Promotion) -> int:
     with writing(engine) as connection:
         _require_evidence(connection, promotion)
         said = _last_entry(connection, row)
-        if said is not None and promotion.decision is not Decision.PROMOTED:
+        if said is not None and promotion.decision not in MOVES:
             return said
-        connection.execute(dialect_insert(connection, PromotionRow).values(row).on_conflict_do_nothing())
+        connection.execute(_insert(connection, row))
         is_open = select(PromotionRow.id).filter_by(**_decision_key(row)).where(PromotionRow.applied_at.is_(None))
         return connection.execute(is_open).scalar_one()
+
+
+def _insert(connection: Connection, row: Row) -> Executable:
+    statement = dialect_insert(connection, PromotionRow).values(row)
+    if row["decision"] != Decision.OVERRIDDEN:
+        return statement.on_conflict_do_nothing()
+    answer = ("previous_version", "reason", "decided_by", "valid_until", "decided_at")
+    return statement.on_conflict_do_update(
+        index_elements=["evaluation_id", "alias", "decision"],
+        index_where=PromotionRow.applied_at.is_(None),
+        set_={name: statement.excluded[name] for name in answer},
+    )
 
 
 def _decision_key(row: Row) -> Row:
@@ -51,12 +68,20 @@ def _last_entry(connection: Connection, row: Row) -> int | None:
 
 
 def mark_promotion_applied(engine: Engine, promotion_id: int) -> None:
-    """Note that the alias was moved; a second call keeps the first time."""
-    first = func.coalesce(PromotionRow.applied_at, literal(datetime.now(UTC), UtcDateTime()))
+    """Note that the alias is as decided; a second call keeps the first time.
+
+    Where the gate let a version have the alias, no override stands any more.
+    """
+    now = datetime.now(UTC)
+    first = func.coalesce(PromotionRow.applied_at, literal(now, UtcDateTime()))
+    said = (PromotionRow.model_name, PromotionRow.version, PromotionRow.alias, PromotionRow.decision)
     with writing(engine) as connection:
         statement = update(PromotionRow).where(PromotionRow.id == promotion_id).values(applied_at=first)
-        if not connection.execute(statement).rowcount:
+        entry = connection.execute(statement.returning(*said)).one_or_none()
+        if entry is None:
             raise StoreError(f"promotion {promotion_id} is not stored")
+        if entry.decision in {Decision.PROMOTED, Decision.KEPT}:
+            end_override(connection, entry.model_name, entry.version, entry.alias, now)
 
 
 def note_run(engine: Engine, flow_run_id: str, promotion_id: int) -> None:
