@@ -30,10 +30,12 @@ _SHARED = {"demo", "prefect_server", "mlflow_server", "stack"}
 """What takes long to start. Tests that use one of these stay in one process."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes share the tests, those of a file, and those that share a server, stay together."""
     for item in items:
-        shared = not _SHARED.isdisjoint(getattr(item, "fixturenames", ()))
+        is_page = item.path.suffix == ".md"  # their code runs beside a server
+        shared = is_page or not _SHARED.isdisjoint(getattr(item, "fixturenames", ()))
         item.add_marker(pytest.mark.xdist_group("servers" if shared else item.nodeid.partition("::")[0]))
 
 
