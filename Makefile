@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 
 # Two processes share the tests. Threads that spin while they wait would take the time of those that they wait for.
 test: $(VENV)/.test lint browser
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2
 
 # The tests that compute, under the CPU kernels and numbers of threads that other machines have. Where cores are busy, threads
 # that spin while they wait take the time of those that they wait for.

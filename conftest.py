@@ -13,6 +13,8 @@ os.environ.setdefault("CASE_MONITOR_ALLOWED_HOSTS", "testserver")  # what Starle
 from prefect.testing.utilities import prefect_test_harness
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.docs import page, page_directory, prepare_page, run_console, write_config
 
@@ -26,17 +28,29 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
-_SHARED = {"demo", "prefect_server", "mlflow_server", "stack"}
-"""What takes long to start. Tests that use one of these stay in one process."""
+_DEMO, _STACK, _BROWSER, _PAGES = "demo", "stack", "browser", "pages"
+_TOGETHER = {
+    "tests/integration/browser/test_demo_pages.py": _DEMO,
+    "tests/integration/browser/": _BROWSER,
+    "tests/integration/test_stack.py": _STACK,
+    "tests/integration/test_trigger.py": _STACK,
+    "tests/integration/": _DEMO,
+    "docs/": _PAGES,
+    "README.md": _PAGES,
+}
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, those of a file, and those that share a server, stay together."""
-    for item in items:
-        is_page = item.path.suffix == ".md"  # their code runs beside a server
-        shared = is_page or not _SHARED.isdisjoint(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("servers" if shared else item.nodeid.partition("::")[0]))
+class _Scheduling(LoadScopeScheduling):
+    """Where several processes share the tests, those of a file stay together, and those that share what is slow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((group for place, group in _TOGETHER.items() if file.startswith(place)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Ours, in place of --dist."""
+    return _Scheduling(config, log)
 
 
 pytest_collect_file = Sybil(
