@@ -244,7 +244,8 @@ class TestFailures:
         version = log_version(uri, "tracked", nn.Linear(1, 1))
         client = MlflowClient(uri)
         client.delete_experiment(client.create_experiment("deleted"))
-        with pytest.raises(NotFoundError, match=r"^monitoring run of tracked/\d+: experiment 'deleted' is deleted in MLflow; "):
+        said = r"^monitoring run of tracked/\d+: experiment 'deleted' is deleted in MLflow; restore it, or name "
+        with pytest.raises(NotFoundError, match=said):
             log_evidence(some_findings("tracked", version), 1, tracking_uri=uri, experiment="deleted")
 
     def test_a_version_that_is_gone_is_said(self, mlflow_database: str, mlflow_globals: None) -> None:

@@ -321,7 +321,7 @@ def _gated(specimen: Specimen, at: tuple[Place, int]) -> Seen:
         text=True,
         timeout=900,
     )
-    holder = place.client.get_registered_model("digits").aliases.get("champion", "none")
+    holder = str(place.client.get_registered_model("digits").aliases.get("champion", "none"))
     return Seen(ran.returncode, "new" if holder == str(version) else holder, ran.stdout, ran.stderr)
 
 
