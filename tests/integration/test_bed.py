@@ -166,7 +166,7 @@ HOSTILE = (
         "hidden gradients",
         "no gradient where two classes are close",
         _around(specimens.HidesItsGradient),
-        3,
+        1,
         "NaN or infinity in passes",
     ),
     Specimen(
@@ -174,10 +174,10 @@ HOSTILE = (
         "maps alike for all classes, logged with an early target layer",
         lambda m, _: m[3],
         1,
-        "both were judged",
+        "Both were judged",
         metadata={"target_layer": "features"},
     ),
-    Specimen("replaces itself", "its artifact is another one after the evaluation", _replacing, 2, "artifact"),
+    Specimen("replaces itself", "its artifact is another one after the evaluation", _replacing, 2, "its files changed"),
 )
 CLUMSY = (
     Specimen("worse", "one class missing: accuracy 10 points lower", lambda m, _: _worse(m), 1, "Accuracy"),
@@ -199,14 +199,14 @@ CLUMSY = (
     ),
     Specimen(
         "as good, logged otherwise",
-        "nothing: another normalisation and order of the champion itself",
-        lambda m, _: _logged_otherwise(m[2], REVERSED, 0.5, 0.5),
+        "nothing: another scale and order of the champion itself",
+        lambda m, _: _logged_otherwise(m[2], REVERSED, 0.3, 0.7),
         0,
         "paired by name",
         alias="new",
         metadata={
             "class_names": tuple(CLASS_NAMES[u] for u in REVERSED),
-            "preprocessing": {"mean": [0.5], "std": [0.5]},
+            "preprocessing": {"mean": [0.3], "std": [0.7]},
         },
     ),
     Specimen(
@@ -237,7 +237,7 @@ CLUMSY = (
         "untrained, the first",
         "random weights, and no version to compare it with",
         _untrained,
-        1,
+        3,
         "most frequent class",
         alias="none",
         arguments=("--first",),

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 from prefect import flow
-from prefect.utilities.annotations import quote
 
 from case_monitor.core.errors import ModelError
 from case_monitor.core.evaluation import Findings
@@ -21,7 +20,7 @@ from case_monitor.registry import RegisteredModel
 from case_monitor.settings import RayEngine, ThreadsEngine
 from flows.engines import open_engine
 from flows.evaluate import measure
-from flows.inputs import Inputs
+from flows.inputs import Inputs, Prepared
 from tests.core.sources import TensorSource, a_split, blobs
 from tests.core.test_evaluation import POLICY, PROTOCOL, trained, version
 from tests.core.test_shards import assert_equal_to_the_last_bit
@@ -46,17 +45,21 @@ def registered(model: torch.nn.Module, n: int) -> RegisteredModel:
     )
 
 
+def prepared(model: torch.nn.Module, n: int, source: Any, num_classes: int = 4) -> Prepared:
+    return Prepared(
+        registered=registered(model, n), split=a_split(num_classes, SIZE), source=source, preprocessing=None
+    )
+
+
 def inputs(source: TensorSource, engine: Any, num_classes: int = 4) -> Inputs:
     return Inputs(
-        candidate=registered(trained(4), 2),
-        baseline=registered(trained(4, seed=1), 1),
+        candidate=prepared(trained(4), 2, source, num_classes),
+        baseline=prepared(trained(4, seed=1), 1, source, num_classes),
         in_production=False,
         first_digest=None,
-        split=a_split(num_classes, SIZE),
-        source=source,
+        notes=(),
         policy=POLICY,
         protocol=QUICK,
-        baseline_protocol=QUICK,
         device="cpu",
         engine=engine,
     )
@@ -68,8 +71,7 @@ _to_measure: list[Inputs] = []
 @flow(name="measure-only", persist_result=False)
 def measured() -> Findings:
     """Not a closure over the inputs: a flow goes with every shard."""
-    found: Findings = measure(quote(_to_measure[-1]), None)
-    return found
+    return measure(_to_measure[-1], {})
 
 
 def run(of: Inputs) -> Findings:
@@ -118,6 +120,6 @@ def test_what_is_wrong_with_a_model_is_said_as_in_one_process(cluster: None, tmp
 
 def test_a_graph_that_cannot_be_sent_is_refused_with_the_remedy(cluster: None, tmp_path: Path) -> None:
     of = inputs(Diary(tmp_path, wait_at=None), RAY)
-    graph = torch.export.export(of.candidate.model, (of.source.images[:2],)).module()
+    graph = torch.export.export(of.candidate.registered.model, (of.candidate.source.images[:2],)).module()
     with pytest.raises(ModelError, match=r"GraphModule cannot be pickled .* serialization_format='pickle'"):
-        run(replace(of, candidate=registered(graph, 2)))
+        run(replace(of, candidate=prepared(graph, 2, of.candidate.source)))

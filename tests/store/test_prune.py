@@ -137,11 +137,10 @@ def test_scores_are_found_in_the_last_evaluation_that_has_some(engine: Engine) -
     save_evaluation(engine, other)
     digests = (second.model.digest, second.split.digest, second.provenance.protocol_digest)
     prune_scores(engine, days_ago(150))
-    scores = find_scores(engine, *digests)
-    assert scores is not None
+    [scores] = find_scores(engine, *digests).values()
     assert scores.sample_ids == second.scores.sample_ids
     prune_scores(engine, days_ago(90))
-    assert find_scores(engine, *digests) is None
+    assert find_scores(engine, *digests) == {}
 
 
 def test_what_was_pruned_is_saved_again_whole(engine: Engine) -> None:
