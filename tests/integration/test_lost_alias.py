@@ -86,7 +86,7 @@ def served(mlflow_server: MlflowServer, log_version: Callable[..., int], tmp_pat
         config = tmp_path / "case-monitor.yaml"
         config.write_text(
             f"tracking_uri: {uri}\nprotocol: {{methods: [case], sample_size: 8}}\n"
-            "policy:\n  min_samples: 1\n  thresholds: [{metric: accuracy, limit: 0.001, greater_is_better: true}]\n"
+            "policy:\n  min_samples: 6\n  thresholds: [{metric: accuracy, limit: 0.001, greater_is_better: true}]\n"
             "models:\n  answered:\n    split: {kind: npz, path: split.npz}\n"
         )
         return config
