@@ -163,5 +163,5 @@ def test_a_store_that_fails_is_only_logged(store: Engine, caplog: pytest.LogCapt
     downgrade(str(store.url), "base")
     with pytest.raises(StoreError):
         empty_outbox(store, [])
-    send_notices.fn(Settings(notify=("json://me:s3cret@127.0.0.1/t0ken",)), store)
+    send_notices(Settings(notify=("json://me:s3cret@127.0.0.1/t0ken",)), store)
     assert "alerts could not be told (StoreError)" in caplog.text
