@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from case_monitor.core.engine import Threads
 from case_monitor.core.errors import DataError, ModelError
-from case_monitor.core.evaluation import Baseline, Candidate, evaluate
+from case_monitor.core.evaluation import LoadedVersion, evaluate
 from case_monitor.core.foreign_code import Interrupted, foreign_code
 from tests.core.sources import a_split, blobs
-from tests.core.test_evaluation import POLICY, PROTOCOL, trained, version
+from tests.core.test_evaluation import POLICY, PROTOCOL, loaded, trained
 
 
 class OfItsOwn(BaseException):
@@ -69,12 +69,10 @@ class Hostile(nn.Module):
         return Hostile(self.error, self.place)
 
 
-def evaluated(model: nn.Module, *, workers: int = 1, baseline: Baseline | None = None) -> None:
+def evaluated(model: nn.Module, *, workers: int = 1, baseline: LoadedVersion | None = None) -> None:
     evaluate(
-        Candidate(version=version(1), model=model),
+        loaded(1, model, a_split(4, 64), blobs(64, (0, 1, 2, 3))),
         baseline,
-        a_split(4, 64),
-        blobs(64, (0, 1, 2, 3)),
         policy=POLICY,
         protocol=PROTOCOL,
         engine=Threads(workers),
@@ -100,7 +98,7 @@ def test_whatever_a_model_raises_is_about_the_model(
 
 
 def test_it_is_about_the_version_that_raised_it() -> None:
-    baseline = Baseline(version=version(7), model=Hostile(SystemExit(0), "forward"))
+    baseline = loaded(7, Hostile(SystemExit(0), "forward"), a_split(4, 64), blobs(64, (0, 1, 2, 3)))
     with pytest.raises(ModelError, match=r"^model blobs/7 ended the program: SystemExit\(0\)$"):
         evaluated(trained(4, steps=1), baseline=baseline)
 

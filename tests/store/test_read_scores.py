@@ -16,7 +16,7 @@ from tests.factories import an_evaluation
 
 def stored_scores(engine: Engine, evaluation: Evaluation) -> SampleScores | None:
     digests = (evaluation.model.digest, evaluation.split.digest, evaluation.provenance.protocol_digest)
-    return find_scores(engine, *digests)
+    return find_scores(engine, *digests).get(evaluation.provenance.target_layer)
 
 
 def assert_same(first: SampleScores | None, second: SampleScores) -> None:
@@ -44,13 +44,22 @@ def test_another_policy_or_baseline_does_not_matter_and_the_last_counts(engine: 
     assert_same(stored_scores(engine, first), other.scores)
 
 
+def test_scores_of_each_layer_are_kept_apart(engine: Engine) -> None:
+    first, second = an_evaluation(seed=0), an_evaluation(seed=1)
+    second = replace(second, provenance=replace(second.provenance, target_layer="another", policy_digest="c" * 64))
+    save_evaluation(engine, first)
+    save_evaluation(engine, second)
+    assert_same(stored_scores(engine, first), first.scores)
+    assert_same(stored_scores(engine, second), second.scores)
+
+
 def test_what_is_too_old_does_not_count(engine: Engine) -> None:
     evaluation = an_evaluation()
     before = datetime.now(UTC)
     save_evaluation(engine, evaluation)
     digests = (evaluation.model.digest, evaluation.split.digest, evaluation.provenance.protocol_digest)
-    assert find_scores(engine, *digests, since=before) is not None
-    assert find_scores(engine, *digests, since=datetime.now(UTC)) is None
+    assert find_scores(engine, *digests, since=before)
+    assert find_scores(engine, *digests, since=datetime.now(UTC)) == {}
 
 
 def test_another_model_split_or_protocol_has_none(engine: Engine) -> None:
@@ -58,7 +67,7 @@ def test_another_model_split_or_protocol_has_none(engine: Engine) -> None:
     save_evaluation(engine, evaluation)
     digests = (evaluation.model.digest, evaluation.split.digest, evaluation.provenance.protocol_digest)
     for i in range(3):
-        assert find_scores(engine, *("f" * 64 if j == i else digest for j, digest in enumerate(digests))) is None
+        assert find_scores(engine, *("f" * 64 if j == i else digest for j, digest in enumerate(digests))) == {}
 
 
 def test_an_evaluation_that_explained_no_image_has_none(engine: Engine) -> None:
