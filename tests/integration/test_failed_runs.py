@@ -37,10 +37,10 @@ def test_a_secret_in_an_error_is_not_stored(
     demo_copy: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
-    (tmp_path / "their_split.py").write_text(SPLIT)
+    (tmp_path / "split_of_theirs.py").write_text(SPLIT)
     monkeypatch.syspath_prepend(tmp_path)
     config = demo_copy(
-        CONFIG.replace("{{kind: npz, path: {split}}}", "{{kind: function, function: their_split:images}}")
+        CONFIG.replace("{{kind: npz, path: {split}}}", "{{kind: function, function: split_of_theirs:images}}")
     )
     with pytest.raises(DataError, match=r"no access with \*\*\*"):
         evaluate_version(EvaluationRequest(model="digits/2", config=str(config)))
