@@ -110,7 +110,7 @@ def _not_understood(request: Request, error: Exception) -> Response:
     return error_answer(request, 422, detail)
 
 
-def _gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
+def _gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette passes both
     """Nobody reads this answer; but without it anybody could fill the log with tracebacks."""
     return error_answer(request, 400)
 
