@@ -16,7 +16,7 @@ test: $(VENV)/.test lint browser
 
 # The tests that compute, under the CPU kernels and numbers of threads that other machines have. Where cores are busy, threads
 # that spin while they wait take the time of those that they wait for.
-COMPUTING := tests/core tests/benchmarks tests/test_engines.py tests/test_figures.py tests/integration/test_ray.py
+COMPUTING := tests/saliency tests/measuring tests/judging tests/steps tests/benchmarks tests/evidence/test_pictures.py tests/integration/test_ray.py
 KERNELS := -uATEN_CPU_CAPABILITY ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 \
 	ONEDNN_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 OMP_NUM_THREADS=2
 test-kernels: $(VENV)/.test

@@ -16,7 +16,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.docs import page, page_directory, prepare_page, run_console, write_config
+from tests.support.docs import page, page_directory, prepare_page, run_console, write_config
 
 __all__ = ["page", "page_directory"]
 

@@ -17,13 +17,15 @@ from benchmarks import calibration_nights, calibration_tests
 from benchmarks.calibration_models import PROTOCOL, Effort, accuracy, drawn, versions
 from benchmarks.planted import CLASS_NAMES
 from benchmarks.timing import say
-from case_monitor.core.comparison import Measured, comparison_summaries
-from case_monitor.core.confusion import class_metrics, confusion_matrix
-from case_monitor.core.policy import Policy
-from case_monitor.core.records import ModelVersion, Status, Verdict
-from case_monitor.core.statistics import wilson_interval
-from case_monitor.core.summary import explanation_summaries, model_summaries
-from case_monitor.core.verdict import judge
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.policy import Policy
+from case_monitor.domain.verdict import Status, Verdict
+from case_monitor.judging.confusion import class_metrics
+from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
+from case_monitor.judging.figures.of_one_version import explanation_summaries, model_summaries
+from case_monitor.judging.statistics.intervals import wilson_interval
+from case_monitor.judging.verdict import judge
+from tests.support.whole import confusion_matrix
 
 _BUDGET, _CAUGHT = 0.05, 0.95
 _POLICY = Policy()
@@ -96,7 +98,7 @@ def _withholds(status: Status, severity: str) -> bool:
 
 
 def _judge(candidate: Measured, baseline: Measured) -> Verdict:
-    """As `case_monitor.core.evaluation.evaluate` does with what it measured.
+    """As `case_monitor.judging.evaluate.evaluate` does with what it measured.
 
     Figures per class are left out, all images being of one: none of them can withhold a version, and they are many.
     """

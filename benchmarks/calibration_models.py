@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from benchmarks.planted import CLASS_NAMES, PlantedImages, planted_images
 from benchmarks.planted_models import TARGET_LAYER, train, untrained
 from benchmarks.timing import say
-from case_monitor.core.comparison import Measured
-from case_monitor.core.confusion import confusion_matrix
-from case_monitor.core.contrast import contrast_sets
-from case_monitor.core.drift import Explained
-from case_monitor.core.explanation import Explainer
-from case_monitor.core.predictions import no_progress, predict
-from case_monitor.core.protocol import Protocol
-from case_monitor.core.records import IntArray, Predictions, SampleScores
 from case_monitor.demo.models import PlainCNN
+from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.predictions import Predictions
+from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.scores import SampleScores
+from case_monitor.judging.contrast_sets import contrast_sets
+from case_monitor.judging.figures.between_versions import Measured
+from case_monitor.measuring.explained import Explained
+from tests.support.whole import confusion_matrix, explain, predict
 
 HEALTHY = "retrained with seed {}"
 SAME = "the champion itself"
@@ -118,7 +118,7 @@ def _measure(model: nn.Module, pool: PlantedImages, validation: PlantedImages) -
     contrasts = contrast_sets(confusion_matrix(seen, len(CLASS_NAMES)), PROTOCOL.contrast_k)
     explained = Explained(model=model, layer=TARGET_LAYER, contrast=contrasts.weights())
     with torch.enable_grad():
-        scores, _ = Explainer(explained, pool, PROTOCOL, "cpu", _BATCH).run(preds, no_progress)
+        scores, _ = explain(explained, pool, preds, PROTOCOL, batch_size=_BATCH)
     return Measured(preds=preds, contrasts=contrasts, scores=scores)
 
 

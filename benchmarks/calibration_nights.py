@@ -11,10 +11,12 @@ from scipy.stats import binom
 
 from benchmarks.calibration_tests import VALUES, truth
 from benchmarks.timing import say
-from case_monitor.core.policy import Policy, Threshold
-from case_monitor.core.records import MetricSummary, ModelVersion, Status
-from case_monitor.core.statistics import bootstrap_interval, wilson_interval
-from case_monitor.core.verdict import judge
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.policy import Policy, Threshold
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.domain.verdict import Status
+from case_monitor.judging.statistics.intervals import bootstrap_interval, wilson_interval
+from case_monitor.judging.verdict import judge
 
 _LEVEL = 0.95
 _VERSION = ModelVersion(name="planted", version=1, run_id=None, digest="1")

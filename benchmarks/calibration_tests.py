@@ -10,18 +10,14 @@ from functools import partial
 import numpy as np
 
 from benchmarks.timing import say
-from case_monitor.core.records import FloatArray
-from case_monitor.core.statistics import (
-    Alternative,
-    benjamini_hochberg,
+from case_monitor.domain.arrays import FloatArray
+from case_monitor.judging.statistics.adjustment import benjamini_hochberg, holm
+from case_monitor.judging.statistics.breach import p_value_of_breach
+from case_monitor.judging.statistics.hypothesis_tests import Alternative, mcnemar_test, paired_t_test, wilcoxon_test
+from case_monitor.judging.statistics.intervals import (
     bootstrap_interval,
-    holm,
-    mcnemar_test,
     newcombe_paired_interval,
-    p_value_of_breach,
     paired_bootstrap_interval,
-    paired_t_test,
-    wilcoxon_test,
     wilson_interval,
 )
 

@@ -1,8 +1,8 @@
 """How long readers of the dashboards wait, twenty at a time, on the same processors as the server and its database.
 
 `python -m benchmarks.dashboard` starts a PostgreSQL and fills it with two years of fifty models
-(`tests.generated_store`), starts `case-monitor serve`, and prints Markdown: once with readers who look at a page for a
-second before they open the next, once with readers who do not. All on loopback.
+(`tests.support.generated_store`), starts `case-monitor serve`, and prints Markdown: once with readers who look at a
+page for a second before they open the next, once with readers who do not. All on loopback.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from benchmarks.dashboard_pages import Pages, find_pages
 from benchmarks.light_client import LightClient
 from benchmarks.timing import say
 from case_monitor.store.connection import upgrade
-from tests.generated_store import fill
+from tests.support.generated_store import fill
 
 READERS = 20
 START_TIMEOUT_S = 120

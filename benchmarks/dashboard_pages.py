@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Engine, text
 
-from tests.generated_store import LARGE_NAME
+from tests.support.generated_store import LARGE_NAME
 
 Pages = Mapping[str, Sequence[str]]
 """Kind of page -> paths of that kind."""

@@ -13,9 +13,9 @@ from benchmarks.ground_truth_networks import METHODS
 from benchmarks.ground_truth_scores import upsampled
 from benchmarks.ground_truth_tables import Found
 from benchmarks.planted import CLASS_NAMES, SIDE, Planted, PlantedImages
-from case_monitor.core.masks import is_degenerate
-from case_monitor.figures import style
-from case_monitor.figures.image_rows import heated
+from case_monitor.evidence.pictures import style
+from case_monitor.evidence.pictures.image_rows import heated
+from case_monitor.measuring.top_pixels import is_degenerate
 
 ROWS = 2  # images of each architecture
 _OUTLINES: dict[str, tuple[str, Any]] = {"unique": ("#0072B2", "solid"), "shared": ("#D55E00", (0, (2, 1.2)))}

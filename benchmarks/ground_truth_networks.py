@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from benchmarks.planted import CLASS_NAMES, SIDE, Part, Planted, PlantedImages, group_of, planted_images
 from benchmarks.planted_models import STRIDE, TARGET_LAYER, train, untrained
-from case_monitor.core.confusion import confusion_matrix
-from case_monitor.core.contrast import contrast_sets
-from case_monitor.core.fidelity import random_maps
-from case_monitor.core.predictions import predict
-from case_monitor.core.records import ConfusionMatrix, Predictions
-from case_monitor.core.saliency import saliency_maps
+from case_monitor.domain.confusion_matrix import ConfusionMatrix
+from case_monitor.domain.predictions import Predictions
+from case_monitor.judging.contrast_sets import contrast_sets
+from case_monitor.measuring.fidelity import random_maps
+from case_monitor.saliency import saliency_maps
+from tests.support.whole import confusion_matrix, predict
 
 METHODS = ("case", "gradcam", "gradcam++", "layercam", "hirescam", "scorecam", "ablationcam")
 RANDOM, ORACLE = "random", "oracle"

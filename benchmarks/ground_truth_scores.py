@@ -9,11 +9,11 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from benchmarks.planted import Planted
-from case_monitor.core.masks import is_degenerate, top_fraction_mask
-from case_monitor.core.records import UNDEFINED, FloatArray
-from case_monitor.core.saliency import resize_maps
-from case_monitor.core.sensitivity import TOP_FRACTION
-from case_monitor.core.statistics import bootstrap_interval
+from case_monitor.domain.arrays import UNDEFINED, FloatArray
+from case_monitor.domain.top_pixels import TOP_FRACTION
+from case_monitor.judging.statistics.intervals import bootstrap_interval
+from case_monitor.measuring.top_pixels import is_degenerate, top_fraction_mask
+from case_monitor.saliency import resize_maps
 
 REGIONS = ("unique", "shared", "near unique", "near shared")
 CONFIDENCE_LEVEL = 0.95

@@ -10,13 +10,13 @@ from torch import Tensor
 from benchmarks.ground_truth_networks import CASCADE, METHODS, ORACLE, RANDOM, Subject
 from benchmarks.ground_truth_scores import Estimate, estimate, rank_correlation, shares, times_chance, upsampled
 from benchmarks.planted import SIDE
-from case_monitor.core.records import FloatArray
-from case_monitor.core.sensitivity import agreement
-from case_monitor.core.wording import METHOD_TITLES
+from case_monitor.domain import methods
+from case_monitor.domain.arrays import FloatArray
+from case_monitor.measuring.class_sensitivity import agreement
 
 # A gate of the monitor withholds a model whose maps for two classes agree this much: they count as the same.
 SAME = 0.5
-TITLES = METHOD_TITLES | {RANDOM: "*random map*", ORACLE: "*knows the glyph*"}
+TITLES = {m.name: m.title for m in methods.METHODS.values()} | {RANDOM: "*random map*", ORACLE: "*knows the glyph*"}
 BoolArray = npt.NDArray[np.bool_]
 Compare = Callable[[Tensor, Tensor], FloatArray]
 

@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.models import load
 from benchmarks.timing import say
-from case_monitor.core.saliency import saliency_maps
+from case_monitor.saliency import saliency_maps
 
 _MODEL = "resnet18"
 _GRADIENT = ("case", "gradcam", "gradcam++", "layercam")

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.models import Subject
-from case_monitor.core.fidelity import confidence_drops, random_maps
-from case_monitor.core.saliency import fastest_forward, inspecting, resize_maps, saliency_maps
-from case_monitor.core.sensitivity import agreement
+from case_monitor.measuring.class_sensitivity import agreement
+from case_monitor.measuring.fidelity import confidence_drops, random_maps
+from case_monitor.saliency import fastest_forward, inspecting, resize_maps, saliency_maps
 
 AREAS = (0.5, 0.05)
 CONTRAST_K = 5
@@ -32,7 +32,7 @@ def maps(
 
 
 def explanation(subject: Subject, methods: Sequence[str], images: int) -> Callable[[], object]:
-    """Maps, agreement and confidence drops with their random control, as `case_monitor.core.explanation` has them."""
+    """Maps, agreement and confidence drops with their random control, as `case_monitor.measuring.explain` has them."""
     batch, targets = subject.images[:images], subject.targets[:images]
     contrast_sets = subject.contrast_sets(CONTRAST_K)
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from case_monitor.core.records import IntArray
+from case_monitor.domain.arrays import IntArray
 
 GLYPHS = {
     "A": ".###. #...# ##### #...# #...#",

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from benchmarks.timing import say
-from case_monitor.core.saliency import saliency_maps
-from case_monitor.core.sensitivity import agreement
 from case_monitor.demo.digits import MEAN, STD, load_digits, train
 from case_monitor.demo.models import PlainCNN
+from case_monitor.measuring.class_sensitivity import agreement
+from case_monitor.saliency import saliency_maps
 
 _OPTIONS: dict[str, dict[str, Any]] = {"bfloat16": {"amp": torch.bfloat16}, "compiled": {"compile": True}}
 _BATCH = 8

@@ -19,11 +19,14 @@ from torch import Tensor, nn
 
 from benchmarks.memory import peak_mib
 from benchmarks.timing import say
-from case_monitor.core.engine import Engine, Threads
-from case_monitor.core.evaluation import LoadedVersion, evaluate
-from case_monitor.core.policy import Policy
-from case_monitor.core.protocol import Protocol
-from case_monitor.core.records import ModelVersion, Split
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.policy import Policy
+from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.split import Split
+from case_monitor.measuring.local import Bench
+from case_monitor.measuring.workers.threads import Threads
+from case_monitor.measuring.workers.work import Workers
+from case_monitor.steps.trial import LoadedVersion, evaluate
 
 CLASSES, SIDE = 1000, 16
 PROTOCOL = Protocol(methods=("case", "gradcam"), target_layer="features", sample_size=500, batch_size=64, areas=(0.05,))
@@ -83,7 +86,7 @@ def row(size: int, shards: int, kind: str, workers: int) -> str:
     from prefect import flow
 
     from case_monitor.settings import RayEngine
-    from flows.ray_engine import open_ray
+    from case_monitor.steps.ray_workers import open_ray
 
     @flow(name="scale")
     def on_ray() -> str:
@@ -93,7 +96,7 @@ def row(size: int, shards: int, kind: str, workers: int) -> str:
     return on_ray()
 
 
-def _measured(size: int, shard_size: int, engine: Engine) -> str:
+def _measured(size: int, shard_size: int, engine: Workers) -> str:
     names = tuple(f"class {u}" for u in range(CLASSES))
     started = time.perf_counter()
     found = evaluate(
@@ -106,8 +109,7 @@ def _measured(size: int, shard_size: int, engine: Engine) -> str:
         None,
         policy=Policy(),
         protocol=PROTOCOL,
-        engine=engine,
-        shard_size=shard_size,
+        bench=Bench(workers=engine, shard_size=shard_size),
     )
     seconds = time.perf_counter() - started
     evaluation = found.evaluation

@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 
-from case_monitor import masking
+from case_monitor.logs import masking
 from case_monitor.store.connection import connect, upgrade
 
 
@@ -227,7 +227,7 @@ def log_version(mlflow_globals: None) -> Callable[..., int]:
     """Register a model: `log_version(tracking uri, name, module, **arguments of log_model)` gives its version."""
     import mlflow
 
-    from case_monitor.tracking import local_artifacts
+    from case_monitor.evidence.mlflow_run import local_artifacts
 
     def log(uri: str, name: str, model: Any, **arguments: Any) -> int:
         mlflow.set_tracking_uri(uri)

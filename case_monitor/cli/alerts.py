@@ -9,14 +9,14 @@ from typing import Any
 
 from rich.text import Text
 
+from case_monitor.alerts.notice import plain
 from case_monitor.cli.opened_store import opened_store
 from case_monitor.cli.say import print_json, say
 from case_monitor.cli.standard_output import results_console
-from case_monitor.core.alert_notice import plain
-from case_monitor.core.errors import ConfigError
-from case_monitor.core.wording import method_title
+from case_monitor.domain.errors import ConfigError
+from case_monitor.domain.methods import method_title
 from case_monitor.store import write
-from case_monitor.store.read_alerts import StoredAlert, load_alert_lives
+from case_monitor.store.read.alerts import StoredAlert, load_alert_lives
 
 
 def list_alerts(config: Path | None, model: str | None, *, resolved: bool, as_json: bool = False) -> None:

@@ -18,9 +18,9 @@ from case_monitor.cli.database_commands import database
 from case_monitor.cli.policy_commands import policy
 from case_monitor.cli.preparation import prepare
 from case_monitor.cli.standard_output import given_back
-from case_monitor.core.errors import CaseMonitorError, ConfigError
-from case_monitor.logs import are_json, configure_logs
-from case_monitor.masking import masked
+from case_monitor.domain.errors import CaseMonitorError, ConfigError
+from case_monitor.logs.configure import are_json, configure_logs
+from case_monitor.logs.masking import masked
 
 PASS, FAIL, COULD_NOT_RUN, INSUFFICIENT = 0, 1, 2, 3
 INTERRUPTED = 130
@@ -114,7 +114,7 @@ def override(
     """Move the alias to an evaluated version against its verdict; log it, and tell everybody."""
     prepare(verbose=verbose)
     _check_arguments(model, config)
-    from case_monitor.core.override import require_answer
+    from case_monitor.alerts.override import require_answer
 
     require_answer(by, reason, until.replace(tzinfo=UTC), datetime.now(UTC))
     from case_monitor.cli.override import run_override
@@ -273,7 +273,7 @@ def say_error(message: str, unexpected: Exception | None = None) -> None:
 
 def _check_arguments(model: str, config: Path | None) -> None:
     """A mistyped model or configuration is answered before torch, MLflow and Prefect are imported."""
-    from case_monitor.model_ref import ModelRef
+    from case_monitor.domain.model_ref import ModelRef
 
     _check_names([ModelRef.parse(model).name], config)
 

@@ -8,7 +8,7 @@ from rich.text import Text
 from case_monitor.cli.opened_store import opened_store
 from case_monitor.cli.say import print_json, say
 from case_monitor.cli.standard_output import results_console
-from case_monitor.store.claims import Claim, Holder, load_claims, release
+from case_monitor.store.work.claims import Claim, Holder, load_claims, release
 
 
 def list_claims(config: Path | None, *, as_json: bool) -> None:

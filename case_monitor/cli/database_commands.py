@@ -43,7 +43,7 @@ def prune(
     """Delete scores per image and resolved alerts that are old; summaries, verdicts and decisions are kept."""
     prepare(verbose=verbose)
     from case_monitor.cli.duration import read_duration
-    from case_monitor.core.errors import ConfigError
+    from case_monitor.domain.errors import ConfigError
 
     if keep_scores is None and keep_alerts is None:
         msg = "db prune: --keep-scores or --keep-alerts was expected, such as --keep-scores 90d; nothing came"

@@ -24,18 +24,19 @@ from case_monitor.cli.progress import showing_progress
 from case_monitor.cli.say import say
 from case_monitor.cli.show import STATUS_STYLE
 from case_monitor.cli.standard_output import results_console
-from case_monitor.core.records import MetricSummary, Verdict
 from case_monitor.demo.digits import CLASS_NAMES, MEAN, SIDE, STD, Digits, load_digits, train
 from case_monitor.demo.models import AttentionCNN, PlainCNN
-from case_monitor.model_ref import ModelRef
-from case_monitor.registry import Registry, model_metadata
+from case_monitor.domain.model_ref import ModelRef
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.domain.verdict import Verdict
+from case_monitor.evidence.mlflow_run import local_artifacts
+from case_monitor.registry.client import Registry, model_metadata
 from case_monitor.settings import Settings, load_settings
+from case_monitor.steps.evaluate import EvaluationRequest
+from case_monitor.steps.promote import promote
+from case_monitor.steps.running import run_flow
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
-from case_monitor.tracking import local_artifacts
-from flows.evaluate import EvaluationRequest
-from flows.promote import promote
-from flows.running import run_flow
 
 NAME = "digits"
 CONFIG = """\

@@ -7,7 +7,7 @@ from case_monitor.cli.run import exit_code, request_for
 from case_monitor.cli.say import print_json
 from case_monitor.cli.show import outcome_as_dict, show_outcome
 from case_monitor.cli.standard_output import results_console
-from flows.dry_run import dry_run
+from case_monitor.steps.dry_run import dry_run
 
 
 def run_dry_check(model: str, layer: str | None, config: Path | None, *, as_json: bool, first: bool) -> int:

@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 
-from case_monitor.core.errors import ConfigError
+from case_monitor.domain.errors import ConfigError
 
 _DAYS = {"d": 1, "w": 7}
 

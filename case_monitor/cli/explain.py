@@ -9,16 +9,16 @@ from torch import Tensor
 
 from case_monitor.cli.say import say
 from case_monitor.cli.standard_output import results_console
-from case_monitor.core.errors import DataError, ModelError
-from case_monitor.core.foreign_code import foreign_code
-from case_monitor.core.protocol import Protocol
-from case_monitor.core.records import Gallery
-from case_monitor.core.saliency import find_target_layer, inspecting, logits_of, saliency_maps
 from case_monitor.dataset import PreparedImages, RawSplit
-from case_monitor.figures import Caption, heat_maps
-from case_monitor.model_ref import ModelRef
-from case_monitor.reconcile import choose_preprocessing, with_target_layer
-from case_monitor.registry import RegisteredModel, Registry
+from case_monitor.domain.errors import DataError, ModelError
+from case_monitor.domain.foreign_code import foreign_code
+from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.model_ref import ModelRef
+from case_monitor.domain.protocol import Protocol
+from case_monitor.evidence.pictures import Caption, heat_maps
+from case_monitor.registry.client import RegisteredModel, Registry
+from case_monitor.registry.reconcile import choose_preprocessing, with_target_layer
+from case_monitor.saliency import find_target_layer, inspecting, logits_of, saliency_maps
 from case_monitor.settings import Settings, load_settings
 from case_monitor.store import read
 from case_monitor.store.connection import open_store

@@ -14,9 +14,9 @@ from case_monitor.cli.run import exit_code
 from case_monitor.cli.say import print_json
 from case_monitor.cli.show import STATUS_STYLE, alert_line, without_nan
 from case_monitor.cli.standard_output import results_console
-from case_monitor.core.records import Status
-from flows.nightly import Night, NightlyRequest, nightly
-from flows.running import run_flow
+from case_monitor.domain.verdict import Status
+from case_monitor.steps.nightly import Night, NightlyRequest, nightly
+from case_monitor.steps.running import run_flow
 
 _WORST_FIRST = (Status.FAIL, Status.INSUFFICIENT, Status.PASS)
 

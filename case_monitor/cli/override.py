@@ -9,9 +9,9 @@ from case_monitor.cli.progress import showing_progress
 from case_monitor.cli.say import print_json
 from case_monitor.cli.show import promotion_as_dict, show_promotion
 from case_monitor.cli.standard_output import results_console
-from case_monitor.masking import masked
-from flows.override import OverrideRequest, override
-from flows.running import run_flow
+from case_monitor.logs.masking import masked
+from case_monitor.steps.override import OverrideRequest, override
+from case_monitor.steps.running import run_flow
 
 
 def run_override(model: str, by: str, reason: str, until: datetime, config: Path | None, *, as_json: bool) -> None:

@@ -10,9 +10,9 @@ from case_monitor.cli.preparation import prepare
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from case_monitor.core.policy import Policy
-    from case_monitor.policy_trial import Trial
+    from case_monitor.domain.policy import Policy
     from case_monitor.settings import Settings
+    from case_monitor.store.policy_trial import Trial
 
 policy = typer.Typer(help="The policy of the gate.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -36,7 +36,7 @@ def show_policy(config: Config = None, model: Model = None, json: Json = False) 
     from dataclasses import asdict
 
     from case_monitor.cli.standard_output import results_console
-    from case_monitor.core.policy_check import asks_how_good
+    from case_monitor.domain.policy_check import asks_how_good
     from case_monitor.settings import load_settings
 
     settings = load_settings(config)
@@ -68,8 +68,8 @@ def try_policy(
 
     settings = load_settings(config)  # before what takes seconds to import
 
-    from case_monitor.policy_trial import try_on_stored
     from case_monitor.store.connection import open_store
+    from case_monitor.store.policy_trial import try_on_stored
 
     engine = open_store(settings.database_url.get_secret_value())
     try:
@@ -103,7 +103,7 @@ def _policy_table(name: str, policy: "Policy") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from case_monitor.core.wording import method_title
+    from case_monitor.domain.methods import method_title
 
     title = Text(f"Policy of {name}" if name else "Policy")
     table = Table(title=title, title_justify="left")

@@ -5,7 +5,7 @@ import os
 import warnings
 
 from case_monitor.cli.standard_output import reserve
-from case_monitor.logs import show_all_logs
+from case_monitor.logs.configure import show_all_logs
 
 
 def prepare(*, verbose: bool) -> None:

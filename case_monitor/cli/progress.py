@@ -9,10 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from case_monitor.cli.say import say
-from case_monitor.logs import are_json
-from case_monitor.masking import masked
-from flows.claims import hearing_of_waiting
-from flows.progress import Listener, listening
+from case_monitor.logs.configure import are_json
+from case_monitor.logs.masking import masked
+from case_monitor.steps.claims import hearing_of_waiting
+from case_monitor.steps.progress import Listener, listening
 
 _WORDS = {
     "predict": "predict the validation split",

@@ -7,10 +7,11 @@ from case_monitor.cli.progress import showing_progress
 from case_monitor.cli.say import print_json
 from case_monitor.cli.show import outcome_as_dict, show_outcome, show_promotion
 from case_monitor.cli.standard_output import results_console
-from case_monitor.core.records import Promotion, Status
-from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
-from flows.promote import promote
-from flows.running import run_flow
+from case_monitor.domain.promotion import Promotion
+from case_monitor.domain.verdict import Status
+from case_monitor.steps.evaluate import EvaluationRequest, Outcome, evaluate_version
+from case_monitor.steps.promote import promote
+from case_monitor.steps.running import run_flow
 
 _EXIT = {Status.PASS: PASS, Status.FAIL: FAIL, Status.INSUFFICIENT: INSUFFICIENT}
 

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.text import Text
 
 from case_monitor.cli.standard_output import results
-from case_monitor.logs import are_json
-from case_monitor.masking import masked
+from case_monitor.logs.configure import are_json
+from case_monitor.logs.masking import masked
 
 _logger = logging.getLogger("case_monitor.cli")
 

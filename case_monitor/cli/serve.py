@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Engine
 
-from case_monitor.core.errors import ConfigError
+from case_monitor.domain.errors import ConfigError
 from case_monitor.service import create_app
 from case_monitor.settings import Settings, load_settings
 from case_monitor.store.connection import open_store, shown
-from case_monitor.store.read_operations import has_evaluations
+from case_monitor.store.read.operations import has_evaluations
 
 WEBHOOK = "case_monitor"
 _PATH = "/webhooks/mlflow"
@@ -59,7 +59,7 @@ def _advice(host: str, settings: Settings, engine: Engine) -> Iterator[str]:
 
 def register_webhook(config: Path | None) -> None:
     """Create the webhook on the MLflow server, or bring it up to date."""
-    from case_monitor.registry import Registry  # torch and MLflow, which a service does without
+    from case_monitor.registry.client import Registry  # torch and MLflow, which a service does without
 
     settings = load_settings(config)
     if settings.webhook_secret is None:

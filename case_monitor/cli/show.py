@@ -9,10 +9,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from case_monitor.core.records import Alert, Decision, Evaluation, MetricSummary, Promotion, Status, ThresholdResult
-from case_monitor.core.wording import method_title, p_text
-from flows.dry_run import DryRun
-from flows.evaluate import Outcome
+from case_monitor.domain.alert import Alert
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.methods import method_title
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.domain.verdict import Status, ThresholdResult
+from case_monitor.judging.wording import p_text
+from case_monitor.steps.dry_run import DryRun
+from case_monitor.steps.evaluate import Outcome
 
 STATUS_STYLE = {Status.PASS: "green", Status.FAIL: "red", Status.INSUFFICIENT: "yellow"}
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
-from case_monitor.core.errors import CaseMonitorError
+from case_monitor.domain.errors import CaseMonitorError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

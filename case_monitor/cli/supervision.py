@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 
 from case_monitor.cli.app import COULD_NOT_RUN, run_command, say_error
-from case_monitor.logs import configure_logs
+from case_monitor.logs.configure import configure_logs
 
 _RUN_MODELS = {"check", "gate", "nightly", "explain", "doctor"}
 _TO_BOTH = {"SIGINT", "SIGQUIT"}  # a terminal sends these to both processes

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Strin
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Engine
 
-from case_monitor.core.alert_notice import plain
+from case_monitor.alerts.notice import plain
 from case_monitor.store import write
 
 logger = logging.getLogger("case_monitor.service")

@@ -10,15 +10,15 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from case_monitor.core.errors import ClosedAlertError
-from case_monitor.core.policy import Severity
 from case_monitor.dashboard.alert_changes import Acknowledgement, Change, Mute, Unmute
 from case_monitor.dashboard.forms import OwnForm
 from case_monitor.dashboard.paging import Pages
 from case_monitor.dashboard.rendering import address, page, render, root_of
 from case_monitor.dashboard.visitor import Visitor, visitor_of
+from case_monitor.domain.errors import ClosedAlertError
+from case_monitor.domain.policy import Severity
 from case_monitor.settings import Settings
-from case_monitor.store.read_alert_list import (
+from case_monitor.store.read.alert_list import (
     AlertList,
     AlertSelection,
     AlertState,

@@ -9,10 +9,10 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Status
 from case_monitor.dashboard.overview import OverviewQuery, overview
-from case_monitor.store.read_overview import ModelOverview
-from case_monitor.store.read_parts import (
+from case_monitor.domain.verdict import Status
+from case_monitor.store.read.overview import ModelOverview
+from case_monitor.store.read.parts import (
     CellItem,
     ClassItem,
     ContrastItem,

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
 
-from case_monitor.core.errors import ClosedAlertError
 from case_monitor.dashboard.alert_changes import Acknowledgement, Change, Mute, Unmute
 from case_monitor.dashboard.api import Refusal
 from case_monitor.dashboard.visitor import visitor_of
-from case_monitor.store.read_alert_list import ListedAlert, read_alert
+from case_monitor.domain.errors import ClosedAlertError
+from case_monitor.store.read.alert_list import ListedAlert, read_alert
 
 AlertId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 

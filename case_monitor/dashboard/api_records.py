@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
-from case_monitor.core.policy import Severity
 from case_monitor.dashboard.api import Listed, PageNumber, PerPage, Refusal, Text, Version
 from case_monitor.dashboard.compare_records import CompareQuery, Comparison
 from case_monitor.dashboard.compare_versions import comparison
 from case_monitor.dashboard.model_quality import model as model_quality
 from case_monitor.dashboard.model_records import By, Model, ModelQuery
 from case_monitor.dashboard.seed_study import DEFAULT_METRIC, SeedQuery, SeedStudy, seed_study
-from case_monitor.store.read_alert_list import AlertSelection, AlertState, ListedAlert, read_alert_list
+from case_monitor.domain.policy import Severity
+from case_monitor.store.read.alert_list import AlertSelection, AlertState, ListedAlert, read_alert_list
 
 _NOT_EVALUATED: dict[int | str, dict[str, Any]] = {
     400: {"model": Refusal, "description": "What was asked for was not measured."},

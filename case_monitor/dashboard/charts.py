@@ -5,7 +5,7 @@ from html import escape
 from textwrap import wrap
 from typing import Any
 
-from case_monitor.core.wording import METHOD_TITLES
+from case_monitor.domain.methods import METHODS
 
 Figure = dict[str, Any]
 """{"data": [...], "layout": {...}} in Plotly's format; a colour may be `var(--name)`, a custom property of the page."""
@@ -20,12 +20,12 @@ _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangl
 
 def method_colour(method: str) -> str:
     """The method's colour, the same on every page."""
-    return f"var(--{method.replace('+', 'p')})" if method in METHOD_TITLES else CONTROL
+    return f"var(--{method.replace('+', 'p')})" if method in METHODS else CONTROL
 
 
 def method_symbol(method: str) -> str:
     """The method's marker, the same on every page."""
-    return _SYMBOLS[list(METHOD_TITLES).index(method)] if method in METHOD_TITLES else "circle-open"
+    return _SYMBOLS[list(METHODS).index(method)] if method in METHODS else "circle-open"
 
 
 def limit_line(value: float, text: str) -> Figure:

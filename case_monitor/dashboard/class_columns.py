@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from case_monitor.core.wording import method_title
-from case_monitor.store.read_classes import MetricOfMethod, StoredClasses
-from case_monitor.store.read_parts import ClassItem
+from case_monitor.domain.methods import method_title
+from case_monitor.store.read.classes import MetricOfMethod, StoredClasses
+from case_monitor.store.read.parts import ClassItem
 
 
 class Order(StrEnum):

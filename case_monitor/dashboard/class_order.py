@@ -4,8 +4,8 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
-from case_monitor.core.records import FloatArray, IntArray
-from case_monitor.store.read_confusion import StoredConfusion
+from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.store.read.confusion import StoredConfusion
 
 MAX_OPTIMAL = 200
 """Up to this many classes the leaves are ordered optimally: the cost grows with the cube."""

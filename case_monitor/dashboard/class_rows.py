@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from case_monitor.core.records import ContrastSource
-from case_monitor.store.read_classes import MetricOfMethod, StoredClasses, StoredDetails
-from case_monitor.store.read_parts import ClassItem
+from case_monitor.domain.contrast_sets import ContrastSource
+from case_monitor.store.read.classes import MetricOfMethod, StoredClasses, StoredDetails
+from case_monitor.store.read.parts import ClassItem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from sqlalchemy import Engine
 
-from case_monitor.core.summary import INSENSITIVE
 from case_monitor.dashboard.class_columns import Column, Columns, Order, class_columns, in_order
 from case_monitor.dashboard.class_rows import ClassRow, ShownFigures, class_row
 from case_monitor.dashboard.evaluation_head import EvaluationHead, EvaluationId, head_of, read_in_place
@@ -16,11 +15,12 @@ from case_monitor.dashboard.metric_words import area_words
 from case_monitor.dashboard.paging import Pages, turn
 from case_monitor.dashboard.rendering import address, page
 from case_monitor.dashboard.stored_settings import drop_suffixes, gate_suffix
+from case_monitor.judging.figures.of_one_version import INSENSITIVE
 from case_monitor.settings import Settings
-from case_monitor.store.read import StoredEvaluation
-from case_monitor.store.read_classes import StoredClasses, read_class_details, read_classes
-from case_monitor.store.read_model import EvaluationSettings
-from case_monitor.store.read_parts import ClassItem
+from case_monitor.store.read.classes import StoredClasses, read_class_details, read_classes
+from case_monitor.store.read.evaluations import StoredEvaluation
+from case_monitor.store.read.model import EvaluationSettings
+from case_monitor.store.read.parts import ClassItem
 
 pages = APIRouter()
 

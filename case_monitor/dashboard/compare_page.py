@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from case_monitor.core.records import Status
-from case_monitor.core.wording import method_title
 from case_monitor.dashboard.charts import CONTROL, LIMIT, Figure, rounded
 from case_monitor.dashboard.compare_records import CompareQuery, Comparison, DifferenceRow, Outcome
 from case_monitor.dashboard.compare_versions import comparison
 from case_monitor.dashboard.metric_words import area_words
 from case_monitor.dashboard.rendering import page
+from case_monitor.domain.methods import method_title
+from case_monitor.domain.verdict import Status
 
 pages = APIRouter()
 Version = Annotated[int, Query(le=2**31 - 1)] | Literal[""]

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from fastapi import HTTPException
 from sqlalchemy import Engine
 
-from case_monitor.core.policy import vs_baseline
-from case_monitor.core.records import ContrastSets, MetricSummary
 from case_monitor.dashboard.compare_records import ClassChange, CompareQuery, ContrastChange, MapPair
 from case_monitor.dashboard.paging import Pages, turn
 from case_monitor.dashboard.rendering import address
-from case_monitor.store.read import load_contrast_sets
-from case_monitor.store.read_gallery import gallery_entries
-from case_monitor.store.read_model import EvaluationLine, EvaluationSettings
-from case_monitor.stored_comparison import Pair
+from case_monitor.domain.contrast_sets import ContrastSets
+from case_monitor.domain.policy import vs_baseline
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.store.comparison import Pair
+from case_monitor.store.read.evaluations import load_contrast_sets
+from case_monitor.store.read.gallery import gallery_entries
+from case_monitor.store.read.model import EvaluationLine, EvaluationSettings
 
 CLASSES_PER_PAGE = 100
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from case_monitor.core.policy import Severity
-from case_monitor.core.records import Status
 from case_monitor.dashboard.paging import Pages
+from case_monitor.domain.policy import Severity
+from case_monitor.domain.verdict import Status
 
 
 class Outcome(StrEnum):

@@ -7,15 +7,7 @@ from itertools import groupby
 from fastapi import HTTPException
 from sqlalchemy import Engine
 
-from case_monitor.core.policy import vs_baseline
-from case_monitor.core.records import MetricSummary, Status, ThresholdResult, Verdict
-from case_monitor.dashboard.compare_parts import (
-    changed_contrasts,
-    class_changes,
-    defined,
-    map_pairs,
-    page_of_classes,
-)
+from case_monitor.dashboard.compare_parts import changed_contrasts, class_changes, defined, map_pairs, page_of_classes
 from case_monitor.dashboard.compare_records import (
     CompareQuery,
     Comparison,
@@ -28,8 +20,12 @@ from case_monitor.dashboard.compare_records import (
 from case_monitor.dashboard.metric_words import rule_words
 from case_monitor.dashboard.model_quality import latest_of_versions
 from case_monitor.dashboard.stored_settings import drop_suffixes
+from case_monitor.domain.policy import vs_baseline
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.domain.verdict import Status, ThresholdResult, Verdict
 from case_monitor.settings import Settings
-from case_monitor.store.read_model import (
+from case_monitor.store.comparison import Pair, StoredComparison, compare_stored, pair_of
+from case_monitor.store.read.model import (
     EvaluationLine,
     EvaluationSettings,
     champion_and_last_look,
@@ -37,8 +33,7 @@ from case_monitor.store.read_model import (
     evaluation_settings,
     overall_figures,
 )
-from case_monitor.store.read_parts import ClassItem, Selection, read_items
-from case_monitor.stored_comparison import Pair, StoredComparison, compare_stored, pair_of
+from case_monitor.store.read.parts import ClassItem, Selection, read_items
 
 MOST = 20
 """Classes in a list, before the table of all."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from case_monitor.core.records import IntArray
-from case_monitor.core.statistics import wilson_interval
-from case_monitor.store.read_confusion import StoredConfusion, StoredContrast
+from case_monitor.domain.arrays import IntArray
+from case_monitor.judging.statistics.intervals import wilson_interval
+from case_monitor.store.read.confusion import StoredConfusion, StoredContrast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from sqlalchemy import Engine
 
-from case_monitor.core.records import ContrastSource, IntArray
 from case_monitor.dashboard.class_order import MAX_CLUSTERED, clustered
 from case_monitor.dashboard.confused_pairs import ClassRef, ConfusedPair, class_ref, confused_pairs, most_confused
 from case_monitor.dashboard.evaluation_head import EvaluationHead, EvaluationId, read_head
 from case_monitor.dashboard.rendering import page
+from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.contrast_sets import ContrastSource
 from case_monitor.settings import Settings
-from case_monitor.store.read_confusion import StoredConfusion, StoredContrast, read_confusion, read_contrast
+from case_monitor.store.read.confusion import StoredConfusion, StoredContrast, read_confusion, read_contrast
 
 pages = APIRouter()
 

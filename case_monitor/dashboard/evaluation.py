@@ -10,18 +10,18 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Engine
 
-from case_monitor.core.policy import Severity
-from case_monitor.core.summary import INSENSITIVE
 from case_monitor.dashboard.agreement_panels import AgreementPanels, agreement_panels
 from case_monitor.dashboard.evaluation_charts import Chart, activity_chart, fidelity_charts
 from case_monitor.dashboard.evaluation_head import EvaluationHead, EvaluationId, head_of, read_in_place
 from case_monitor.dashboard.evaluation_rules import ClassRule, RuleOutcome, class_rules, rule_outcomes
 from case_monitor.dashboard.methods_table import MethodsTable, methods_table
 from case_monitor.dashboard.rendering import page
+from case_monitor.domain.policy import Severity
+from case_monitor.judging.figures.of_one_version import INSENSITIVE
 from case_monitor.settings import Settings
-from case_monitor.store.read import StoredEvaluation
-from case_monitor.store.read_evidence import Evidence, ObservedAlert, read_evidence
-from case_monitor.store.read_parts import SummaryItem
+from case_monitor.store.read.evaluations import StoredEvaluation
+from case_monitor.store.read.evidence import Evidence, ObservedAlert, read_evidence
+from case_monitor.store.read.parts import SummaryItem
 
 pages = APIRouter()
 

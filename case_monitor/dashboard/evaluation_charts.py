@@ -6,12 +6,12 @@ from html import escape
 
 import numpy as np
 
-from case_monitor.core.distributions import density
-from case_monitor.core.records import FloatArray
-from case_monitor.core.wording import method_title
 from case_monitor.dashboard.charts import BAND, CONTROL, Figure, method_colour, method_symbol
 from case_monitor.dashboard.methods_table import FidelityCell, MethodsTable
-from case_monitor.store.read_evidence import ClassActivity
+from case_monitor.domain.arrays import FloatArray
+from case_monitor.domain.methods import method_title
+from case_monitor.judging.distributions import density
+from case_monitor.store.read.evidence import ClassActivity
 
 MAX_NAME = 60
 _LINE = "var(--case)"

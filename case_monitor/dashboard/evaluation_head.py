@@ -8,10 +8,11 @@ from urllib.parse import quote
 from fastapi import HTTPException, Path
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Decision, Status
+from case_monitor.domain.promotion import Decision
+from case_monitor.domain.verdict import Status
 from case_monitor.settings import Settings
-from case_monitor.store.read import StoredEvaluation, StoredPromotion
-from case_monitor.store.read_evaluation import EvaluationInPlace, OtherEvaluation, read_evaluation
+from case_monitor.store.read.evaluation import EvaluationInPlace, OtherEvaluation, read_evaluation
+from case_monitor.store.read.evaluations import StoredEvaluation, StoredPromotion
 
 EvaluationId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from case_monitor.core.policy import Severity
-from case_monitor.core.records import Status
 from case_monitor.dashboard.metric_words import rule_words
-from case_monitor.store.read_parts import RuleItem
+from case_monitor.domain.policy import Severity
+from case_monitor.domain.verdict import Status
+from case_monitor.store.read.parts import RuleItem
 
 SHOWN_CLASSES = 10
 

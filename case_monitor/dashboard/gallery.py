@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from sqlalchemy import Engine
 
-from case_monitor.core.summary import INSENSITIVE
 from case_monitor.dashboard.confused_pairs import ClassRef
 from case_monitor.dashboard.confusion import ClassIndex
 from case_monitor.dashboard.evaluation_head import EvaluationHead, EvaluationId, head_of, read_in_place
@@ -16,8 +15,9 @@ from case_monitor.dashboard.gallery_cards import Card, PictureSize, cards, shown
 from case_monitor.dashboard.gallery_pictures import View
 from case_monitor.dashboard.paging import Pages, turn
 from case_monitor.dashboard.rendering import address, page
+from case_monitor.judging.figures.of_one_version import INSENSITIVE
 from case_monitor.settings import Settings
-from case_monitor.store.read_gallery import GalleryEntry, gallery_entries, picture_size
+from case_monitor.store.read.gallery import GalleryEntry, gallery_entries, picture_size
 
 pages = APIRouter()
 

@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 import case_monitor
 from case_monitor.dashboard.evaluation_head import EvaluationId
-from case_monitor.overlays import heated, masked
-from case_monitor.store.read_gallery import gallery_image, gallery_map, saved_at
+from case_monitor.evidence.overlays import heated, masked
+from case_monitor.store.read.gallery import gallery_image, gallery_map, saved_at
 
 pictures = APIRouter()
 

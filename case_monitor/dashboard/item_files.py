@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 import pandas as pd
 import pyarrow as pa
 
-from case_monitor.table_files import csv_bytes, parquet_bytes, plain
+from case_monitor.evidence.table_files import csv_bytes, parquet_bytes, plain
 
 _ARROW = {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 

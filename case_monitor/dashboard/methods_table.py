@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from case_monitor.dashboard.metric_words import area_words
-from case_monitor.store.read_parts import SummaryItem
+from case_monitor.store.read.parts import SummaryItem
 
 _DROP = re.compile(r"confidence_drop_(\d[^_]*(?:_blur)?)")
 Figures = dict[tuple[str, str], SummaryItem]

@@ -2,8 +2,8 @@
 
 import re
 
-from case_monitor.core.policy import vs_baseline
-from case_monitor.core.wording import method_title
+from case_monitor.domain.methods import method_title
+from case_monitor.domain.policy import vs_baseline
 
 _WORDS = {
     "accuracy": "accuracy",

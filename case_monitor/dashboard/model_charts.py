@@ -4,18 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from case_monitor.core.records import Decision
-from case_monitor.core.wording import method_title
-from case_monitor.dashboard.charts import (
-    BAND,
-    Figure,
-    limit_line,
-    method_colour,
-    method_symbol,
-    plotly_text,
-    rounded,
-)
+from case_monitor.dashboard.charts import BAND, Figure, limit_line, method_colour, method_symbol, plotly_text, rounded
 from case_monitor.dashboard.model_records import By, Mark, Model, Point, Series
+from case_monitor.domain.methods import method_title
+from case_monitor.domain.promotion import Decision
 
 Trace = dict[str, Any]
 

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from case_monitor.core.wording import method_title
 from case_monitor.dashboard import model_words
 from case_monitor.dashboard.charts import Figure
 from case_monitor.dashboard.model_charts import DIFFERENCE, SHARE, SHARE_OF_ALL, Look, quality_figure
@@ -14,6 +13,7 @@ from case_monitor.dashboard.model_quality import model
 from case_monitor.dashboard.model_records import By, Model, ModelQuery
 from case_monitor.dashboard.paging import PAGE_SIZE
 from case_monitor.dashboard.rendering import page
+from case_monitor.domain.methods import method_title
 
 pages = APIRouter()
 

@@ -5,24 +5,15 @@ from collections.abc import Iterable, Sequence
 from fastapi import HTTPException
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Decision
-from case_monitor.dashboard.model_records import (
-    AlertLine,
-    By,
-    Mark,
-    Model,
-    ModelQuery,
-    Point,
-    Series,
-    VersionRow,
-)
+from case_monitor.dashboard.model_records import AlertLine, By, Mark, Model, ModelQuery, Point, Series, VersionRow
 from case_monitor.dashboard.paging import turn
 from case_monitor.dashboard.rendering import address
 from case_monitor.dashboard.stored_settings import confidence_level, drop_suffixes, gate_limits, gate_suffix
+from case_monitor.domain.promotion import Decision
 from case_monitor.settings import Settings
-from case_monitor.store.read import StoredPromotion, promotions
-from case_monitor.store.read_alerts import StoredAlert, load_alert_lives, recently_resolved
-from case_monitor.store.read_model import (
+from case_monitor.store.read.alerts import StoredAlert, load_alert_lives, recently_resolved
+from case_monitor.store.read.evaluations import StoredPromotion, promotions
+from case_monitor.store.read.model import (
     EvaluationLine,
     EvaluationSettings,
     StoredFigure,
@@ -31,7 +22,7 @@ from case_monitor.store.read_model import (
     evaluation_settings,
     overall_figures,
 )
-from case_monitor.store.read_overrides import standing_override
+from case_monitor.store.read.overrides import standing_override
 
 MOST = 250
 """Points of a chart: more cannot be told apart, and make the page slow."""

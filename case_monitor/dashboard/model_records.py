@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from case_monitor.core.override import Override
-from case_monitor.core.policy import Severity
-from case_monitor.core.records import Decision, Status
+from case_monitor.alerts.override import Override
 from case_monitor.dashboard.paging import Pages
+from case_monitor.domain.policy import Severity
+from case_monitor.domain.promotion import Decision
+from case_monitor.domain.verdict import Status
 
 
 class By(StrEnum):

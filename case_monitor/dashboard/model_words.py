@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from case_monitor.core.wording import method_title
 from case_monitor.dashboard.metric_words import area_words
 from case_monitor.dashboard.model_records import By, Model, Point, Series
 from case_monitor.dashboard.rendering import number, percent
+from case_monitor.domain.methods import method_title
 
 UNDEFINED = "undefined"
 

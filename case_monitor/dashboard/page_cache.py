@@ -14,7 +14,7 @@ from fastapi.dependencies.models import Dependant
 from sqlalchemy import Engine
 
 import case_monitor
-from case_monitor.store.read_changes import change_token
+from case_monitor.store.read.changes import change_token
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_AGE_S = 60  # for what the token does not tell: pruned scores

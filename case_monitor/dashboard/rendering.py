@@ -11,11 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import case_monitor
-from case_monitor.core.wording import method_title, p_text
 from case_monitor.dashboard.interval_mark import interval_mark
 from case_monitor.dashboard.plotly_script import PLOTLY_PATH
 from case_monitor.dashboard.sparkline import sparkline
-from case_monitor.store.read_overview import count_open_alerts
+from case_monitor.domain.methods import method_title
+from case_monitor.judging.wording import p_text
+from case_monitor.store.read.overview import count_open_alerts
 
 NO_VALUE = "–"
 

@@ -10,11 +10,11 @@ from fastapi import HTTPException
 from scipy.stats import rankdata
 from sqlalchemy import Engine
 
-from case_monitor.core.rank_agreement import kendalls_w
 from case_monitor.dashboard.model_quality import latest_of_versions
 from case_monitor.dashboard.stored_settings import confidence_level, drop_suffixes
 from case_monitor.dashboard.version_ranges import VersionRanges
-from case_monitor.store.read_model import (
+from case_monitor.judging.rank_agreement import kendalls_w
+from case_monitor.store.read.model import (
     EvaluationLine,
     EvaluationSettings,
     StoredFigure,
@@ -22,7 +22,7 @@ from case_monitor.store.read_model import (
     evaluation_settings,
     overall_figures,
 )
-from case_monitor.store.read_seeds import adjusted_p_values
+from case_monitor.store.read.seeds import adjusted_p_values
 
 DEFAULT_VERSIONS, MOST = 20, 100
 DEFAULT_METRIC = "agreement_mean"

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from case_monitor.core.summary import INSENSITIVE
-from case_monitor.core.wording import method_title
 from case_monitor.dashboard.charts import LIMIT, Figure, method_colour, method_symbol, rounded
 from case_monitor.dashboard.metric_words import area_words
 from case_monitor.dashboard.rendering import number, page
 from case_monitor.dashboard.seed_study import DEFAULT_METRIC, MethodOverSeeds, SeedQuery, SeedStudy, seed_study
+from case_monitor.domain.methods import method_title
+from case_monitor.judging.figures.of_one_version import INSENSITIVE
 
 pages = APIRouter()
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from case_monitor.core.policy import GATE_METHOD
-from case_monitor.core.protocol import drop_suffix
-from case_monitor.store.read_model import EvaluationSettings
+from case_monitor.domain.policy import GATE_METHOD
+from case_monitor.domain.protocol import drop_suffix
+from case_monitor.store.read.model import EvaluationSettings
 
 _DROP = "confidence_drop_"
 _KINDS = ("_vs_random", "_vs_case", "_below_case")

@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from case_monitor.core.errors import DataError
 from case_monitor.dataset.raw_split import RawSplit, content_digest
+from case_monitor.domain.errors import DataError
 from case_monitor.settings import CifarSplit
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from torchvision.datasets import ImageFolder
 
-from case_monitor.core.errors import DataError
 from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.domain.errors import DataError
 
 
 def read_image_folder(path: Path) -> RawSplit:

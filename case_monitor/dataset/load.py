@@ -1,6 +1,5 @@
 """Reading a split by the reader of its kind."""
 
-from case_monitor.core.errors import DataError
 from case_monitor.dataset.cifar import read_cifar
 from case_monitor.dataset.distinct import distinct
 from case_monitor.dataset.image_folder import read_image_folder
@@ -8,14 +7,8 @@ from case_monitor.dataset.mlflow_artifact import read_artifact
 from case_monitor.dataset.npz import read_npz
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.dataset.user_function import read_function
-from case_monitor.settings import (
-    ArtifactSplit,
-    CifarSplit,
-    FunctionSplit,
-    ImageFolderSplit,
-    NpzSplit,
-    SplitSpec,
-)
+from case_monitor.domain.errors import DataError
+from case_monitor.settings import ArtifactSplit, CifarSplit, FunctionSplit, ImageFolderSplit, NpzSplit, SplitSpec
 
 
 def load_split(spec: SplitSpec) -> RawSplit:

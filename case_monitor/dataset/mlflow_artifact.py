@@ -5,11 +5,11 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from case_monitor.core.errors import CaseMonitorError, DataError
 from case_monitor.dataset.image_folder import read_image_folder
 from case_monitor.dataset.npz import read_npz
 from case_monitor.dataset.raw_split import RawSplit
-from case_monitor.foreign_errors import short_message
+from case_monitor.domain.errors import CaseMonitorError, DataError
+from case_monitor.logs.foreign_errors import short_message
 from case_monitor.settings import ArtifactSplit
 
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from PIL import Image
 from torch.utils.data import Dataset
 
-from case_monitor.core.errors import DataError
-from case_monitor.core.records import IntArray
 from case_monitor.dataset.raw_split import RawSplit, content_digest
-from case_monitor.foreign_errors import short_message
+from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.errors import DataError
+from case_monitor.logs.foreign_errors import short_message
 
 
 class _ArrayImages(Dataset[Any]):

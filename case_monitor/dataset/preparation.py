@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from case_monitor.core.errors import DataError
-from case_monitor.core.records import IntArray, Split
 from case_monitor.dataset.prepared_images import PreparedImages
 from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.errors import DataError
+from case_monitor.domain.split import Split
 from case_monitor.settings import Preprocessing
 
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.transforms import v2
 
-from case_monitor.core.errors import CaseMonitorError, ConfigError, DataError
-from case_monitor.core.records import IntArray
 from case_monitor.dataset.raw_split import RawSplit
-from case_monitor.foreign_errors import short_message
+from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.errors import CaseMonitorError, ConfigError, DataError
+from case_monitor.logs.foreign_errors import short_message
 from case_monitor.settings import Preprocessing
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
 
-from case_monitor.core.errors import ConfigError, DataError
-from case_monitor.core.foreign_code import foreign_code
-from case_monitor.core.records import IntArray
 from case_monitor.dataset.raw_split import RawSplit, content_digest
+from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.errors import ConfigError, DataError
+from case_monitor.domain.foreign_code import foreign_code
 from case_monitor.settings import FunctionSplit
 
 

@@ -8,9 +8,9 @@ from enum import StrEnum
 from threading import Thread
 from typing import Any
 
-from case_monitor.core.errors import CaseMonitorError
-from case_monitor.foreign_errors import short_message
-from case_monitor.masking import masked
+from case_monitor.domain.errors import CaseMonitorError
+from case_monitor.logs.foreign_errors import short_message
+from case_monitor.logs.masking import masked
 
 SERVER_LIMIT_S = 30.0
 WORK_LIMIT_S = 300.0  # reading a whole split, downloading and loading a model

@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from case_monitor.core.errors import StoreError
 from case_monitor.doctor.check import Answer, Check, Outcome, ask, failed, ok, skipped
+from case_monitor.domain.errors import StoreError
 from case_monitor.store.connection import SchemaState, connect, current_revision, require_schema, schema_state, shown
 
 DATABASE, MIGRATIONS = "results database", "results database: tables"

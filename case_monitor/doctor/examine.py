@@ -10,7 +10,7 @@ from case_monitor.doctor.machine import NOTIFY, device_check, notify_checks
 from case_monitor.doctor.mlflow_server import REGISTRY, TRACKING, bound_requests, mlflow_checks
 from case_monitor.doctor.model import model_checks
 from case_monitor.doctor.prefect_server import prefect_checks
-from case_monitor.registry import Registry
+from case_monitor.registry.client import Registry
 from case_monitor.settings import Settings, load_settings
 from case_monitor.settings.load import DEFAULT_CONFIG
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import torch
 from pydantic import SecretStr
 
+from case_monitor.alerts.send import is_valid
 from case_monitor.doctor.check import Answer, Check, ask, failed, ok
-from case_monitor.notify import is_valid
-from case_monitor.registry import pick_device
+from case_monitor.registry.client import pick_device
 from case_monitor.settings import Settings
 
 DEVICE, NOTIFY = "device", "notify"

@@ -9,8 +9,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from case_monitor.doctor.check import Answer, Check, Outcome, ask, failed, ok, skipped
-from case_monitor.foreign_errors import short_message
-from case_monitor.registry import Registry
+from case_monitor.logs.foreign_errors import short_message
+from case_monitor.registry.client import Registry
 from case_monitor.settings import Settings
 
 TRACKING, REGISTRY = "MLflow tracking", "MLflow registry"

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from case_monitor.core.errors import ModelError, NotFoundError, RegistryError
-from case_monitor.core.foreign_code import foreign_code
-from case_monitor.core.saliency import find_target_layer, inspecting, logits_of
 from case_monitor.dataset import PreparedImages, RawSplit, load_split
 from case_monitor.doctor.check import WORK_LIMIT_S, Answer, Check, ask, failed, ok, skipped, warning
-from case_monitor.foreign_errors import short_message
-from case_monitor.reconcile import reconcile, with_target_layer
-from case_monitor.registry import RegisteredModel, Registry, pick_device
+from case_monitor.domain.errors import ModelError, NotFoundError, RegistryError
+from case_monitor.domain.foreign_code import foreign_code
+from case_monitor.logs.foreign_errors import short_message
+from case_monitor.registry.client import RegisteredModel, Registry, pick_device
+from case_monitor.registry.reconcile import reconcile, with_target_layer
+from case_monitor.saliency import find_target_layer, inspecting, logits_of
 from case_monitor.settings import ArtifactSplit, Preprocessing, Settings
 
 _NO_REGISTRY, _NO_VERSION = "the registry does not answer", "no version is registered"

@@ -8,7 +8,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
 from case_monitor.doctor.check import Answer, Check, Outcome, ask, failed, ok, skipped, warning
-from case_monitor.foreign_errors import short_message
+from case_monitor.logs.foreign_errors import short_message
 
 SERVER, POOL, DEPLOYMENTS = "Prefect server", "Prefect work pool", "Prefect deployments"
 WORK_POOL = "case-monitor"

@@ -5,7 +5,7 @@ import logging
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from case_monitor.core.errors import StoreError
+from case_monitor.domain.errors import StoreError
 from case_monitor.service.error_pages import what_to_do
 from case_monitor.store.connection import require_schema
 

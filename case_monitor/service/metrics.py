@@ -8,8 +8,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 
-from case_monitor.store.announcements import count_open
-from case_monitor.store.read_operations import model_operations
+from case_monitor.store.read.operations import model_operations
+from case_monitor.store.work.announcements import count_open
 
 metrics = APIRouter()
 

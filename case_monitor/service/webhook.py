@@ -11,12 +11,12 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from case_monitor.announce import announce
-from case_monitor.core.errors import CaseMonitorError
-from case_monitor.model_ref import MAX_VERSION
+from case_monitor.domain.errors import CaseMonitorError
+from case_monitor.domain.model_ref import MAX_VERSION
+from case_monitor.registry.announce import announce
 from case_monitor.settings import Settings
-from case_monitor.store.announcements import note_announcement
-from case_monitor.store.deliveries import forget_delivery, take_delivery
+from case_monitor.store.work.announcements import note_announcement
+from case_monitor.store.work.deliveries import forget_delivery, take_delivery
 
 MAX_BODY = 256 * 1024
 MAX_AGE_S = 300

@@ -4,7 +4,6 @@ Every field is documented where it is declared; a wrong field is an error with i
 in `sqlite:///` URLs, are relative to the configuration file, so a check gives the same result from any directory.
 """
 
-from case_monitor.settings.engine import EngineSpec, RayEngine, ThreadsEngine
 from case_monitor.settings.load import load_settings
 from case_monitor.settings.model_settings import (
     ArtifactSplit,
@@ -18,6 +17,7 @@ from case_monitor.settings.model_settings import (
 )
 from case_monitor.settings.top_level import Settings
 from case_monitor.settings.web_access import TrustedProxy
+from case_monitor.settings.workers import EngineSpec, RayEngine, ThreadsEngine
 
 __all__ = [
     "ArtifactSplit",

@@ -8,9 +8,9 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from case_monitor.core.errors import ConfigError
-from case_monitor.core.policy_check import check_policy
-from case_monitor.masking import remember, remember_password, remember_url
+from case_monitor.domain.errors import ConfigError
+from case_monitor.domain.policy_check import check_policy
+from case_monitor.logs.masking import remember, remember_password, remember_url
 from case_monitor.settings.model_settings import ArtifactSplit
 from case_monitor.settings.problems import first_problems
 from case_monitor.settings.relative_places import anchored

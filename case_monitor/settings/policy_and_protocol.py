@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BeforeValidator
 
-from case_monitor.core.policy import Policy
-from case_monitor.core.protocol import Protocol
+from case_monitor.domain.policy import Policy
+from case_monitor.domain.protocol import Protocol
 
 
 def _with_lists(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from case_monitor.foreign_errors import short_message
+from case_monitor.logs.foreign_errors import short_message
 from case_monitor.settings.top_level import ENV_PREFIX
 
 _UNKNOWN_FIELD = {"extra_forbidden", "unexpected_keyword_argument"}  # pydantic's words for it

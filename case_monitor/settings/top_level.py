@@ -4,17 +4,17 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from case_monitor.core.errors import ConfigError
-from case_monitor.core.policy import Policy
-from case_monitor.core.protocol import Protocol
+from case_monitor.domain.errors import ConfigError
+from case_monitor.domain.policy import Policy
+from case_monitor.domain.protocol import Protocol
 from case_monitor.settings.browser_urls import BrowserUrl, browser_address
-from case_monitor.settings.engine import EngineSpec, ThreadsEngine
 from case_monitor.settings.model_settings import ModelSettings
 from case_monitor.settings.notification_urls import NotificationUrls
 from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
 from case_monitor.settings.registry_alias import RegistryAlias
 from case_monitor.settings.server_urls import SecretServerUrl, ServerUrl
 from case_monitor.settings.web_access import HostNames, Token, TrustedProxy
+from case_monitor.settings.workers import EngineSpec, ThreadsEngine
 
 ENV_PREFIX = "CASE_MONITOR_"
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError, StatementError
 
 import case_monitor
-from case_monitor.core.errors import StoreError
+from case_monitor.domain.errors import StoreError
 from case_monitor.store.tables import VERSION_TABLE
 
 BUSY_TIMEOUT_S = 30

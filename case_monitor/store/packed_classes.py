@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from case_monitor.core.records import IntArray
+from case_monitor.domain.arrays import IntArray
 
 _STORED = np.dtype("<i4")
 

@@ -22,7 +22,7 @@ from benchmarks.ground_truth_scores import (
 from benchmarks.ground_truth_tables import TITLES, verdict
 from benchmarks.planted import SIDE, Planted, planted_images
 from benchmarks.planted_models import NETWORKS, untrained
-from case_monitor.core.records import ConfusionMatrix
+from case_monitor.domain.confusion_matrix import ConfusionMatrix
 
 
 def a_map(*pixels: tuple[int, int]) -> Tensor:

@@ -16,7 +16,7 @@ from benchmarks.planted import (
     planted_images,
 )
 from benchmarks.planted_models import NETWORKS, STRIDE, TARGET_LAYER, train, untrained
-from case_monitor.core.saliency import saliency_maps
+from case_monitor.saliency import saliency_maps
 
 CELL = 16
 

@@ -10,12 +10,12 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Status
+from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
-from case_monitor.store.read_alerts import StoredAlert, load_alert_lives
+from case_monitor.store.read.alerts import StoredAlert, load_alert_lives
 from case_monitor.store.write import acknowledge, mute, save_evaluation
-from tests.alerting import evaluation_with, found, night, recall
+from tests.support.alerting import evaluation_with, found, night, recall
 
 READ, WRITE = "hunter2 for reading", "hunter2 for writing"
 HTML = {"accept": "text/html"}

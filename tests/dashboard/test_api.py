@@ -11,11 +11,13 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Decision, Evaluation, Promotion, Status
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import mark_promotion_applied, record_promotion, save_evaluation
-from tests.factories import an_evaluation
+from tests.support.factories import an_evaluation
 
 
 @pytest.fixture

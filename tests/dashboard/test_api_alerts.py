@@ -8,12 +8,12 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Status
+from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
-from case_monitor.store.read_alerts import load_alert_lives
+from case_monitor.store.read.alerts import load_alert_lives
 from case_monitor.store.write import save_evaluation
-from tests.alerting import evaluation_with, found, night
+from tests.support.alerting import evaluation_with, found, night
 
 READ, WRITE = "hunter2 for reading", "hunter2 for writing"
 WHY = {"reason": "x", "by": "Bo"}

@@ -12,7 +12,7 @@ from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.connection import connect, upgrade
 from case_monitor.store.write import save_evaluation
-from tests.factories import an_evaluation
+from tests.support.factories import an_evaluation
 
 
 @pytest.fixture(scope="module")

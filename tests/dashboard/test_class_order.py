@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from case_monitor.dashboard.class_order import MAX_CLUSTERED, MAX_OPTIMAL, clustered
-from case_monitor.store.read_confusion import StoredConfusion
+from case_monitor.store.read.confusion import StoredConfusion
 
 
 def stored(counts: np.ndarray) -> StoredConfusion:

@@ -10,15 +10,17 @@ from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from case_monitor.core.policy import Policy, Rule, Severity, Threshold
-from case_monitor.core.records import Evaluation, MetricSummary, Status
 from case_monitor.dashboard.class_columns import Order
 from case_monitor.dashboard.classes import ClassesPage, ClassesQuery, Show, classes_page
 from case_monitor.dashboard.rendering import number, percent
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.policy import Policy, Rule, Severity, Threshold
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import save_evaluation
-from tests.factories import METHODS, an_evaluation
+from tests.support.factories import METHODS, an_evaluation
 
 NAMES = tuple(f"class {i:03d}" for i in range(120))
 

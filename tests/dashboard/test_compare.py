@@ -9,18 +9,20 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete, update
 
-from case_monitor.core.comparison import Measured, comparison_summaries
-from case_monitor.core.policy import Policy, Threshold
-from case_monitor.core.records import Evaluation, MetricSummary, Status
-from case_monitor.core.verdict import judge
 from case_monitor.dashboard.compare_page import with_forest
 from case_monitor.dashboard.compare_records import CompareQuery, Comparison, Outcome
 from case_monitor.dashboard.compare_versions import comparison
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.policy import Policy, Threshold
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.domain.verdict import Status
+from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
+from case_monitor.judging.verdict import judge
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.tables import EvaluationRow, PredictionsRow, SampleRow, SampleScoreRow
 from case_monitor.store.write import save_evaluation
-from tests.factories import a_gallery, an_evaluation
+from tests.support.factories import a_gallery, an_evaluation
 
 HOSTILE = "a \"quoted\" 'name' <script>alert(1)</script>/100%&?#" + "x" * 150
 LENIENT = Policy(

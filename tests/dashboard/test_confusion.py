@@ -9,14 +9,16 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from case_monitor.core.contrast import contrast_sets
-from case_monitor.core.records import ConfusionMatrix, ContrastSource, Evaluation
 from case_monitor.dashboard.confusion import TOP, ClassOrder, ConfusionQuery, confusion_cells, confusion_page
+from case_monitor.domain.confusion_matrix import ConfusionMatrix
+from case_monitor.domain.contrast_sets import ContrastSource
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.judging.contrast_sets import contrast_sets
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
-from case_monitor.store.read_confusion import read_confusion, read_contrast
+from case_monitor.store.read.confusion import read_confusion, read_contrast
 from case_monitor.store.write import save_evaluation
-from tests.factories import an_evaluation
+from tests.support.factories import an_evaluation
 
 HOSTILE = ("<script>alert(1)</script>", "a\"b'c</script><!--", "", "\u202e{{ 7 * 7 }} & x")
 # Rows true: 20, 40, 10 and 0 images.

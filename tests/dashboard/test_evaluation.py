@@ -11,19 +11,23 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete
 
-from case_monitor.core.distributions import histogram
-from case_monitor.core.policy import Policy, Rule, Severity
-from case_monitor.core.protocol import Protocol
-from case_monitor.core.records import Evaluation, MetricSummary, ModelVersion, SampleScores, Status
-from case_monitor.core.summary import explanation_summaries
 from case_monitor.dashboard.evaluation import EvaluationPage, ScoresState, evaluation_page
 from case_monitor.dashboard.rendering import number, percent
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.policy import Policy, Rule, Severity
+from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.domain.verdict import Status
+from case_monitor.judging.distributions import histogram
+from case_monitor.judging.figures.of_one_version import explanation_summaries
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.connection import writing
 from case_monitor.store.tables import SampleRow
 from case_monitor.store.write import save_evaluation
-from tests.factories import METHODS, an_evaluation
+from tests.support.factories import METHODS, an_evaluation
 
 BASELINE = ModelVersion(name="digits", version=1, run_id=None, digest="1" * 64)
 HOSTILE = "<script>alert(1)</script>"

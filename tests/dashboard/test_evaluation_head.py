@@ -8,13 +8,16 @@ from fastapi.testclient import TestClient
 from markupsafe import escape
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Decision, Evaluation, ModelVersion, Promotion, Status
 from case_monitor.dashboard.evaluation_head import read_head
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import record_promotion, save_evaluation, set_mlflow_run
-from tests.alerting import night
-from tests.factories import an_evaluation
+from tests.support.alerting import night
+from tests.support.factories import an_evaluation
 
 HOSTILE = 'a "quoted" <script>alert(1)</script>/slash'
 BASELINE = ModelVersion(name=HOSTILE, version=3, run_id=None, digest="3" * 64)

@@ -11,17 +11,20 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from sqlalchemy import Engine
 
-from case_monitor.core.policy import Policy
-from case_monitor.core.records import Evaluation, Gallery, SampleScores
 from case_monitor.dashboard.gallery import PER_PAGE, GalleryPage, GalleryQuery, Sorting, gallery_page
 from case_monitor.dashboard.gallery_cards import shown_size
 from case_monitor.dashboard.gallery_pictures import View, overlay
-from case_monitor.figures import image_rows
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.policy import Policy
+from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.top_pixels import top_pixels
+from case_monitor.evidence.pictures import image_rows
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import save_evaluation
 from case_monitor.store.write.pictures import image_png, map_png
-from tests.factories import METHODS, a_gallery, an_evaluation
+from tests.support.factories import METHODS, a_gallery, an_evaluation
 
 HOSTILE = ("<script>alert(1)</script>", "a\"b'c</script><!--", "", "\u202e{{ 7 * 7 }} & x")
 SIDE = 40
@@ -96,7 +99,7 @@ class TestOverlay:
 
     def test_top(self, image: np.ndarray, level: np.ndarray) -> None:
         drawn = pixels(overlay(image_png(image), map_png(level), View.TOP))
-        mask = image_rows.top_mask(level.astype(np.float64))
+        mask = top_pixels(level.astype(np.float64))
         assert mask.sum() == 43  # 5% of 864
         assert np.array_equal(drawn, image_rows.masked(image, mask))
         assert np.array_equal(drawn[mask], image[mask])

@@ -2,11 +2,11 @@
 
 import pytest
 
-from case_monitor.core.metrics import Metric, metrics_under
-from case_monitor.core.policy import Policy
-from case_monitor.core.protocol import Protocol
 from case_monitor.dashboard.interval_mark import WIDTH, interval_mark
 from case_monitor.dashboard.metric_words import metric_words, rule_words
+from case_monitor.domain.metrics import Metric, metrics_under
+from case_monitor.domain.policy import Policy
+from case_monitor.domain.protocol import Protocol
 
 
 def test_the_default_policy_in_words() -> None:

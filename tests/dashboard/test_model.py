@@ -10,17 +10,20 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from case_monitor.core.alert_life import Scope
-from case_monitor.core.policy import Policy, Threshold
-from case_monitor.core.records import Decision, Evaluation, MetricSummary, Promotion, Status
+from case_monitor.alerts.life import Scope
 from case_monitor.dashboard.model_page import with_charts
 from case_monitor.dashboard.model_quality import model
 from case_monitor.dashboard.model_records import By, Model, ModelQuery
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.policy import Policy, Threshold
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import mark_promotion_applied, record_promotion, save_evaluation
-from tests.alerting import night
-from tests.factories import METHODS, an_evaluation
+from tests.support.alerting import night
+from tests.support.factories import METHODS, an_evaluation
 
 HOSTILE = "a \"quoted\" 'name' <script>alert(1)</script>/100%&?#" + "x" * 150
 

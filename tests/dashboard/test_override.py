@@ -8,12 +8,14 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from case_monitor.core.override import Override
-from case_monitor.core.records import Decision, ModelVersion, Promotion, Status
+from case_monitor.alerts.override import Override
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import apply_override, mark_promotion_applied, record_promotion, save_evaluation
-from tests.factories import an_evaluation
+from tests.support.factories import an_evaluation
 
 UNTIL = datetime(2999, 12, 24, 12, 30, tzinfo=UTC)
 SEEN = "overridden by Ann &lt;b&gt; until 2999-12-24 12:30 UTC: new camera &lt;script&gt;alert(1)&lt;/script&gt;"

@@ -8,15 +8,17 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from case_monitor.core.policy import Severity
-from case_monitor.core.records import Decision, Evaluation, Promotion, Status
-from case_monitor.core.reproduction import Reproduction
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.policy import Severity
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.reproduction import Reproduction
+from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
-from case_monitor.store.read_overview import ModelOverview, read_overview
+from case_monitor.store.read.overview import ModelOverview, read_overview
 from case_monitor.store.write import mark_promotion_applied, record_promotion, save_evaluation, save_reproduction
-from tests.alerting import night
-from tests.factories import an_evaluation
+from tests.support.alerting import night
+from tests.support.factories import an_evaluation
 
 HOSTILE = "a \"quoted\" 'name' <script>alert(1)</script>/100%&?#"
 SPLIT = {"kind": "npz", "path": "x.npz"}
@@ -118,7 +120,7 @@ def test_a_night_is_a_check(engine: Engine) -> None:
     evaluation_id = save_evaluation(engine, an_evaluation())
     later = replace(night(1), started_at=night(1).started_at + timedelta(days=36500))
     same = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
-    save_reproduction(engine, evaluation_id, same, an_evaluation(), later, "cpu")
+    save_reproduction(engine, evaluation_id, same, an_evaluation(), later, "cpu", "2.13.0+cpu")
     assert one(engine).last_check == later.started_at
 
 

@@ -12,11 +12,11 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Decision, Promotion
-from case_monitor.core.reproduction import Reproduction
 from case_monitor.dashboard.page_cache import PageCache
-from case_monitor.store.read_alerts import load_alert_lives
-from case_monitor.store.read_changes import change_token
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.reproduction import Reproduction
+from case_monitor.store.read.alerts import load_alert_lives
+from case_monitor.store.read.changes import change_token
 from case_monitor.store.write import (
     acknowledge,
     mark_promotion_applied,
@@ -26,8 +26,8 @@ from case_monitor.store.write import (
     save_reproduction,
     unmute,
 )
-from tests.alerting import night
-from tests.factories import an_evaluation
+from tests.support.alerting import night
+from tests.support.factories import an_evaluation
 
 
 @pytest.fixture
@@ -129,5 +129,5 @@ def test_everything_that_pages_show_changes_the_token(engine: Engine) -> None:
     unmute(engine, alert.id)
     assert change_token(engine) == seen[-3]  # as it was before
     same = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
-    save_reproduction(engine, evaluation_id, same, an_evaluation(), night(3), "cpu")
+    save_reproduction(engine, evaluation_id, same, an_evaluation(), night(3), "cpu", "2.13.0+cpu")
     assert changed()

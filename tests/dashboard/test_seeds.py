@@ -10,14 +10,15 @@ from fastapi.testclient import TestClient
 from scipy.stats import friedmanchisquare
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Evaluation, MetricSummary
 from case_monitor.dashboard import seed_study as study_module
 from case_monitor.dashboard.seed_study import SeedQuery, SeedStudy, seed_study
 from case_monitor.dashboard.version_ranges import VersionRanges
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.summary import MetricSummary
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import save_evaluation
-from tests.factories import METHODS, an_evaluation
+from tests.support.factories import METHODS, an_evaluation
 
 HOSTILE = "a \"quoted\" 'name' <script>alert(1)</script>/100%&?#" + "x" * 150
 

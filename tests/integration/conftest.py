@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from case_monitor.demo.digits import CLASS_NAMES, load_digits
-from tests.commands import Ran, run_cli
-from tests.integration.running_stack import RunningStack
+from tests.support.commands import Ran, run_cli
+from tests.support.running_stack import RunningStack
 
 Cli = Callable[..., Ran]
 

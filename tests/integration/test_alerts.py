@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.alerting import Receiver, receiving
-from tests.commands import registry_of
 from tests.integration.conftest import Cli
 from tests.integration.test_cli import CONFIG
+from tests.support.alerting import Receiver, receiving
+from tests.support.commands import registry_of
 
 
 @pytest.fixture

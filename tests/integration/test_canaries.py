@@ -20,13 +20,13 @@ from sqlalchemy import MetaData, select
 from sqlalchemy.engine import make_url
 from torch import nn
 
-from case_monitor.registry import model_metadata
+from case_monitor.registry.client import model_metadata
 from case_monitor.service import create_app
 from case_monitor.settings import load_settings
 from case_monitor.store.connection import connect, upgrade
-from tests.commands import run_cli
 from tests.conftest import MlflowServer, free_port
-from tests.guarded_server import guarded
+from tests.support.commands import run_cli
+from tests.support.guarded_server import guarded
 
 SPLIT = """
 import os

@@ -14,11 +14,11 @@ from PIL import Image
 from prefect import get_client
 from sqlalchemy import create_engine, text
 
-from case_monitor.store.read import latest_evaluation
-from case_monitor.store.read_gallery import gallery_entries, gallery_map
-from case_monitor.store.read_predictions import load_predictions
-from tests.commands import registry_of
+from case_monitor.store.read.evaluations import latest_evaluation
+from case_monitor.store.read.gallery import gallery_entries, gallery_map
+from case_monitor.store.read.predictions import load_predictions
 from tests.integration.conftest import Cli, Demo
+from tests.support.commands import registry_of
 
 QUICK = "protocol: {{methods: [case, gradcam], sample_size: 150}}\n"
 CONFIG = (

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import create_engine, text
 
-from tests.commands import registry_of
 from tests.integration.conftest import Cli, Demo
+from tests.support.commands import registry_of
 
 TABLES = (
     *("model_versions", "evaluations", "class_metrics", "confusion_cells", "contrast_members", "samples"),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.alerting import Receiver, receiving
 from tests.integration.conftest import Cli
 from tests.integration.test_cli import CONFIG, assert_one_clear_line
+from tests.support.alerting import Receiver, receiving
 
 
 def content(database: Path) -> list[str]:

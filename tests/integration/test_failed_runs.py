@@ -8,9 +8,9 @@ from prefect import flow, get_client, task
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterFlowRunId
 from prefect.runtime import flow_run
 
-from case_monitor.core.errors import CaseMonitorError, DataError
-from flows.evaluate import EvaluationRequest, evaluate_version
-from flows.masked_errors import masking_errors
+from case_monitor.domain.errors import CaseMonitorError, DataError
+from case_monitor.steps.evaluate import EvaluationRequest, evaluate_version
+from case_monitor.steps.masked_errors import masking_errors
 from tests.integration.test_cli import CONFIG
 
 TOKEN = "s3cret-t0ken-of-the-registry"

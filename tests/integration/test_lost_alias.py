@@ -11,11 +11,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy import create_engine, text
 from torch import nn
 
-from case_monitor.registry import model_metadata
-from tests.commands import registry_of, run_cli
+from case_monitor.registry.client import model_metadata
 from tests.conftest import MlflowServer
 from tests.integration.test_cli import CONFIG, rows
-from tests.registries import NO_ALIAS, Answer, answering
+from tests.support.commands import registry_of, run_cli
+from tests.support.registries import NO_ALIAS, Answer, answering
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_no_answer_of_a_registry_promotes_without_comparison(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr("flows.running.RETRY_DELAYS_S", (0,))
+    monkeypatch.setattr("case_monitor.steps.running.RETRY_DELAYS_S", (0,))
     newest = max(int(v.version) for v in registry_of_server(mlflow_server).search_model_versions("name = 'answered'"))
     without_prefect = temporary_settings(restore_defaults={PREFECT_API_URL})  # whose retries wait 20 seconds
     with answering(answers.get, mlflow_server.uri) as uri, without_prefect:

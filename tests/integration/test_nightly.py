@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.alerting import Receiver, receiving
-from tests.commands import registry_of
 from tests.integration.conftest import Cli
 from tests.integration.test_cli import CONFIG, rows
+from tests.support.alerting import Receiver, receiving
+from tests.support.commands import registry_of
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
-import flows.override as override_module
-from case_monitor.core.errors import RegistryError, StoreError
-from case_monitor.registry import Registry
-from flows import moving
-from flows.override import OverrideRequest, override
-from tests.alerting import Receiver, receiving
-from tests.commands import Ran, registry_of
+import case_monitor.steps.override as override_module
+from case_monitor.domain.errors import RegistryError, StoreError
+from case_monitor.registry.client import Registry
+from case_monitor.steps import moving
+from case_monitor.steps.override import OverrideRequest, override
 from tests.integration.conftest import Cli
 from tests.integration.test_cli import CONFIG, assert_one_clear_line, champion
 from tests.integration.test_nightly import execute, fetch
+from tests.support.alerting import Receiver, receiving
+from tests.support.commands import Ran, registry_of
 
 UNTIL = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%d")
 WORDS = ("--by", "Ann", "--reason", "new camera,\nhttp://ann:s3cretpass@cam.example", "--until", UNTIL)

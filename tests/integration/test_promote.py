@@ -8,15 +8,17 @@ import yaml
 from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine, text
 
-import flows.moving as moving
-import flows.promote as promote_module
-from case_monitor.core.errors import RegistryError, StaleEvidenceError
-from case_monitor.core.records import Decision, ModelVersion, Status, Verdict
-from flows.evaluate import EvaluationRequest, Outcome, evaluate_version
-from flows.promote import decide, promote
-from tests.commands import registry_of
+import case_monitor.steps.moving as moving
+import case_monitor.steps.promote as promote_module
+from case_monitor.domain.errors import RegistryError, StaleEvidenceError
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.promotion import Decision
+from case_monitor.domain.verdict import Status, Verdict
+from case_monitor.steps.evaluate import EvaluationRequest, Outcome, evaluate_version
+from case_monitor.steps.promote import decide, promote
 from tests.integration.conftest import Demo
 from tests.integration.test_cli import CONFIG
+from tests.support.commands import registry_of
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,17 +14,17 @@ import pytest
 import torch
 from prefect import flow
 
-from case_monitor.core.errors import ModelError
-from case_monitor.core.evaluation import Findings
-from case_monitor.registry import RegisteredModel
+from case_monitor.domain.errors import ModelError
+from case_monitor.domain.findings import Findings
+from case_monitor.registry.client import RegisteredModel
 from case_monitor.settings import RayEngine, ThreadsEngine
-from flows.engines import open_engine
-from flows.evaluate import measure
-from flows.inputs import Inputs, Prepared
-from tests.core.sources import TensorSource, a_split, blobs
-from tests.core.test_evaluation import POLICY, PROTOCOL, trained, version
-from tests.core.test_shards import assert_equal_to_the_last_bit
-from tests.integration.diary import SIZE, Diary
+from case_monitor.steps.evaluate import measure
+from case_monitor.steps.inputs import Inputs, Prepared
+from case_monitor.steps.workers import open_engine
+from tests.steps.test_shards import assert_equal_to_the_last_bit
+from tests.steps.test_trial import POLICY, PROTOCOL, trained, version
+from tests.support.diary import SIZE, Diary
+from tests.support.sources import TensorSource, a_split, blobs
 
 RAY = RayEngine(kind="ray", workers=2, shard_size=32)
 QUICK = replace(PROTOCOL, sample_size=24)

@@ -16,12 +16,12 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from case_monitor.demo.digits import CLASS_NAMES, MEAN, STD
-from case_monitor.registry import Registry, model_metadata
+from case_monitor.registry.client import Registry, model_metadata
 from case_monitor.store import read
 from case_monitor.store.connection import connect, upgrade
-from tests.commands import registry_of
 from tests.conftest import MlflowServer, end_group, free_port
 from tests.integration.conftest import Demo
+from tests.support.commands import registry_of
 
 ROOT = Path(__file__).parent.parent.parent
 

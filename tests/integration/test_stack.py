@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from case_monitor.store.connection import open_store
-from tests.integration.running_stack import ROOT, SERVERS, RunningStack
+from tests.support.running_stack import ROOT, SERVERS, RunningStack
 
 
 def get(url: str, **headers: str) -> tuple[int, str]:

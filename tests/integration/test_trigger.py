@@ -17,13 +17,13 @@ from sqlalchemy import Engine
 from torch import nn
 
 from case_monitor.demo.digits import CLASS_NAMES, MEAN, STD
-from case_monitor.registry import Registry, model_metadata
+from case_monitor.registry.client import Registry, model_metadata
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
-from case_monitor.store.read_alerts import load_alert_lives
+from case_monitor.store.read.alerts import load_alert_lives
 from tests.integration.conftest import Demo
-from tests.integration.running_stack import RunningStack
-from tests.store.rows import rows_of
+from tests.support.rows import rows_of
+from tests.support.running_stack import RunningStack
 
 GOOD, INSENSITIVE = 2, 3  # of the demo's versions
 PATIENCE_S = 240

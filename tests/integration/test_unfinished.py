@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from case_monitor.core.records import Decision
-from flows.evaluate import EvaluationRequest
-from flows.nightly import NightlyRequest, nightly
-from flows.promote import promote
-from flows.running import run_flow
+from case_monitor.domain.promotion import Decision
+from case_monitor.steps.evaluate import EvaluationRequest
+from case_monitor.steps.nightly import NightlyRequest, nightly
+from case_monitor.steps.promote import promote
+from case_monitor.steps.running import run_flow
 from tests.integration.test_promote import challenger, holder, promotions
 
 __all__ = ["challenger"]
 
 DIES_AFTER_THE_MOVE = """
 import os, signal, sys
-import flows.promote
-flows.promote.confirm_decision = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+import case_monitor.steps.promote
+case_monitor.steps.promote.confirm_decision = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 from flows.evaluate import EvaluationRequest
 from flows.running import run_flow
-run_flow(flows.promote.promote, EvaluationRequest(model="digits/2", config=sys.argv[1], reuse=True))
+run_flow(case_monitor.steps.promote.promote, EvaluationRequest(model="digits/2", config=sys.argv[1], reuse=True))
 """
 
 

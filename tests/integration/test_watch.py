@@ -9,17 +9,17 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy import Engine
 
-from case_monitor.announce import announce
-from case_monitor.core.errors import OrchestrationError
-from case_monitor.core.records import Decision
+from case_monitor.domain.errors import OrchestrationError
+from case_monitor.domain.promotion import Decision
+from case_monitor.registry.announce import announce
+from case_monitor.steps.evaluate import EvaluationRequest
+from case_monitor.steps.promote import promote
+from case_monitor.steps.watch_registry import WatchRequest, watch_registry
 from case_monitor.store.connection import connect
-from flows.evaluate import EvaluationRequest
-from flows.promote import promote
-from flows.watch_registry import WatchRequest, watch_registry
 from tests.conftest import free_port
 from tests.integration.conftest import Cli
 from tests.integration.test_cli import CONFIG, rows
-from tests.store.rows import rows_of
+from tests.support.rows import rows_of
 
 
 @pytest.fixture

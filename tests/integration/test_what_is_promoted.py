@@ -11,19 +11,19 @@ from mlflow.tracking import MlflowClient
 from prefect import get_client
 from sqlalchemy import create_engine, text
 
-import flows.moving as moving
-import flows.promote as promote_module
+import case_monitor.steps.moving as moving
+import case_monitor.steps.promote as promote_module
 from case_monitor.cli.gate_by_worker import _stored
-from case_monitor.core.errors import StaleEvidenceError, StoreError
-from case_monitor.core.records import Decision
-from case_monitor.model_ref import ModelRef
+from case_monitor.domain.errors import StaleEvidenceError, StoreError
+from case_monitor.domain.model_ref import ModelRef
+from case_monitor.domain.promotion import Decision
+from case_monitor.steps.evaluate import EvaluationRequest
+from case_monitor.steps.promote import Gated, promote
+from case_monitor.steps.running import run_flow
 from case_monitor.store.connection import upgrade
-from flows.evaluate import EvaluationRequest
-from flows.promote import Gated, promote
-from flows.running import run_flow
-from tests.commands import registry_of
 from tests.integration.test_cli import CONFIG
 from tests.integration.test_promote import holder, promotions
+from tests.support.commands import registry_of
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_figures_of_another_release_or_torch_are_made_again(
 ) -> None:
     config = demo_copy(CONFIG)
     gate(config, 3)
-    monkeypatch.setattr("case_monitor.core.evaluation.FIGURES", 999)
+    monkeypatch.setattr("case_monitor.domain.digests.FIGURES", 999)
     assert gate(config, 3).outcome.evaluation is not None
     assert len(evaluations(config)) == 2
 

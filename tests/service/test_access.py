@@ -15,7 +15,7 @@ from case_monitor.service.tokens import MAX_WRONG, PERIOD_S, Right, WrongTokens
 from case_monitor.settings import Settings
 from case_monitor.store.connection import open_store
 from case_monitor.store.write import save_evaluation
-from tests.alerting import evaluation_with, found, night
+from tests.support.alerting import evaluation_with, found, night
 
 READ, WRITE = "hunter2 for reading", "hunter2 for writing"
 TOKENS = {"read_token": READ, "write_token": WRITE}

@@ -10,15 +10,15 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Status
-from case_monitor.core.reproduction import Reproduction
+from case_monitor.domain.reproduction import Reproduction
+from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
-from case_monitor.store.announcements import note_announcement
 from case_monitor.store.connection import downgrade
+from case_monitor.store.work.announcements import note_announcement
 from case_monitor.store.write import save_evaluation, save_reproduction
-from tests.alerting import evaluation_with, found, night
-from tests.factories import an_evaluation
+from tests.support.alerting import evaluation_with, found, night
+from tests.support.factories import an_evaluation
 
 NAME = 'a "quoted"\nname\\'
 
@@ -62,7 +62,7 @@ def test_a_night_that_looked_again_is_a_success(client: TestClient, engine: Engi
     before = samples(client)["last_success_timestamp_seconds", "digits"]
     same = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
     later = replace(night(1), started_at=night(1).started_at + timedelta(days=36500))
-    save_reproduction(engine, evaluation_id, same, an_evaluation(), later, "cpu")
+    save_reproduction(engine, evaluation_id, same, an_evaluation(), later, "cpu", "2.13.0+cpu")
     assert samples(client)["last_success_timestamp_seconds", "digits"] == later.started_at.timestamp() > before
 
 

@@ -10,17 +10,19 @@ import pytest
 from sqlalchemy import Engine, delete, insert, text
 from sqlalchemy.exc import IntegrityError
 
-from case_monitor.core.alert_life import EvaluationRun, Scope
-from case_monitor.core.errors import StoreError
-from case_monitor.core.policy import Policy, Severity
-from case_monitor.core.records import Evaluation, ModelVersion, Status
+from case_monitor.alerts.life import EvaluationRun, Scope
+from case_monitor.domain.errors import StoreError
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.policy import Policy, Severity
+from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import connect, writing
-from case_monitor.store.read import load_alerts
-from case_monitor.store.read_alerts import StoredAlert, load_alert_lives
+from case_monitor.store.read.alerts import StoredAlert, load_alert_lives
+from case_monitor.store.read.evaluations import load_alerts
 from case_monitor.store.tables import AlertRow, EvaluationRow
 from case_monitor.store.write import acknowledge, claim_notices, mute, save_evaluation, settle_notices, unmute
-from tests.alerting import FIRST_NIGHT, RECALL, evaluation_with, found, night, recall
-from tests.store.rows import counts, rows_of
+from tests.support.alerting import FIRST_NIGHT, RECALL, evaluation_with, found, night, recall
+from tests.support.rows import counts, rows_of
 
 WRITERS = 4
 BROKEN = evaluation_with(found())

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, update
 
-from case_monitor.store.announcements import count_open, due, note_announcement
 from case_monitor.store.connection import writing
-from case_monitor.store.deliveries import forget_delivery, take_delivery
 from case_monitor.store.tables import AnnouncementRow, WebhookDeliveryRow
+from case_monitor.store.work.announcements import count_open, due, note_announcement
+from case_monitor.store.work.deliveries import forget_delivery, take_delivery
 from case_monitor.store.write import save_evaluation, set_mlflow_run
-from tests.factories import an_evaluation
-from tests.store.rows import rows_of
+from tests.support.factories import an_evaluation
+from tests.support.rows import rows_of
 
 
 def announced(engine: Engine, ago: timedelta) -> None:

@@ -10,14 +10,14 @@ from threading import Barrier, Event, Thread
 import pytest
 from sqlalchemy import Engine, update
 
-from case_monitor.core.errors import LiveClaimError, StoreError
-from case_monitor.store import claim_holder, claims
-from case_monitor.store.claim_holder import is_gone, this_host, this_process
-from case_monitor.store.claims import Holder, claimed, load_claims, release
+from case_monitor.domain.errors import LiveClaimError, StoreError
 from case_monitor.store.connection import writing
 from case_monitor.store.tables import ClaimRow
-from tests.store.holding_process import holding
-from tests.store.rows import rows_of
+from case_monitor.store.work import claim_holder, claims
+from case_monitor.store.work.claim_holder import is_gone, this_host, this_process
+from case_monitor.store.work.claims import Holder, claimed, load_claims, release
+from tests.support.holding_process import holding
+from tests.support.rows import rows_of
 
 WORKERS = 6
 

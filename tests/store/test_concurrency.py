@@ -7,12 +7,13 @@ from threading import Barrier
 
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Decision, Promotion, Status
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import connect
-from case_monitor.store.read import load_verdict
+from case_monitor.store.read.evaluations import load_verdict
 from case_monitor.store.write import record_promotion, save_evaluation
-from tests.factories import an_evaluation
-from tests.store.rows import counts, rows_of
+from tests.support.factories import an_evaluation
+from tests.support.rows import counts, rows_of
 
 WRITERS = 4
 

@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
-from case_monitor.core.errors import StoreError
+from case_monitor.domain.errors import StoreError
 from case_monitor.store.connection import (
     alembic_config,
     connect,

@@ -8,14 +8,16 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine
 
-from case_monitor.core.errors import StoreError
-from case_monitor.core.records import Evaluation, Gallery, PredictedClasses
-from case_monitor.store.read_gallery import GalleryEntry, gallery_entries, gallery_image, gallery_map
-from case_monitor.store.read_predictions import load_predictions
+from case_monitor.domain.errors import StoreError
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.predictions import PredictedClasses
+from case_monitor.store.read.gallery import GalleryEntry, gallery_entries, gallery_image, gallery_map
+from case_monitor.store.read.predictions import load_predictions
 from case_monitor.store.write import save_evaluation
 from case_monitor.store.write.pictures import map_png
-from tests.factories import METHODS, a_gallery, an_evaluation
-from tests.store.rows import counts
+from tests.support.factories import METHODS, a_gallery, an_evaluation
+from tests.support.rows import counts
 
 HOSTILE = "../<script>'; DROP TABLE gallery_maps; -- %s 日本語\n"
 

@@ -14,22 +14,15 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, inspect
 
-from case_monitor.core.errors import StoreError
-from case_monitor.core.reproduction import Reproduction
-from case_monitor.store.connection import (
-    alembic_config,
-    connect,
-    current_revision,
-    downgrade,
-    migrating,
-    upgrade,
-)
-from case_monitor.store.read_alerts import load_alert_lives
+from case_monitor.domain.errors import StoreError
+from case_monitor.domain.reproduction import Reproduction
+from case_monitor.store.connection import alembic_config, connect, current_revision, downgrade, migrating, upgrade
+from case_monitor.store.read.alerts import load_alert_lives
 from case_monitor.store.tables import VERSION_TABLE, Base
 from case_monitor.store.write import save_evaluation, save_reproduction
-from tests.alerting import evaluation_with, found, night, recall
-from tests.factories import a_gallery, an_evaluation
-from tests.store.rows import WORK, counts, rows_of
+from tests.support.alerting import evaluation_with, found, night, recall
+from tests.support.factories import a_gallery, an_evaluation
+from tests.support.rows import WORK, counts, rows_of
 
 
 def tables(url: str) -> set[str]:
@@ -166,7 +159,7 @@ def test_rebuilding_a_table_keeps_its_children(engine: Engine, database_url: str
     evaluation = an_evaluation()
     again = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
     evaluation_id = save_evaluation(engine, evaluation, gallery=a_gallery(evaluation))
-    save_reproduction(engine, evaluation_id, again, evaluation, night(1), "cpu")
+    save_reproduction(engine, evaluation_id, again, evaluation, night(1), "cpu", "2.13.0+cpu")
     before = counts(engine)
     with migrating(database_url) as connection:
         operations = Operations(MigrationContext.configure(connection))

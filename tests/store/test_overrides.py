@@ -6,17 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from case_monitor.core.alert_life import NoticeKind, Scope
-from case_monitor.core.errors import StoreError
-from case_monitor.core.override import Override, override_alert
-from case_monitor.core.policy import Severity
-from case_monitor.core.records import Decision, Evaluation, ModelVersion, Promotion
-from case_monitor.core.standing_alerts import OVERRIDE
+from case_monitor.alerts.life import NoticeKind, Scope
+from case_monitor.alerts.override import Override, override_alert
+from case_monitor.alerts.standing import OVERRIDE
+from case_monitor.domain.errors import StoreError
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.policy import Severity
+from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.store.connection import reading
-from case_monitor.store.read import promotions
-from case_monitor.store.read_alerts import load_alert_lives
-from case_monitor.store.read_champions import champions
-from case_monitor.store.read_overrides import standing_override
+from case_monitor.store.read.alerts import load_alert_lives
+from case_monitor.store.read.champions import champions
+from case_monitor.store.read.evaluations import promotions
+from case_monitor.store.read.overrides import standing_override
 from case_monitor.store.tables import name_digest
 from case_monitor.store.write import (
     apply_override,
@@ -27,8 +29,8 @@ from case_monitor.store.write import (
     save_evaluation,
     settle_notices,
 )
-from tests.alerting import evaluation_with, found, night
-from tests.store.rows import rows_of
+from tests.support.alerting import evaluation_with, found, night
+from tests.support.rows import rows_of
 
 UNTIL = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
 

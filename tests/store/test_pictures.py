@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from case_monitor.core.masks import top_fraction_mask
+from case_monitor.measuring.top_pixels import top_fraction_mask
 from case_monitor.store.write.pictures import image_png, map_png
 
 

@@ -9,20 +9,23 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, update
 
-from case_monitor.core.records import Decision, Evaluation, Promotion, SampleScores, Status
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.verdict import Status
 from case_monitor.store import read
 from case_monitor.store.connection import writing
-from case_monitor.store.read_alerts import load_alert_lives
-from case_monitor.store.read_gallery import gallery_entries, gallery_image
-from case_monitor.store.read_predictions import load_predictions
-from case_monitor.store.read_scores import find_scores, load_scores
+from case_monitor.store.read.alerts import load_alert_lives
+from case_monitor.store.read.gallery import gallery_entries, gallery_image
+from case_monitor.store.read.predictions import load_predictions
+from case_monitor.store.read.scores import find_scores, load_scores
 from case_monitor.store.tables import AlertRow, EvaluationRow
 from case_monitor.store.write import mute, record_promotion, save_evaluation
 from case_monitor.store.write.prune import Pruned, prune_alerts, prune_scores
-from tests.alerting import evaluation_with, found, night
-from tests.commands import run_cli
-from tests.factories import METHODS, a_gallery, an_evaluation
-from tests.store.rows import counts
+from tests.support.alerting import evaluation_with, found, night
+from tests.support.commands import run_cli
+from tests.support.factories import METHODS, a_gallery, an_evaluation
+from tests.support.rows import counts
 
 NOW = datetime.now(UTC)
 NOTHING = Pruned(evaluations=0, images=0, scores=0, pictures=0)

@@ -9,20 +9,16 @@ from sqlalchemy import Engine, text, update
 from sqlalchemy.exc import StatementError
 from sqlalchemy.pool import QueuePool
 
-from case_monitor.core.errors import StoreError
-from case_monitor.core.policy import Rule, Severity
-from case_monitor.core.records import (
-    ContrastSets,
-    ContrastSource,
-    Decision,
-    Evaluation,
-    ModelVersion,
-    Promotion,
-    Status,
-)
+from case_monitor.domain.contrast_sets import ContrastSets, ContrastSource
+from case_monitor.domain.errors import StoreError
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.policy import Rule, Severity
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import writing
-from case_monitor.store.read import (
-    evaluations,
+from case_monitor.store.read import evaluations
+from case_monitor.store.read.evaluations import (
     find_evaluation,
     latest_evaluation,
     load_alerts,
@@ -33,7 +29,7 @@ from case_monitor.store.read import (
 )
 from case_monitor.store.tables import EvaluationRow
 from case_monitor.store.write import record_promotion, save_evaluation, set_mlflow_run
-from tests.factories import an_evaluation
+from tests.support.factories import an_evaluation
 
 NAN = math.nan
 LOADERS: list[Any] = [load_verdict, load_alerts, load_summaries, load_contrast_sets]

@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from case_monitor.core.records import Decision, ModelVersion, Promotion
-from case_monitor.store.read_champions import last_champion
-from case_monitor.store.read_promotions import decision_of_run, standing_evidence, unfinished_moves
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.store.read.champions import last_champion
+from case_monitor.store.read.promotions import decision_of_run, standing_evidence, unfinished_moves
 from case_monitor.store.write import mark_promotion_applied, note_run, record_promotion, save_evaluation
-from tests.factories import an_evaluation
+from tests.support.factories import an_evaluation
 
 PROMOTED, KEPT, WITHHELD, OVERRIDDEN = Decision.PROMOTED, Decision.KEPT, Decision.WITHHELD, Decision.OVERRIDDEN
 

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.testing import assert_array_equal
 from sqlalchemy import Engine
 
-from case_monitor.core.policy import Policy
-from case_monitor.core.records import Evaluation, SampleScores
-from case_monitor.store.read_scores import find_scores
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.policy import Policy
+from case_monitor.domain.scores import SampleScores
+from case_monitor.store.read.scores import find_scores
 from case_monitor.store.write import save_evaluation
-from tests.factories import an_evaluation
+from tests.support.factories import an_evaluation
 
 
 def stored_scores(engine: Engine, evaluation: Evaluation) -> SampleScores | None:

@@ -6,16 +6,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
-from case_monitor.core.errors import StoreError
-from case_monitor.core.records import Evaluation
-from case_monitor.core.reproduction import Reproduction
-from case_monitor.core.standing_alerts import ARTIFACT, REPRODUCTION, artifact_alert, reproduction_alert
-from case_monitor.store.read import first_digest
-from case_monitor.store.read_alerts import load_alert_lives
+from case_monitor.alerts.standing import ARTIFACT, REPRODUCTION, artifact_alert, reproduction_alert
+from case_monitor.domain.errors import StoreError
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.reproduction import Reproduction
+from case_monitor.store.read.alerts import load_alert_lives
+from case_monitor.store.read.evaluations import first_digest
 from case_monitor.store.write import save_evaluation, save_reproduction
-from tests.alerting import FIRST_NIGHT, evaluation_with, found, night
-from tests.factories import an_evaluation
-from tests.store.rows import rows_of
+from tests.support.alerting import FIRST_NIGHT, evaluation_with, found, night
+from tests.support.factories import an_evaluation
+from tests.support.rows import rows_of
 
 FAILING = replace(evaluation_with(found()), looked_at=frozenset({ARTIFACT, REPRODUCTION}))
 SAME = Reproduction(n=50, changed_predictions=0, confidence_difference=1e-7, score_difference=0.0, worst="x of y")
@@ -25,7 +25,7 @@ OTHER = replace(SAME, changed_predictions=3, score_difference=0.2)
 def look_again(engine: Engine, evaluation_id: int, number: int, outcome: Reproduction = SAME) -> None:
     alert = reproduction_alert(FAILING.model, outcome)
     judged: Evaluation = replace(FAILING, alerts=(*FAILING.alerts, *([alert] if alert else [])))
-    save_reproduction(engine, evaluation_id, outcome, judged, night(number), "cpu")
+    save_reproduction(engine, evaluation_id, outcome, judged, night(number), "cpu", "2.13.0+cpu")
 
 
 def test_each_night_is_an_observation_once(engine: Engine) -> None:

@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, inspect, text
 
-from case_monitor.core.policy import Policy
-from case_monitor.core.records import Decision, Evaluation, ModelVersion, Promotion, Status
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.policy import Policy
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import connect, downgrade, upgrade
-from case_monitor.store.read import latest_evaluation
-from case_monitor.store.read_alerts import load_alert_lives
+from case_monitor.store.read.alerts import load_alert_lives
+from case_monitor.store.read.evaluations import latest_evaluation
 from case_monitor.store.write import acknowledge, mark_promotion_applied, mute, record_promotion, save_evaluation
-from tests.alerting import evaluation_with, found, recall
-from tests.factories import an_evaluation
+from tests.support.alerting import evaluation_with, found, recall
+from tests.support.factories import an_evaluation
 
 VIEWS = ("evaluations", "methods", "classes", "alerts", "promotions")
 DOCUMENTED = re.search(

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, delete, insert, text
 
-from case_monitor.core.errors import StoreError
-from case_monitor.core.records import Decision, Evaluation, MetricSummary, ModelVersion, Promotion, Status
-from case_monitor.core.reproduction import Reproduction
+from case_monitor.domain.errors import StoreError
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.reproduction import Reproduction
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import writing
-from case_monitor.store.read import promotions
+from case_monitor.store.read.evaluations import promotions
 from case_monitor.store.tables import EvaluationRow, PromotionRunRow
 from case_monitor.store.write import (
     mark_promotion_applied,
@@ -22,9 +26,9 @@ from case_monitor.store.write import (
     save_reproduction,
     set_mlflow_run,
 )
-from tests.alerting import night
-from tests.factories import a_gallery, an_evaluation
-from tests.store.rows import WORK, counts, rows_of
+from tests.support.alerting import night
+from tests.support.factories import a_gallery, an_evaluation
+from tests.support.rows import WORK, counts, rows_of
 
 HOSTILE = "Robert'); DROP TABLE evaluations; -- %s %(x)s {} \\ \"/../日本語 🦠 \u202e\n" + "long" * 1000
 
@@ -421,7 +425,7 @@ def test_deleting_evaluations(engine: Engine) -> None:
     dropped = save_evaluation(engine, an_evaluation(version=2), gallery=a_gallery(evaluation))
     again = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
     for number, evaluation_id in enumerate((kept, dropped), start=1):
-        save_reproduction(engine, evaluation_id, again, an_evaluation(), night(number), "cpu")
+        save_reproduction(engine, evaluation_id, again, an_evaluation(), night(number), "cpu", "2.13.0+cpu")
     promotion_id = record_promotion(engine, a_promotion(kept))
     with writing(engine) as connection:
         connection.execute(insert(PromotionRunRow).values(flow_run_id="run 1", promotion_id=promotion_id))

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from case_monitor.core.alert_life import NoticeKind, Scope
-from case_monitor.core.policy import Severity
-from case_monitor.core.records import Status
+from case_monitor.alerts.life import NoticeKind, Scope
+from case_monitor.domain.policy import Severity
+from case_monitor.domain.verdict import Status
 from case_monitor.store.tables.base import Base, one_of
 
 _IDENTITY = ("name_digest", "scope", "rule", "method")

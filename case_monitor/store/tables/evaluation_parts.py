@@ -3,8 +3,9 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from case_monitor.core.policy import Severity
-from case_monitor.core.records import ContrastSource, Status
+from case_monitor.domain.contrast_sets import ContrastSource
+from case_monitor.domain.policy import Severity
+from case_monitor.domain.verdict import Status
 from case_monitor.store.tables.base import Base, one_of
 
 

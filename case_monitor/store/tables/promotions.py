@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from case_monitor.core.records import Decision
+from case_monitor.domain.promotion import Decision
 from case_monitor.store.tables.base import Base, one_of
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, insert, select, update
 
-from case_monitor.core.alert_life import (
+from case_monitor.alerts.life import (
     AlertIdentity,
     EvaluationRun,
     Judged,
@@ -19,10 +19,11 @@ from case_monitor.core.alert_life import (
     next_steps,
     worst,
 )
-from case_monitor.core.alert_notice import notice_text
-from case_monitor.core.errors import ClosedAlertError
-from case_monitor.core.policy import Severity
-from case_monitor.core.records import Alert, Status
+from case_monitor.alerts.notice import notice_text
+from case_monitor.domain.alert import Alert
+from case_monitor.domain.errors import ClosedAlertError
+from case_monitor.domain.policy import Severity
+from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import writing
 from case_monitor.store.tables import AlertMarkRow, AlertNoticeRow, AlertObservationRow, AlertRow, name_digest
 from case_monitor.store.write.rows import Row, bindable, dialect_insert

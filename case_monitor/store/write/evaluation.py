@@ -5,16 +5,13 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, delete, insert, update
 
-from case_monitor.core.alert_life import EvaluationRun, Scope
-from case_monitor.core.errors import StoreError
-from case_monitor.core.records import Evaluation, Gallery, ModelVersion
+from case_monitor.alerts.life import EvaluationRun, Scope
+from case_monitor.domain.errors import StoreError
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.model_version import ModelVersion
 from case_monitor.store.connection import writing
-from case_monitor.store.tables import (
-    NATURAL_KEY,
-    EvaluationRow,
-    ModelVersionRow,
-    name_digest,
-)
+from case_monitor.store.tables import NATURAL_KEY, EvaluationRow, ModelVersionRow, name_digest
 from case_monitor.store.write.alerts import apply_to_alerts
 from case_monitor.store.write.evaluation_rows import PARTS, evaluation_row
 from case_monitor.store.write.gallery_rows import gallery_rows

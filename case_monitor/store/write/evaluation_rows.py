@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from case_monitor.core.records import Evaluation
+from case_monitor.domain.evaluation import Evaluation
 from case_monitor.store.packed_classes import pack
 from case_monitor.store.tables import (
     AlertObservationRow,

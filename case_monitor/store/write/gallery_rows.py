@@ -1,7 +1,8 @@
 """From the pictures of an evaluation to rows of their tables."""
 
-from case_monitor.core.records import Gallery
+from case_monitor.domain.gallery import Gallery
 from case_monitor.store.tables import ChildRow, GalleryImageRow, GalleryMapRow
+from case_monitor.store.write.pictures import image_png, map_png
 from case_monitor.store.write.rows import Row
 
 
@@ -11,8 +12,6 @@ def gallery_rows(gallery: Gallery) -> dict[type[ChildRow], list[Row]]:
 
 
 def _images(gallery: Gallery) -> list[Row]:
-    from case_monitor.store.write.pictures import image_png  # torch, which readers of the store do without
-
     return [
         {
             "position": position,
@@ -26,8 +25,6 @@ def _images(gallery: Gallery) -> list[Row]:
 
 
 def _maps(gallery: Gallery) -> list[Row]:
-    from case_monitor.store.write.pictures import map_png
-
     return [
         {"position": position, "method": method, "rank": rank, "image": map_png(maps[position, rank - 1])}
         for method, maps in gallery.maps.items()

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, select, update
 
-from case_monitor.core.alert_life import NoticeKind
-from case_monitor.core.alert_notice import Notice
-from case_monitor.core.policy import Severity
+from case_monitor.alerts.life import NoticeKind
+from case_monitor.alerts.notice import Notice
+from case_monitor.domain.policy import Severity
 from case_monitor.store.connection import writing
 from case_monitor.store.tables import AlertNoticeRow, AlertRow
 

@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Connection, Engine, select, update
 
-from case_monitor.core.alert_life import EvaluationRun, Scope, next_steps
-from case_monitor.core.errors import StoreError
-from case_monitor.core.override import AliasMoved, Override, override_alert
-from case_monitor.core.records import Decision, ModelVersion
-from case_monitor.core.standing_alerts import OVERRIDE
+from case_monitor.alerts.life import EvaluationRun, Scope, next_steps
+from case_monitor.alerts.override import AliasMoved, Override, override_alert
+from case_monitor.alerts.standing import OVERRIDE
+from case_monitor.domain.errors import StoreError
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.promotion import Decision
 from case_monitor.store.connection import writing
 from case_monitor.store.tables import AlertRow, PromotionRow, name_digest
 from case_monitor.store.write.alerts import carry_out, is_news, open_alert, take_turns

@@ -4,11 +4,9 @@ import io
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
 
-from case_monitor.core.masks import is_degenerate, top_fraction_mask
-from case_monitor.core.sensitivity import TOP_FRACTION
+from case_monitor.domain.top_pixels import is_degenerate, top_pixels
 
 LONGEST_SIDE = 256
 """What is larger is stored smaller."""
@@ -27,14 +25,14 @@ def map_png(saliency_map: npt.NDArray[np.float32]) -> bytes:
     Grey is the level, 255 at the maximum, also where alpha is 0. Alpha is 255 in the top 5% that the agreement is of,
     which are chosen at full size. A degenerate map is all zero.
     """
-    values = torch.from_numpy(np.array(saliency_map, dtype=np.float64))
+    values = saliency_map.astype(np.float64)
     if is_degenerate(values):
         level = np.zeros(values.shape, dtype=np.uint8)
         return _png(Image.merge("LA", [_capped(Image.fromarray(level), _SMOOTHLY)] * 2))
-    mask = top_fraction_mask(values, TOP_FRACTION).numpy()
+    mask = top_pixels(values)
     # Each channel by itself: Pillow would mix colours by alpha, and lose the level where that is 0.
     alpha = _capped(Image.fromarray(mask.astype(np.uint8) * 255), Image.Resampling.NEAREST)
-    return _png(Image.merge("LA", [_level(values.numpy()), alpha]))
+    return _png(Image.merge("LA", [_level(values), alpha]))
 
 
 def _level(values: npt.NDArray[np.float64]) -> Image.Image:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, Executable, func, literal, select, update
 
-from case_monitor.core.errors import StoreError
-from case_monitor.core.records import Decision, Promotion
+from case_monitor.domain.errors import StoreError
+from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.store.connection import writing
 from case_monitor.store.tables import EvaluationRow, ModelVersionRow, PromotionRow, PromotionRunRow, UtcDateTime
 from case_monitor.store.write.override import end_override

@@ -3,8 +3,8 @@
 from sqlalchemy import Engine
 
 import case_monitor
-from case_monitor.core.alert_life import EvaluationRun, Judged
-from case_monitor.core.reproduction import Reproduction
+from case_monitor.alerts.life import EvaluationRun, Judged
+from case_monitor.domain.reproduction import Reproduction
 from case_monitor.store.connection import writing
 from case_monitor.store.tables import ReproductionRow
 from case_monitor.store.write.alerts import apply_to_alerts
@@ -12,15 +12,19 @@ from case_monitor.store.write.rows import bindable, dialect_insert, fields_of
 
 
 def save_reproduction(
-    engine: Engine, evaluation_id: int, found: Reproduction, judged: Judged, run: EvaluationRun, device: str
+    engine: Engine,
+    evaluation_id: int,
+    found: Reproduction,
+    judged: Judged,
+    run: EvaluationRun,
+    device: str,
+    torch_version: str,
 ) -> None:
     """Save what a night found, once per run, and with it one more observation of the model's alerts.
 
     Raises:
         StoreError: The database refused it; nothing was changed.
     """
-    import torch  # late: commands that only look at alerts import this module as well
-
     row = {
         **fields_of(found),
         "run_id": run.id,
@@ -28,7 +32,7 @@ def save_reproduction(
         "started_at": run.started_at,
         "reproduced": found.reproduced,
         "device": device,
-        "torch_version": torch.__version__,
+        "torch_version": torch_version,
         "package_version": case_monitor.__version__,
     }
     with writing(engine) as connection:

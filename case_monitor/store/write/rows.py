@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from case_monitor.core.errors import StoreError
+from case_monitor.domain.errors import StoreError
 from case_monitor.store.tables import Base
 
 if TYPE_CHECKING:

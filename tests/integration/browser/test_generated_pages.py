@@ -12,10 +12,10 @@ from sqlalchemy import URL, Connection, create_engine, text
 
 from case_monitor.dashboard.rendering import address as address_of
 from case_monitor.store.connection import upgrade
-from tests.generated_store import HOSTILE_NAME, LARGE_NAME, fill
 from tests.integration.browser.crawl import is_page, kind, one_of_each
 from tests.integration.browser.serving import serving
 from tests.integration.browser.watched import Scheme, watched
+from tests.support.generated_store import HOSTILE_NAME, LARGE_NAME, fill
 
 TOKEN = "a token that may write alerts"
 

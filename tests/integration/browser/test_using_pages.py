@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from case_monitor.core.records import Status
+from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import connect, upgrade
-from case_monitor.store.read_alerts import StoredAlert, load_alert_lives
+from case_monitor.store.read.alerts import StoredAlert, load_alert_lives
 from case_monitor.store.write import save_evaluation
-from tests.factories import a_gallery, an_evaluation
 from tests.integration.browser.serving import serving
 from tests.integration.browser.watched import Watched, watched
+from tests.support.factories import a_gallery, an_evaluation
 
 TOKEN = "a token that may write alerts"
 ZOOMED_IN = re.compile(r"^(?!1\.00$)[1-9]")  # a factor above one, with two decimals

@@ -1,0 +1,1 @@
+"""Alerts: when they open, go on and end, and who is told."""

@@ -1,0 +1,151 @@
+"""When a version may be promoted: the rules that a release manager sets."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from case_monitor.domain.errors import expect
+
+GATE_METHOD = "gate"
+"""What stands for the policy's gate method in a threshold."""
+
+
+class Severity(StrEnum):
+    """`block` withholds promotion; `warn` only raises an alert."""
+
+    BLOCK = "block"
+    WARN = "warn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One question to the evidence: does the whole interval of a metric lie on the good side of a limit?"""
+
+    metric: str
+    limit: float
+    greater_is_better: bool
+    method: str | None = None
+    per_class: bool = False
+    severity: Severity = Severity.BLOCK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """An entry of the policy, in the vocabulary of `mlflow.models.MetricThreshold`; with both limits, two rules."""
+
+    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 - read by pydantic
+
+    metric: str
+    """Name of a metric summary, for example `accuracy`, `agreement_median` or `confidence_drop_50_vs_random`."""
+    greater_is_better: bool
+    """True: the interval must lie above `limit`; false: below it."""
+    limit: float | None = None
+    """The value that the whole confidence interval must clear."""
+    allowed_regression: float | None = None
+    """By how much, at most, the metric may be worse than the baseline's on the same images (non-inferiority margin); no
+    rule while no version holds the alias."""
+    method: str | None = None
+    """Saliency method; `gate` stands for the policy's gate method; omit it for metrics of the model itself."""
+    per_class: bool = False
+    """Judge every class by itself instead of all images together."""
+    severity: Severity = Severity.BLOCK
+    """`block` withholds promotion, `warn` only raises an alert."""
+
+    def __post_init__(self) -> None:
+        limits = (self.limit, self.allowed_regression)
+        expect(any(x is not None for x in limits), "limit", "a number, here or in allowed_regression", None)
+        allowed = self.allowed_regression
+        expect(allowed is None or allowed >= 0, "allowed_regression", "0 or more", allowed)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What is judged: the metric against the limit, its difference from the baseline against the margin."""
+        limits = []
+        if self.limit is not None:
+            limits.append((self.metric, self.limit))
+        if self.allowed_regression is not None:
+            margin = -self.allowed_regression if self.greater_is_better else self.allowed_regression
+            limits.append((vs_baseline(self.metric), margin))
+        return tuple(
+            Rule(
+                metric=metric,
+                limit=limit,
+                greater_is_better=self.greater_is_better,
+                method=self.method,
+                per_class=self.per_class,
+                severity=self.severity,
+            )
+            for metric, limit in limits
+        )
+
+
+def vs_baseline(metric: str) -> str:
+    """Name of the difference of a metric from the baseline's."""
+    return f"{metric}_vs_baseline"
+
+
+DEFAULT_THRESHOLDS = (
+    Threshold(metric="agreement_median", method="gate", limit=0.5, allowed_regression=0.2, greater_is_better=False),
+    Threshold(metric="agreement_degenerate_rate", method="gate", limit=0.2, greater_is_better=False),
+    Threshold(metric="confidence_drop_5_vs_random", method="gate", limit=0.0, greater_is_better=True),
+    Threshold(metric="skill", limit=0.0, greater_is_better=True),
+    Threshold(metric="accuracy", allowed_regression=0.03, greater_is_better=True),
+    Threshold(
+        metric="recall",
+        per_class=True,
+        limit=0.5,
+        allowed_regression=0.1,
+        greater_is_better=True,
+        severity=Severity.WARN,
+    ),
+)
+"""Evidence must differ by class, exist, matter to a model that has learned something, and not cost accuracy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """When a version may be promoted."""
+
+    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 - read by pydantic
+
+    gate_method: str = "case"
+    """The saliency method whose maps the team shows to people; the gate judges this one."""
+    min_samples: int = 100
+    """Fewer images with a defined score than this are insufficient, whatever they say."""
+    min_class_samples: int = 20
+    """The same for rules per class, and for the images of the class."""
+    max_undefined: float = 0.5
+    """A figure of which a larger share of its images has no score is insufficient, whatever the others say."""
+    confidence_level: float = 0.95
+    """Of every confidence interval; at least 0.5, below which an interval misses the truth more often than not."""
+    false_block_budget: float = 0.05
+    """Share of the evaluations of an unchanged healthy model that may fail: the level of all blocking rules together
+    (Holm), and the false discovery rate of alerts per class."""
+    in_control_run_length: int = 365
+    """On new data, a healthy version in production raises one false alarm in so many checks at most, on average."""
+    max_age_days: float | None = None
+    """Evidence that was stored longer ago is not used again: the version, or its baseline, is measured anew."""
+    thresholds: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
+    """The rules; every `block` rule must pass."""
+
+    def __post_init__(self) -> None:
+        expect(self.min_samples >= 1, "min_samples", "1 or more", self.min_samples)
+        expect(self.min_class_samples >= 1, "min_class_samples", "1 or more", self.min_class_samples)
+        undefined, level = self.max_undefined, self.confidence_level
+        expect(0 < undefined < 1, "max_undefined", "a number between 0 and 1", undefined)
+        expect(0.5 <= level < 1, "confidence_level", "a number from 0.5 and below 1", level)
+        budget = self.false_block_budget
+        expect(0 < budget < 1, "false_block_budget", "a number between 0 and 1", budget)
+        length = self.in_control_run_length
+        expect(length >= 2, "in_control_run_length", "2 or more", length)
+        age = self.max_age_days
+        expect(age is None or 0 < age < math.inf, "max_age_days", "a number above 0", age)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, in the order of the thresholds."""
+        return tuple(rule for threshold in self.thresholds for rule in threshold.rules)
+
+    def method_of(self, rule: Rule) -> str:
+        """The saliency method that a rule is about; "" for metrics of the model itself."""
+        return self.gate_method if rule.method == GATE_METHOD else rule.method or ""

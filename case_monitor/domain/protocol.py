@@ -1,0 +1,64 @@
+"""How explanations are measured: the settings that change a number."""
+
+from dataclasses import dataclass
+
+from case_monitor.domain.errors import expect
+
+DEFAULT_SHARD_SIZE = 2048
+"""Images of a split that are worked on at once. No number depends on it."""
+
+
+def drop_suffix(area: float, fill: str) -> str:
+    """How a fidelity metric names its area and fill: (0.5, "mean") -> "50", (0.05, "blur") -> "5_blur"."""
+    percent = f"{100 * area:g}"
+    return percent if fill == "mean" else f"{percent}_{fill}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How explanations are measured: everything beside model, split and policy that changes a number."""
+
+    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 - read by pydantic
+
+    methods: tuple[str, ...] = ("case", "gradcam", "gradcam++", "scorecam", "ablationcam", "layercam")
+    """Saliency methods to evaluate; `hirescam` is available too."""
+    target_layer: str = "auto"
+    """Dotted name of the module to explain, as `name@1` its second call, as `name[key]` an entry of its output; `auto`
+    is the last one with spatial output before pooling."""
+    output_key: str | int | None = None
+    """Which entry of the model's output holds the logits, where it is a tuple or a dict without one named `logits`."""
+    sample_size: int = 500
+    """Images drawn from the split; the correctly classified ones are explained."""
+    contrast_k: int = 3
+    """Size of a contrast set."""
+    observed_only: bool = False
+    """Use only classes that were in fact confused; never fill a contrast set by soft confusion."""
+    areas: tuple[float, ...] = (0.5, 0.05)
+    """Fractions of the pixels replaced in the fidelity test."""
+    fills: tuple[str, ...] = ("mean",)
+    """What replaces them: `mean` (0 in normalised space) or `blur`."""
+    activity_threshold: float = 0.001
+    """Tau: a channel is active when its pooled activation exceeds this (paper, eq. 10)."""
+    batch_size: int | None = None
+    """Images per forward pass; omitted, as many as the device's memory takes well. Changes numbers only as
+    rounding does (docs/method.md)."""
+    amp: bool = False
+    """Run Score-CAM's masked images in bfloat16: faster, and rankings change a little (docs/performance.md)."""
+    compile: bool = False
+    """Compile the model for Score-CAM's masked images: half a minute of preparation, and a C++ compiler on the CPU."""
+    seed: int = 0
+    """Of sampling, random maps and bootstrap."""
+
+    def __post_init__(self) -> None:
+        expect(self.sample_size >= 1, "sample_size", "1 or more", self.sample_size)
+        expect(self.contrast_k >= 0, "contrast_k", "0 or more", self.contrast_k)
+        expect(self.batch_size is None or self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
+        expect(self.seed >= 0, "seed", "0 or more", self.seed)
+        expect(self.activity_threshold >= 0, "activity_threshold", "0 or more", self.activity_threshold)
+        expect(all(0 < area <= 1 for area in self.areas), "areas", "fractions above 0 and up to 1", self.areas)
+        expect(set(self.fills) <= {"mean", "blur"}, "fills", "some of mean, blur", self.fills)
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """How metrics name each area and fill of the fidelity test."""
+        return tuple(drop_suffix(area, fill) for area in self.areas for fill in self.fills)

@@ -1,0 +1,52 @@
+"""The images that are explained: drawn without looking at the model, kept where it is right."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.predictions import Predictions
+
+
+def drawn_indices(size: int, sample_size: int, seed: int) -> IntArray:
+    """Draw `sample_size` images of a split of `size`, without looking at the model."""
+    return np.asarray(np.sort(np.random.default_rng(seed).permutation(size)[:sample_size]), dtype=np.int64)
+
+
+def second_best(logits: npt.NDArray[np.float32], top1: IntArray) -> IntArray:
+    """(n,) the class with the highest logit beside `top1`, the lowest index where several are equal.
+
+    Example:
+        >>> second_best(np.float32([[1, 1, 0]]), np.array([0])).tolist()
+        [1]
+    """
+    others = logits.copy()
+    others[np.arange(len(others)), top1] = -np.inf
+    return np.asarray(others.argmax(axis=1), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """The images to explain: the correctly classified ones of those drawn.
+
+    Attributes:
+        indices: (n,) where they are in the split.
+        preds: of them alone.
+        top2: (n,) the class with the second highest logit.
+    """
+
+    indices: IntArray
+    preds: Predictions
+    top2: IntArray
+
+    @classmethod
+    def of(cls, drawn: IntArray, preds: Predictions) -> "Sample":
+        """Take the correctly classified ones of the images `drawn` from a split, whose predictions are `preds`."""
+        places = np.flatnonzero(preds.preds == preds.target)
+        correct = Predictions(
+            sample_ids=tuple(preds.sample_ids[i] for i in places),
+            logits=preds.logits[places],
+            target=preds.target[places],
+        )
+        return cls(indices=drawn[places], preds=correct, top2=second_best(correct.logits, correct.target))

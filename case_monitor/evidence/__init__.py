@@ -1,0 +1,1 @@
+"""What a person opens: pictures, reports, tables, and the MLflow run that holds them."""

@@ -1,0 +1,47 @@
+"""Contrast sets V(u): the classes that the model confuses with u (paper, eq. 2; method, "Contrast set")."""
+
+import numpy as np
+
+from case_monitor.domain.confusion_matrix import ConfusionMatrix
+from case_monitor.domain.contrast_sets import ContrastMember, ContrastSets, ContrastSource
+
+
+def contrast_sets(confmat: ConfusionMatrix, contrast_k: int, *, observed_only: bool = False) -> ContrastSets:
+    """V(u) for every class: the `contrast_k` classes most often predicted for images of u.
+
+    Ties are broken by the soft confusion P[u, v], then by class index. Where fewer than `contrast_k` classes were
+    ever confused with u, the largest P[u, v] fill the rest, unless `observed_only`.
+
+    Example:
+        >>> m = ConfusionMatrix(counts=np.array([[5, 0, 2], [0, 3, 0], [0, 0, 0]]),
+        ...                     soft=np.array([[.7, .2, .1], [.1, .8, .1], [np.nan] * 3]))
+        >>> sets = contrast_sets(m, 2)
+        >>> [[v.class_idx for v in members] for members in sets.members], sets.unseen
+        ([[2, 1], [0, 2], []], (2,))
+    """
+    num_classes = len(confmat.counts)
+    unseen = tuple(np.flatnonzero(confmat.counts.sum(axis=1) == 0).tolist())
+    members = tuple(
+        () if u in unseen else _members(confmat, u, min(contrast_k, num_classes - 1), observed_only)
+        for u in range(num_classes)
+    )
+    return ContrastSets(contrast_k=contrast_k, members=members, unseen=unseen)
+
+
+def _members(confmat: ConfusionMatrix, u: int, k: int, observed_only: bool) -> tuple[ContrastMember, ...]:
+    counts, soft = confmat.counts[u], confmat.soft[u]
+    others = np.delete(np.arange(len(counts)), u)
+    # lexsort takes its last key first: count, then soft confusion, both descending, then the class index.
+    ranked = others[np.lexsort((others, -soft[others], -counts[others]))][:k]
+    return tuple(
+        ContrastMember(
+            target_class=u,
+            rank=rank,
+            class_idx=int(v),
+            source=ContrastSource.OBSERVED if counts[v] > 0 else ContrastSource.SOFT,
+            count=int(counts[v]),
+            weight=float(soft[v]),
+        )
+        for rank, v in enumerate(ranked)
+        if counts[v] > 0 or not observed_only
+    )

@@ -1,0 +1,1 @@
+"""Figures with their uncertainty: of one version, and between two."""

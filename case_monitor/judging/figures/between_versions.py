@@ -1,0 +1,253 @@
+"""Candidate against baseline on the same images (method, "Between versions")."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from case_monitor.domain.arrays import UNDEFINED, FloatArray
+from case_monitor.domain.contrast_sets import ContrastSets
+from case_monitor.domain.errors import DataError
+from case_monitor.domain.policy import vs_baseline
+from case_monitor.domain.predictions import PredictedClasses
+from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.judging.figures.row import DEGENERATE, MIN_FOR_INTERVAL, NO_IMAGE, NOT_FINITE, OTHER_VIEW, summary_row
+from case_monitor.judging.statistics.adjustment import benjamini_hochberg, holm
+from case_monitor.judging.statistics.hypothesis_tests import TestResult, mcnemar_test, paired_t_test, wilcoxon_test
+from case_monitor.judging.statistics.intervals import newcombe_paired_interval, paired_bootstrap_interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measured:
+    """What was measured on one version of a model.
+
+    `scores` of the baseline are of the images of the sample that it gets right; those that only one of the two gets
+    right are not compared. `field_of_view` is what part of an image it sees.
+    """
+
+    preds: PredictedClasses
+    contrasts: ContrastSets
+    scores: SampleScores
+    field_of_view: str = "whole"
+
+
+def comparison_summaries(
+    candidate: Measured,
+    baseline: Measured,
+    map_agreement: Mapping[str, FloatArray],
+    protocol: Protocol,
+    confidence_level: float,
+) -> tuple[MetricSummary, ...]:
+    """All differences between two versions; positive where the candidate's figure is higher.
+
+    Args:
+        candidate, baseline: measured on the same images.
+        map_agreement: method -> (n,) agreement of the two versions' maps, per image.
+        protocol: how they were measured.
+        confidence_level: of every interval.
+
+    Raises:
+        DataError: the two were not predicted on the same images.
+    """
+    compare = _Comparison(candidate, baseline, protocol, confidence_level)
+    return (
+        compare.accuracy(),
+        *compare.recalls(),
+        *compare.agreements(),
+        *compare.drops(),
+        *compare.contrast_sets(),
+        *(compare.baseline_agreement(method, values) for method, values in map_agreement.items()),
+    )
+
+
+def jaccard(first: set[int], second: set[int]) -> float:
+    """|A n B| / |A u B|; 1 for two empty sets, which are equal.
+
+    Example:
+        >>> jaccard({1, 2, 3}, {2, 3, 4})
+        0.5
+    """
+    union = first | second
+    return len(first & second) / len(union) if union else 1.0
+
+
+class _Comparison:
+    def __init__(self, candidate: Measured, baseline: Measured, protocol: Protocol, confidence_level: float) -> None:
+        first, second = candidate.preds, baseline.preds
+        if first.sample_ids != second.sample_ids or (first.target != second.target).any():
+            msg = "baseline: predictions on the candidate's images were expected, others came"
+            raise DataError(msg)
+        self._candidate, self._baseline = candidate, baseline
+        self._same_view = candidate.field_of_view == baseline.field_of_view
+        self._protocol, self._level = protocol, confidence_level
+        self._target = first.target
+        self._defined = first.defined & second.defined
+        self._right, self._base_right = first.preds == first.target, second.preds == second.target
+        both = np.intersect1d(candidate.scores.sample_ids, baseline.scores.sample_ids, return_indices=True)
+        self._places, self._base_places = both[1], both[2]
+        ours, theirs = candidate.scores.broken[self._places], baseline.scores.broken[self._base_places]
+        self._broken = int((ours | theirs).sum())
+
+    def accuracy(self) -> MetricSummary:
+        """Difference of accuracies, with Newcombe's paired interval and McNemar's p."""
+        return self._rate_difference("accuracy", np.ones(len(self._target), dtype=np.bool_), None)
+
+    def recalls(self) -> Iterator[MetricSummary]:
+        """The same over the images of each class; p adjusted over the classes by Benjamini and Hochberg."""
+        num_classes = len(self._candidate.contrasts.members)
+        rows = [self._rate_difference("recall", self._target == u, u) for u in range(num_classes)]
+        adjusted = benjamini_hochberg(np.array([row.p_value for row in rows]))
+        return (replace(row, p_adjusted=float(p)) for row, p in zip(rows, adjusted, strict=True))
+
+    def _rate_difference(self, metric: str, of: npt.NDArray[np.bool_], class_idx: int | None) -> MetricSummary:
+        metric, broken = vs_baseline(metric), int((of & ~self._defined).sum())
+        if broken:  # whatever the other images say, a model that gives NaN is not to be compared
+            n = int(of.sum()) - broken
+            return MetricSummary(
+                metric=metric,
+                method="",
+                class_idx=class_idx,
+                value=UNDEFINED,
+                n=n,
+                n_undefined=broken,
+                undefined_because=NOT_FINITE,
+            )
+        right, base_right = self._right[of], self._base_right[of]
+        both, neither = int((right & base_right).sum()), int((~right & ~base_right).sum())
+        gained, lost = int((right & ~base_right).sum()), int((~right & base_right).sum())
+        n = len(right)
+        low, high = newcombe_paired_interval(both, gained, lost, neither, self._level)
+        test = mcnemar_test(gained, lost)
+        differences = right.astype(np.float64) - base_right
+        return MetricSummary(
+            metric=metric,
+            method="",
+            class_idx=class_idx,
+            value=(gained - lost) / n if n else UNDEFINED,
+            n=n,
+            undefined_because=None if n else NO_IMAGE,
+            ci_low=low,
+            ci_high=high,
+            sd=float(differences.std(ddof=1)) if n > 1 else UNDEFINED,
+            p_value=test.p_value,
+            effect_size=test.effect_size,
+            test="mcnemar",
+        )
+
+    def agreements(self) -> Iterator[MetricSummary]:
+        """Differences of mean and median agreement, per method."""
+        of = {method: self._pair(method, "agreement") for method in self._protocol.methods}
+        yield from self._family("agreement_mean", of, np.mean, _t_test, "paired-t two-sided")
+        yield from self._family("agreement_median", of, np.median, _signed_rank_test, "wilcoxon two-sided")
+
+    def drops(self) -> Iterator[MetricSummary]:
+        """Differences of mean confidence drop, per method, area and fill."""
+        for suffix in self._protocol.suffixes:
+            metric = f"confidence_drop_{suffix}"
+            of = {method: self._pair(method, metric) for method in self._protocol.methods}
+            yield from self._family(metric, of, np.mean, _t_test, "paired-t two-sided")
+
+    def _pair(self, method: str, metric: str) -> tuple[FloatArray, FloatArray]:
+        """Both versions' scores of the images that both have."""
+        first, second = self._candidate.scores.values, self._baseline.scores.values
+        return first[method, metric][self._places], second[method, metric][self._base_places]
+
+    def _family(
+        self,
+        metric: str,
+        of: Mapping[str, tuple[FloatArray, FloatArray]],
+        statistic: Callable[..., FloatArray],
+        run_test: Callable[[FloatArray, FloatArray], TestResult],
+        test_name: str,
+    ) -> Iterator[MetricSummary]:
+        rows = []
+        for method, (first, second) in of.items():
+            defined = np.isfinite(first) & np.isfinite(second)
+            if self._broken:  # as with accuracy: which images a broken model leaves is of its own choosing
+                rows.append(self._not_comparable(metric, method, len(first)))
+                continue
+            row = self._difference(metric, method, first[defined], second[defined], int((~defined).sum()), statistic)
+            test = run_test(first[defined], second[defined])
+            rows.append(replace(row, p_value=test.p_value, effect_size=test.effect_size, test=test_name))
+        adjusted = holm(np.array([row.p_value for row in rows]))
+        return (replace(row, p_adjusted=float(p)) for row, p in zip(rows, adjusted, strict=True))
+
+    def _difference(
+        self,
+        metric: str,
+        method: str,
+        first: FloatArray,
+        second: FloatArray,
+        n_undefined: int,
+        statistic: Callable[..., FloatArray],
+    ) -> MetricSummary:
+        n = len(first)
+        low = high = UNDEFINED
+        if n >= MIN_FOR_INTERVAL:
+            low, high = paired_bootstrap_interval(first, second, statistic, self._level, self._protocol.seed)
+        return MetricSummary(
+            metric=vs_baseline(metric),
+            method=method,
+            value=float(statistic(first) - statistic(second)) if n else UNDEFINED,
+            n=n,
+            n_undefined=n_undefined,
+            undefined_because=DEGENERATE if n_undefined else None,
+            ci_low=low,
+            ci_high=high,
+            sd=float((first - second).std(ddof=1)) if n > 1 else UNDEFINED,
+        )
+
+    def _not_comparable(self, metric: str, method: str, n: int) -> MetricSummary:
+        return MetricSummary(
+            metric=vs_baseline(metric),
+            method=method,
+            value=UNDEFINED,
+            n=n - self._broken,
+            n_undefined=self._broken,
+            undefined_because=NOT_FINITE,
+        )
+
+    def contrast_sets(self) -> Iterator[MetricSummary]:
+        """Jaccard index of both versions' contrast sets, per class and as a mean over classes."""
+        pairs = zip(self._candidate.contrasts.members, self._baseline.contrasts.members, strict=True)
+        unseen = {*self._candidate.contrasts.unseen, *self._baseline.contrasts.unseen}
+        values = np.array(
+            [
+                UNDEFINED if u in unseen else jaccard({m.class_idx for m in ours}, {m.class_idx for m in theirs})
+                for u, (ours, theirs) in enumerate(pairs)
+            ]
+        )
+        yield self._mean("contrast_jaccard", "", values, NO_IMAGE)
+        for u, value in enumerate(values.tolist()):
+            seen = u not in unseen
+            yield MetricSummary(
+                metric="contrast_jaccard",
+                method="",
+                class_idx=u,
+                value=value,
+                n=int(seen),
+                n_undefined=int(not seen),
+                undefined_because=None if seen else NO_IMAGE,
+            )
+
+    def baseline_agreement(self, method: str, values: FloatArray) -> MetricSummary:
+        """Explanation drift: how much the two versions' maps of an image and its class share; 1 is no drift."""
+        return self._mean("baseline_agreement", method, values, DEGENERATE if self._same_view else OTHER_VIEW)
+
+    def _mean(self, metric: str, method: str, values: FloatArray, because: str) -> MetricSummary:
+        """Of shares, where 1 says that nothing has changed."""
+        level, seed = self._level, self._protocol.seed
+        return summary_row(
+            metric, method, values, np.mean, confidence_level=level, seed=seed, reference=1.0, because=because
+        )
+
+
+def _t_test(first: FloatArray, second: FloatArray) -> TestResult:
+    return paired_t_test(first, second, "two-sided")
+
+
+def _signed_rank_test(first: FloatArray, second: FloatArray) -> TestResult:
+    return wilcoxon_test(first - second, 0.0, "two-sided")

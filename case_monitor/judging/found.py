@@ -1,0 +1,83 @@
+"""One version at one layer: what is measured, one step after the other, and what follows from it."""
+
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from case_monitor.domain.arrays import FloatArray
+from case_monitor.domain.contrast_sets import ContrastSets
+from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.methods import drift_methods
+from case_monitor.domain.predictions import PredictedClasses
+from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.scores import SampleScores
+from case_monitor.judging.contrast_sets import contrast_sets
+from case_monitor.judging.figures.between_versions import Measured
+from case_monitor.judging.measurer import LayerMeasurer, Subject
+from case_monitor.judging.predicted_split import PredictedSplit, join_predicted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Found:
+    """What was found out about one version at one layer."""
+
+    subject: Subject
+    measurer: LayerMeasurer
+    predicted: PredictedSplit
+    contrasts: ContrastSets
+    scores: SampleScores
+    gallery: Gallery
+
+    @property
+    def layer(self) -> str:
+        """Whose output the maps are of."""
+        return self.measurer.layer
+
+    @property
+    def preds(self) -> PredictedClasses:
+        """Of every image."""
+        return self.predicted.classes
+
+    @property
+    def measured(self) -> Measured:
+        """What comparisons are made of."""
+        view = self.subject.split.field_of_view
+        return Measured(preds=self.preds, contrasts=self.contrasts, scores=self.scores, field_of_view=view)
+
+
+def find(subject: Subject, target_layer: str, protocol: Protocol, *, of: str = "") -> Found:
+    """Have a version predict and explain; scores that are stored of the layer are not measured again.
+
+    Args:
+        subject: the version.
+        target_layer: at which layer.
+        protocol: how to measure.
+        of: of what, in the names of the stages that people see.
+    """
+    measurer = subject.measurer.at(target_layer)
+    with closing(measurer.predict(f"predict{of}")) as parts:
+        predicted = join_predicted(parts, subject.sample_ids, subject.target, subject.split.num_classes, protocol)
+    contrasts = contrast_sets(predicted.confmat, protocol.contrast_k, observed_only=protocol.observed_only)
+    scores, gallery = subject.scores.get(measurer.layer), Gallery.empty()
+    if scores is None:
+        scores, gallery = measurer.explain(contrasts, predicted.sample, f"explain{of}")
+    return Found(
+        subject=subject,
+        measurer=measurer,
+        predicted=predicted,
+        contrasts=contrasts,
+        scores=scores,
+        gallery=gallery,
+    )
+
+
+def drift(candidate: Found, baseline: Found, protocol: Protocol) -> dict[str, FloatArray]:
+    """Agreement of both versions' maps, of the images that the candidate was explained on.
+
+    NaN where the two see different parts of an image, so that their maps cannot be laid over each other.
+    """
+    indices, methods = candidate.predicted.sample.indices, drift_methods(protocol)
+    if candidate.subject.split.field_of_view != baseline.subject.split.field_of_view:
+        return {method: np.full(len(indices), np.nan) for method in methods}
+    return candidate.measurer.map_agreement(candidate.contrasts, baseline.measurer, baseline.contrasts, indices)

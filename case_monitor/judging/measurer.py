@@ -1,0 +1,82 @@
+"""What the judging side asks of the measuring side: plain records and arrays come back, and no model is seen here."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.contrast_sets import ContrastSets
+from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.predictions import PredictedPart
+from case_monitor.domain.sample import Sample
+from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.split import Split
+
+
+class LayerMeasurer(Protocol):
+    """A version that is measured at one layer."""
+
+    @property
+    def layer(self) -> str:
+        """Whose output the maps are of."""
+        ...
+
+    def predict(self, stage: str) -> Generator[PredictedPart]:
+        """The logits of every image, shard by shard, in the split's order. Close it when no more are wanted."""
+        ...
+
+    def explain(self, contrast_sets: ContrastSets, sample: Sample, stage: str) -> tuple[SampleScores, Gallery]:
+        """Maps of the sample, of which scores are kept, and a gallery for people."""
+        ...
+
+    def map_agreement(
+        self, contrast_sets: ContrastSets, baseline: Self, baseline_sets: ContrastSets, indices: IntArray
+    ) -> dict[str, FloatArray]:
+        """Method -> (n,) agreement of this version's maps and another's, of the images at `indices`."""
+        ...
+
+
+class Measurer(Protocol):
+    """A version that can be measured."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        ...
+
+    @property
+    def torch_version(self) -> str:
+        """With which it runs."""
+        ...
+
+    def at(self, target_layer: str) -> LayerMeasurer:
+        """The same at a layer, which is found where the name is `auto`."""
+        ...
+
+    def of_images(self, indices: Sequence[int]) -> Self:
+        """The same with only these images."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Subject:
+    """A version to be judged, or to be compared with.
+
+    Attributes:
+        version: its identity.
+        split: the images' identity, in the version's own order of classes.
+        sample_ids: (N,) names of the images.
+        target: (N,) their classes, in that order.
+        measurer: measures it.
+        declared_layer: the target layer that its metadata names.
+        scores: what is stored of it for the same images and protocol, by layer; it is not explained anew.
+    """
+
+    version: ModelVersion
+    split: Split
+    sample_ids: tuple[str, ...]
+    target: IntArray
+    measurer: Measurer
+    declared_layer: str | None = None
+    scores: Mapping[str, SampleScores] = field(default_factory=dict)

@@ -1,0 +1,90 @@
+"""The predictions of a whole split, put together from those of its shards."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.confusion_matrix import ConfusionMatrix
+from case_monitor.domain.predictions import PredictedClasses, PredictedPart, Predictions
+from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.sample import Sample, drawn_indices
+from case_monitor.judging.confusion import ConfusionCounter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PredictedSplit:
+    """What is kept of the predictions: little per image, and the logits of the images to explain.
+
+    Attributes:
+        classes: of every image.
+        confmat: of the split.
+        active_channels: (C,) mean number per class.
+        sample: the images to explain.
+    """
+
+    classes: PredictedClasses
+    confmat: ConfusionMatrix
+    active_channels: FloatArray
+    sample: Sample
+
+
+def join_predicted(
+    parts: Iterable[PredictedPart], sample_ids: tuple[str, ...], target: IntArray, num_classes: int, protocol: Protocol
+) -> PredictedSplit:
+    """Take shards in the split's order, so that sums of probabilities do not depend on how it was cut.
+
+    The logits of a shard are forgotten before the next one comes, but for the sample's.
+
+    Args:
+        parts: what the model says, shard after shard.
+        sample_ids, target: (N,) names and classes of the images.
+        num_classes: of the split.
+        protocol: how many images to draw.
+    """
+    size = len(sample_ids)
+    drawn = drawn_indices(size, protocol.sample_size, protocol.seed)
+    confusion = ConfusionCounter(num_classes)
+    predicted = np.empty(size, dtype=np.int64)
+    confidence = np.empty(size)
+    active = np.empty(size, dtype=np.int64)
+    kept = np.empty((len(drawn), num_classes), dtype=np.float32)
+    start = 0
+    for part in parts:
+        place = slice(start, start + len(part.logits))
+        preds = Predictions(sample_ids=sample_ids[place], logits=part.logits, target=target[place])
+        confusion.add(preds)
+        classes = predicted_classes(preds)
+        predicted[place], confidence[place], active[place] = classes.preds, classes.confidence, part.active_channels
+        inside = (drawn >= place.start) & (drawn < place.stop)
+        kept[inside] = part.logits[drawn[inside] - start]
+        start = place.stop
+    everything = PredictedClasses(sample_ids=sample_ids, target=target, preds=predicted, confidence=confidence)
+    of_drawn = Predictions(sample_ids=tuple(sample_ids[i] for i in drawn), logits=kept, target=target[drawn])
+    return PredictedSplit(
+        classes=everything,
+        confmat=confusion.matrix(),
+        active_channels=mean_active_channels(active, everything, num_classes),
+        sample=Sample.of(drawn, of_drawn),
+    )
+
+
+def predicted_classes(preds: Predictions) -> PredictedClasses:
+    """What of the logits is kept for every image of a split."""
+    with np.errstate(invalid="ignore"):  # infinite logits have no probabilities: NaN
+        confidence = softmax(preds.logits.astype(np.float64), axis=1).max(axis=1)
+    return PredictedClasses(
+        sample_ids=preds.sample_ids, target=preds.target, preds=preds.preds, confidence=np.asarray(confidence)
+    )
+
+
+def mean_active_channels(counts: IntArray, preds: PredictedClasses | Predictions, num_classes: int) -> FloatArray:
+    """(C,) mean number of active channels per class over correctly classified images; NaN where there are none."""
+    correct = preds.preds == preds.target
+    images = np.bincount(preds.target[correct], minlength=num_classes)
+    total = np.bincount(preds.target[correct], weights=counts[correct], minlength=num_classes)
+    mean = np.full(num_classes, np.nan)
+    np.divide(total, images, out=mean, where=images > 0)
+    return mean

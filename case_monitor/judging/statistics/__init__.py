@@ -1,0 +1,1 @@
+"""Intervals, tests and adjustments that the figures are made with."""

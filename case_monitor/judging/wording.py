@@ -1,0 +1,118 @@
+"""What a broken rule means and what to do about it, in words for people who do not know the metric's name."""
+
+import math
+from collections.abc import Sequence
+
+from case_monitor.domain.methods import method_title
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.policy import vs_baseline
+from case_monitor.domain.verdict import Status, ThresholdResult
+from case_monitor.judging.image_counts import SUSPECTS, ImageCounts, advice_on_images, few_are_correct
+
+
+def p_text(p: float) -> str:
+    """A p value for people; empty where there is none.
+
+    Example:
+        >>> p_text(0.0312), p_text(1e-9), p_text(float("nan"))
+        ('0.031', '<0.001', '')
+    """
+    if math.isnan(p):
+        return ""
+    return "<0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def alert_text(
+    result: ThresholdResult,
+    class_name: str | None,
+    sensitive: Sequence[str],
+    baseline: ModelVersion | None,
+    counts: ImageCounts | None,
+) -> tuple[str, str]:
+    """(message, advice) for a rule that did not pass.
+
+    Args:
+        result: the rule and what was observed.
+        class_name: of a per-class rule.
+        sensitive: methods whose maps do tell classes apart on the same model.
+        baseline: the version in production, if there is one.
+        counts: how many images there were, if that is known.
+    """
+    subject = method_title(result.method) if result.method else "The model"
+    of_class = f" for class {class_name!r}" if class_name is not None else ""
+    if result.threshold.metric in {"finite_logits", "finite_passes"}:
+        return (
+            f"The model is broken: {result.reason}, so that nothing else about it can be trusted.",
+            "Look at predictions.parquet for the images, and at the model for divisions and overflows.",
+        )
+    if result.status is Status.INSUFFICIENT:
+        few = f"; {counts}" if few_are_correct(result, counts) else ""
+        what = f"{subject}: {_readable(result.threshold.metric)}{of_class} cannot be judged: {result.reason}{few}."
+        return what, advice_on_images(result, class_name, counts)
+    metric = result.threshold.metric
+    if metric == "agreement_median":
+        return _insensitive(result, subject, [m for m in sensitive if m != result.method])
+    if metric == "skill":
+        return _no_skill(result)
+    if metric == "agreement_degenerate_rate":
+        return (
+            f"{subject} has nothing to show for {result.observed:.0%} of the images (limit "
+            f"{result.threshold.limit:.0%}): the map is empty or constant for the first or the second class.",
+            "Name another target layer, or show people another method.",
+        )
+    if metric.endswith("_vs_random"):
+        return (
+            f"{subject} maps do not matter to the model: taking away the pixels they point at lowers its confidence "
+            f"by {result.observed:+.3f} more than random pixels do.",
+            "Look at fidelity.png; do not show these maps as evidence for the decision.",
+        )
+    if metric.endswith(vs_baseline("")):
+        of = metric.removesuffix(vs_baseline(""))
+        what = f"{_readable(of).capitalize()}" if result.method is None else f"{subject}: {_readable(of)}"
+        return (
+            f"{what}{of_class} changed by {result.observed:+.3f} against {baseline}, in production, on the same images "
+            f"(interval {result.ci_low:+.3f} to {result.ci_high:+.3f}; at most {abs(result.threshold.limit):.3f} "
+            f"{'less' if result.threshold.greater_is_better else 'more'} is allowed).",
+            "Look at confusion_matrix.png and class_metrics.csv for the classes that got worse."
+            if result.method is None
+            else "Compare gallery.png with that of the version in production.",
+        )
+    return (
+        f"{subject}: {_readable(metric)}{of_class}: {result.reason}.",
+        "Look at the per-class table and the confusion matrix.",
+    )
+
+
+def _no_skill(result: ThresholdResult) -> tuple[str, str]:
+    figure = f"{result.observed:+.3f}, interval {result.ci_low:+.3f} to {result.ci_high:+.3f}"
+    too = "is no better" if result.threshold.limit == 0 else "is too little better"
+    return (
+        f"The model {too} than always answering the most frequent class: its skill is {figure}, where 0 is that answer "
+        f"and 1 is always right (limit {result.threshold.limit:g}).",
+        f"Look at the confusion matrix; {SUSPECTS}.",
+    )
+
+
+def _insensitive(result: ThresholdResult, subject: str, others: Sequence[str]) -> tuple[str, str]:
+    message = (
+        f"{subject} maps look the same whatever class is asked about: the maps for the first and the second class "
+        f"share {result.observed:.0%} of their top pixels (median; limit {result.threshold.limit:.0%}). "
+        "They reassure without explaining."
+    )
+    if others:
+        titles = ", ".join(map(method_title, others))
+        verb = "does" if len(others) == 1 else "do"
+        return (
+            message,
+            f"On the same model {titles} {verb} tell classes apart: show that, and look at gallery.png.",
+        )
+    return message, (
+        "No method tells classes apart on this model: its evidence sits in the same place for every class. Look at "
+        "gallery.png, and at what the architecture shares between classes (attention, pooling), before retraining."
+    )
+
+
+def _readable(metric: str) -> str:
+    if metric == "skill":
+        return "whether it is better than always answering the most frequent class"
+    return metric.replace("_", " ")

@@ -1,0 +1,162 @@
+"""A version that is loaded here: predicts a split, explains a sample, compares its maps with another's.
+
+Each is a map over shards and a reduction that takes them in order, so that the cut changes no number.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.contrast_sets import ContrastSets
+from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.methods import drift_methods
+from case_monitor.domain.predictions import PredictedPart
+from case_monitor.domain.progress import Progress, no_progress
+from case_monitor.domain.protocol import DEFAULT_SHARD_SIZE
+from case_monitor.domain.sample import Sample
+from case_monitor.domain.scores import SampleScores
+from case_monitor.measuring.conditions import Conditions
+from case_monitor.measuring.drift import CompareExplanations
+from case_monitor.measuring.explain import Explain, join_explained
+from case_monitor.measuring.explained import Explained
+from case_monitor.measuring.image_source import ImageSource
+from case_monitor.measuring.predict import Predict
+from case_monitor.measuring.survey import Survey, Surveyed
+from case_monitor.measuring.workers.shards import Shard, cut, explained_at_once
+from case_monitor.measuring.workers.threads import Threads
+from case_monitor.measuring.workers.work import ShardWork, Workers
+
+T = TypeVar("T")
+IN_TURN = Threads()
+_ONE = (Shard(number=0, start=0, stop=1),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Where versions are measured: no number depends on it, but for rounding.
+
+    Attributes:
+        device: torch device, to which models are moved.
+        workers: who works on the shards of a split; by default this process, one after the other.
+        shard_size: images in a shard.
+        progress: called as work goes on.
+    """
+
+    device: str = "cpu"
+    workers: Workers = IN_TURN
+    shard_size: int = DEFAULT_SHARD_SIZE
+    progress: Progress = no_progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LocalMeasurer:
+    """A model with its images, and how and where it is measured."""
+
+    model: nn.Module
+    conditions: Conditions
+    bench: Bench
+
+    @property
+    def device(self) -> str:
+        return self.conditions.device
+
+    @property
+    def torch_version(self) -> str:
+        return torch.__version__
+
+    def at(self, target_layer: str) -> "LocalLayer":
+        work = Survey(conditions=self.conditions, model=self.model, target_layer=target_layer)
+        [found] = self.bench.workers.map(work, _ONE, lambda _: None)
+        return LocalLayer(version=self, found=found)
+
+    def of_images(self, indices: Sequence[int]) -> Self:
+        part = _Part(self.conditions.source, indices)
+        return replace(self, conditions=replace(self.conditions, source=part))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LocalLayer:
+    """The version at one layer."""
+
+    version: LocalMeasurer
+    found: Surveyed
+
+    @property
+    def layer(self) -> str:
+        return self.found.layer
+
+    def predict(self, stage: str) -> Generator[PredictedPart]:
+        version, batch_size = self.version, self.found.batch_size
+        work = Predict(
+            conditions=version.conditions, model=version.model, layer=self.layer, batch_size=batch_size, name=stage
+        )
+        return _map(version.bench, work, cut(version.conditions.size, version.bench.shard_size, batch_size))
+
+    def explain(self, contrast_sets: ContrastSets, sample: Sample, stage: str) -> tuple[SampleScores, Gallery]:
+        version, batch_size = self.version, self.found.batch_size
+        work = Explain(
+            conditions=version.conditions,
+            explained=self._explained(contrast_sets),
+            sample=sample,
+            batch_size=batch_size,
+            name=stage,
+        )
+        shards = _cut_sample(version.bench, len(sample.indices), batch_size)
+        with closing(_map(version.bench, work, shards)) as parts:
+            return join_explained(parts, sample, version.conditions.protocol)
+
+    def map_agreement(
+        self, contrast_sets: ContrastSets, baseline: Self, baseline_sets: ContrastSets, indices: IntArray
+    ) -> dict[str, FloatArray]:
+        bench, conditions = self.version.bench, self.version.conditions
+        methods = drift_methods(conditions.protocol)
+        batch_size = min(self.found.batch_size, baseline.found.batch_size)
+        work = CompareExplanations(
+            conditions=conditions,
+            candidate=self._explained(contrast_sets),
+            baseline_conditions=baseline.version.conditions,
+            baseline=baseline._explained(baseline_sets),
+            indices=indices,
+            batch_size=batch_size,
+        )
+        shards = _cut_sample(bench, len(indices), batch_size) if methods else ()
+        with closing(_map(bench, work, shards)) as parts:
+            found = list(parts)
+        return {m: np.concatenate([part[m] for part in found]) if found else np.empty(0) for m in methods}
+
+    def _explained(self, contrast_sets: ContrastSets) -> Explained:
+        return Explained(model=self.version.model, layer=self.layer, contrast=contrast_sets.weights())
+
+
+def _cut_sample(bench: Bench, total: int, batch_size: int) -> tuple[Shard, ...]:
+    return cut(total, explained_at_once(bench.shard_size), batch_size)
+
+
+def _map(bench: Bench, work: ShardWork[T], shards: Sequence[Shard]) -> Generator[T]:
+    """Closing what this returns puts models back as they were, also after an error in what takes the results."""
+    total = shards[-1].stop if shards else 0
+    if shards:
+        with closing(bench.workers.map(work, shards, lambda done: bench.progress(work.name, done, total))) as parts:
+            yield from parts
+
+
+class _Part:
+    """Some images of a source, as a source."""
+
+    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
+        self._source, self._indices = source, indices
+        self.sample_ids = tuple(source.sample_ids[i] for i in indices)
+        self.target = source.target[list(indices)]
+
+    def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:
+        return self._source.batches([self._indices[i] for i in indices], batch_size)
+
+    def to_display(self, images: Tensor) -> npt.NDArray[np.uint8]:
+        return self._source.to_display(images)

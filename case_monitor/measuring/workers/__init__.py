@@ -1,0 +1,1 @@
+"""Where shards of a split are worked on."""

@@ -1,0 +1,72 @@
+"""Bring a model, its configuration and its data together; where two of them contradict, say both sides."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from case_monitor.dataset import PreparedImages, RawSplit, prepare
+from case_monitor.domain.errors import DataError
+from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.split import Split
+from case_monitor.registry.client import RegisteredModel
+from case_monitor.settings import ModelSettings, Preprocessing
+
+
+def reconcile(
+    registered: RegisteredModel, settings: ModelSettings, raw: RawSplit, num_workers: int = 0
+) -> tuple[Split, PreparedImages]:
+    """The split as this model reads it. The model's own metadata goes before the configuration.
+
+    Raises:
+        DataError: class names, their number, preprocessing, channels or image size contradict each other.
+    """
+    class_names = _class_names(registered, settings)
+    preprocessing = choose_preprocessing(registered, settings)
+    split, source = prepare(raw, class_names, preprocessing, num_workers)
+    _check_shape(registered, source)
+    return split, source
+
+
+def with_target_layer(protocol: Protocol, registered: RegisteredModel) -> Protocol:
+    """`auto` gives way to the layer that was logged with the model."""
+    if protocol.target_layer == "auto" and registered.target_layer:
+        return replace(protocol, target_layer=registered.target_layer)
+    return protocol
+
+
+def _class_names(registered: RegisteredModel, settings: ModelSettings) -> Sequence[str] | None:
+    logged, configured = registered.class_names, settings.class_names
+    if logged and configured and logged != configured:
+        pairs = enumerate(zip(logged, configured, strict=False))
+        first = next((f"; the first that differ: {i}, {a!r} and {b!r}" for i, (a, b) in pairs if a != b), "")
+        msg = (
+            f"class names: model {registered.version} was logged with {len(logged)}, "
+            f"the configuration has {len(configured)}{first}"
+        )
+        raise DataError(msg)
+    return logged or configured
+
+
+def choose_preprocessing(registered: RegisteredModel, settings: ModelSettings) -> Preprocessing | None:
+    """The preprocessing logged with the model, else the configured one.
+
+    Raises:
+        DataError: both are there and differ.
+    """
+    logged, configured = registered.preprocessing, settings.preprocessing
+    if logged and configured and logged != configured:
+        differing = [f for f in Preprocessing.model_fields if getattr(logged, f) != getattr(configured, f)]
+        sides = "; ".join(f"{f}: {getattr(logged, f)} and {getattr(configured, f)}" for f in differing)
+        msg = f"preprocessing: model {registered.version} was logged with, and the configuration has, {sides}"
+        raise DataError(msg)
+    return logged or configured
+
+
+def _check_shape(registered: RegisteredModel, source: PreparedImages) -> None:
+    came = tuple(next(source.batches([0], 1)).shape[1:])
+    expected = registered.input_shape or (-1, -1, -1)
+    if len(came) != len(expected) or any(w not in {-1, have} for w, have in zip(expected, came, strict=True)):
+        msg = (
+            f"image size (channels, height, width): model {registered.version} expects {expected}, the prepared data "
+            f"set has {came}; -1 stands for any"
+        )
+        raise DataError(msg)

@@ -1,0 +1,35 @@
+"""Saliency maps of image classifiers: CASE and its peers, from one shared forward pass.
+
+>>> import torch
+>>> from torch import nn
+>>> _ = torch.manual_seed(0)
+>>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+>>> images, targets = torch.rand(2, 3, 16, 16), torch.tensor([[0, 1], [3, 2]])
+>>> maps = saliency_maps(model, images, targets, target_layer="1", methods=("case", "gradcam"))
+>>> maps["case"].shape
+torch.Size([2, 2, 16, 16])
+"""
+
+from case_monitor.saliency.find_layer import find_target_layer
+from case_monitor.saliency.forward import fast_weights, fastest_forward
+from case_monitor.saliency.maps import GRADIENT_METHODS, METHODS, resize_maps, saliency_maps
+from case_monitor.saliency.memory import batch_size_for
+from case_monitor.saliency.outputs import logits_of
+from case_monitor.saliency.taps import Tap, inspecting, tap_layer
+from case_monitor.saliency.target_layer import TargetLayer
+
+__all__ = [
+    "GRADIENT_METHODS",
+    "METHODS",
+    "Tap",
+    "TargetLayer",
+    "batch_size_for",
+    "fast_weights",
+    "fastest_forward",
+    "find_target_layer",
+    "inspecting",
+    "logits_of",
+    "resize_maps",
+    "saliency_maps",
+    "tap_layer",
+]

@@ -1,0 +1,179 @@
+"""The entry point: validate once, run one forward and one backward for all methods, return the maps."""
+
+import functools
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from case_monitor.domain.errors import ConfigError, ModelError
+from case_monitor.saliency.contrast_weights import ContrastWeights
+from case_monitor.saliency.forward import Speed
+from case_monitor.saliency.memory import SMALL_BATCH, batch_size_for
+from case_monitor.saliency.methods.ablationcam import ablationcam
+from case_monitor.saliency.methods.case import case, case_full, case_soft, case_subspace
+from case_monitor.saliency.methods.gradcam import gradcam, gradcam_plus_plus
+from case_monitor.saliency.methods.hirescam import hirescam
+from case_monitor.saliency.methods.layercam import layercam
+from case_monitor.saliency.methods.scorecam import scorecam
+from case_monitor.saliency.outputs import Key
+from case_monitor.saliency.taps import Tap, inspecting, tap_layer
+from case_monitor.saliency.target_layer import TargetLayer
+from case_monitor.saliency.trace import Options, Trace, record
+
+METHODS: dict[str, Callable[[Trace], Tensor]] = {
+    "case": case,
+    "case_full": case_full,
+    "case_soft": case_soft,
+    "case_subspace": case_subspace,
+    "gradcam": gradcam,
+    "gradcam++": gradcam_plus_plus,
+    "layercam": layercam,
+    "hirescam": hirescam,
+    "scorecam": scorecam,
+    "ablationcam": ablationcam,
+}
+"""Name -> function from a `Trace` to maps (B, T, h, w). See each function for its paper and formula."""
+
+GRADIENT_METHODS = tuple(method for method in METHODS if method not in {"scorecam", "ablationcam"})
+"""Those that cost one forward and one short backward pass, however many channels there are."""
+
+
+def saliency_maps(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    *,
+    target_layer: nn.Module | str | TargetLayer,
+    methods: Sequence[str] = ("case",),
+    contrast_sets: Mapping[int, Sequence[int] | Mapping[int, float]] | None = None,
+    contrast_k: int = 3,
+    size: str = "input",
+    min_max: bool = False,
+    output_key: Key | None = None,
+    batch_size: int | None = None,
+    amp: torch.dtype | None = None,
+    compile: bool = False,  # noqa: A002 - the name that torch gives it
+    progress: Callable[[float, int], None] | None = None,
+) -> dict[str, Tensor]:
+    """Saliency maps of every method for every target class, from one forward pass of the model per image.
+
+    The model is left as it was found: parameters, buffers, grad flags, mode and hooks. While this runs, nobody else
+    may use it.
+
+    Args:
+        model: an image classifier that returns logits (B, num_classes); also wrapped in `DataParallel`, compiled, or
+            a graph from `torch.export`.
+        images: (B, C, H, W), preprocessed.
+        targets: (B, T) class indices to explain.
+        target_layer: a module of `model`, its dotted name (`name@call` where it runs more than once, `name[key]`
+            where it returns a tuple or a dict), or a `TargetLayer`. Its output is (B, K, h, w), (B, h, w, K) or
+            (B, tokens, K), with or without a class token in front.
+        methods: names from `METHODS`.
+        contrast_sets: class -> the classes that CASE contrasts it with, or those with weights (for `case_soft`).
+            A class that is not in the mapping is contrasted, per image, with its `contrast_k` highest other logits.
+        contrast_k: see `contrast_sets`.
+        size: "input" for maps at (H, W), upsampled bilinearly; "layer" for (h, w).
+        min_max: scale every map to [0, 1]; a constant one becomes 0.
+        output_key: which entry of the model's output holds the logits, where it is a tuple or a dict.
+        batch_size: images per forward pass; None finds what memory takes well.
+        amp: run Score-CAM's masked images under autocast with this type; changes rankings a little.
+        compile: compile the model for Score-CAM's masked images; worth it for hundreds of images.
+        progress: called with the images done (a fraction while one is under way) and the images in all.
+
+    Returns:
+        method -> (B, T, H, W) or (B, T, h, w) maps on the images' device, non-negative; float32, or float64 where the
+        model is.
+
+    Raises:
+        TargetLayerError: the layer does not exist, has no grid, or the logits do not depend on it.
+        ConfigError: an unknown method, size or class, or a class in its own contrast set.
+        ModelError: the model does not return logits.
+    """
+    _validate(images, targets, methods, size, batch_size)
+    tap = tap_layer(model, target_layer, output_key=output_key)
+    parts: dict[str, list[Tensor]] = defaultdict(list)
+    with inspecting(tap.model), torch.inference_mode(False):
+        done = 0
+        for batch, classes in _batches(tap, images, targets, batch_size):
+            report = _Progress(progress, done, len(batch), len(images), len(methods))
+            contrast = functools.partial(
+                ContrastWeights.build, targets=classes, contrast_sets=contrast_sets, contrast_k=contrast_k
+            )
+            options = Options(
+                rows=batch_size, speed=Speed(amp, compile), progress=report.step, with_head="ablationcam" in methods
+            )
+            trace = record(tap, batch, classes, contrast, options)
+            for method in methods:
+                maps = METHODS[method](trace)
+                maps = resize_maps(maps, images.shape[-2:]) if size == "input" else maps
+                parts[method].append((_min_max(maps) if min_max else maps).to(images.device))
+                report.finished()
+            done += len(batch)
+    return {method: torch.cat(maps) if len(maps) > 1 else maps[0] for method, maps in parts.items()}
+
+
+def resize_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, T, h, w) -> (B, T, H, W), bilinear with half-pixel centres."""
+    return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+class _Progress:
+    """Turns methods finished, and passes of a method under way, into a number of images."""
+
+    def __init__(
+        self, report: Callable[[float, int], None] | None, before: int, batch: int, total: int, methods: int
+    ) -> None:
+        self._report, self._before, self._batch, self._total = report, before, batch, total
+        self._methods, self._finished, self._images = methods, 0, 0.0
+
+    def step(self, images: float) -> None:
+        self._images += images
+        self._tell()
+
+    def finished(self) -> None:
+        self._finished, self._images = self._finished + 1, 0.0
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._report is not None:
+            work = (self._finished * self._batch + min(self._images, self._batch)) / self._methods
+            self._report(self._before + work, self._total)
+
+
+def _batches(tap: Tap, images: Tensor, targets: Tensor, batch_size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images and targets on the model's device; gradients end at the layer, whatever the caller wants with images."""
+    device = next((parameter.device for parameter in tap.model.parameters()), images.device)
+    size = batch_size or len(images)
+    if batch_size is None and size > SMALL_BATCH:
+        size = batch_size_for(tap.model, images[:1].detach().to(device))
+    for batch, classes in zip(torch.split(images, size), torch.split(targets, size), strict=True):
+        on_device = batch.detach().to(device)
+        # An inference tensor cannot be saved for the backward pass, and a model may change its input in place.
+        yield on_device.clone(), classes.to(device)
+
+
+def _min_max(maps: Tensor) -> Tensor:
+    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    return (maps - low) / torch.where(high > low, high - low, torch.ones_like(high))
+
+
+def _validate(images: Tensor, targets: Tensor, methods: Sequence[str], size: str, batch_size: int | None) -> None:
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown:
+        msg = f"methods: some of {', '.join(METHODS)} were expected, {', '.join(unknown)} came"
+        raise ConfigError(msg)
+    if size not in {"input", "layer"}:
+        msg = f"size: 'input' or 'layer' was expected, {size!r} came"
+        raise ConfigError(msg)
+    if batch_size is not None and batch_size < 1:
+        msg = f"batch_size: 1 or more was expected, {batch_size} came"
+        raise ConfigError(msg)
+    if images.ndim != 4 or targets.ndim != 2 or len(images) != len(targets) or not len(images):
+        msg = (
+            "images (B, C, H, W) and targets (B, T), with B at least 1, were expected, "
+            f"{tuple(images.shape)} and {tuple(targets.shape)} came"
+        )
+        raise ModelError(msg)

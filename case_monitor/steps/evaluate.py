@@ -1,0 +1,165 @@
+"""`evaluate-version`: the whole path from a registered version to a stored, published verdict."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Engine
+
+from case_monitor.domain.alert import Alert
+from case_monitor.domain.digests import protocol_digest
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.findings import Findings
+from case_monitor.domain.model_ref import ModelRef
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.verdict import Verdict
+from case_monitor.logs.configure import logging_about
+from case_monitor.settings import Settings
+from case_monitor.steps.artifacts import show_in_prefect
+from case_monitor.steps.begin import begin
+from case_monitor.steps.bench import open_bench
+from case_monitor.steps.claims import alone_on, device_slot
+from case_monitor.steps.edges import fetch_baseline_scores, publish_evidence, resolve_model, store_evaluation
+from case_monitor.steps.evidence import find_evidence, oldest
+from case_monitor.steps.inputs import Inputs, Prepared, gather
+from case_monitor.steps.notices import send_notices
+from case_monitor.steps.running import flow_run_id, step
+from case_monitor.steps.standing import with_artifact, with_override
+from case_monitor.steps.trial import LoadedVersion, evaluate
+from case_monitor.store import read
+from case_monitor.store.connection import open_store
+
+logger = logging.getLogger("case_monitor.evaluate")
+
+NOTHING_KNOWN: Mapping[str, SampleScores] = MappingProxyType({})
+
+
+class EvaluationRequest(BaseModel):
+    """What to evaluate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    model: str = Field(examples=["flowers/3", "flowers@champion"])
+    """A registered version, `name/3` or `name@alias`."""
+    config: str | None = None
+    """Path of the configuration file; without it `CASE_MONITOR_CONFIG`, else `case-monitor.yaml`."""
+    reuse: bool = False
+    """Take a stored evaluation of the same model, split, protocol, policy and baseline instead of a new one."""
+    first: bool = False
+    """Judge it as a first version, without comparison, though the alias, which none holds now, was held before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of it, for the next flow or a person. `evaluation` is None where a stored one was reused."""
+
+    evaluation_id: int
+    model: ModelVersion
+    baseline: ModelVersion | None
+    verdict: Verdict
+    alerts: tuple[Alert, ...]
+    run_id: str | None
+    artifact_uri: str | None
+    evaluation: Evaluation | None
+
+
+@flow(name="evaluate-version", flow_run_name="evaluate {request.model}", persist_result=False)
+def evaluate_version(request: EvaluationRequest) -> Outcome:
+    """Evaluate a registered version: fetch, measure, store, publish."""
+    settings, ref = begin(request.config), ModelRef.parse(request.model)
+    settings.model(ref.name)  # before a registry is asked
+    with logging_about(model=ref.name, flow_run_id=flow_run_id()):
+        engine = open_store(settings.database_url.get_secret_value())
+        try:
+            ref = ModelRef(ref.name, version=resolve_model(settings, ref))
+            with logging_about(version=ref.version), alone_on(engine, f"evaluation of {ref}"):
+                inputs = gather(settings, engine, ref, first=request.first)
+                stored = find_evidence(settings, engine, inputs) if request.reuse else None
+                return _reused(engine, stored, inputs) if stored else evaluate_inputs(settings, engine, inputs)
+        finally:
+            engine.dispose()
+
+
+def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outcome:
+    """Measure, store, tell, publish."""
+    scores = stored_baseline_scores(engine, inputs)
+    with device_slot(engine, settings, inputs.device):
+        findings: Findings = measure(inputs, scores)
+    findings = with_override(engine, settings, findings)
+    evaluation = findings.evaluation
+    evaluation_id = store_evaluation(engine, findings)
+    with logging_about(version=evaluation.model.version, evaluation_id=evaluation_id):
+        logger.info("stored: %s: %s", evaluation.verdict.status.value, evaluation.verdict.sentence)
+        send_notices(settings, engine)
+        run = publish_evidence(settings, engine, findings, evaluation_id)
+        show_in_prefect(evaluation)
+        logger.info("published as MLflow run %s", run.run_id)
+    return Outcome(
+        evaluation_id=evaluation_id,
+        model=evaluation.model,
+        baseline=evaluation.baseline,
+        verdict=evaluation.verdict,
+        alerts=evaluation.alerts,
+        run_id=run.run_id,
+        artifact_uri=run.artifact_uri,
+        evaluation=evaluation,
+    )
+
+
+@step("measure")
+def measure(inputs: Inputs, baseline_scores: Mapping[str, SampleScores]) -> Findings:
+    """Predict, explain, test and judge. Not retried: the same numbers would come out."""
+    candidate, baseline = inputs.candidate, inputs.baseline
+    with open_bench(inputs, f"evaluate {candidate.version}") as bench:
+        findings = evaluate(
+            loaded(candidate),
+            loaded(baseline, baseline_scores) if baseline else None,
+            policy=inputs.policy,
+            protocol=inputs.protocol,
+            bench=bench,
+            in_production=inputs.in_production,
+            notes=inputs.notes,
+        )
+    return with_artifact(findings, inputs.first_digest)
+
+
+def loaded(prepared: Prepared, scores: Mapping[str, SampleScores] = NOTHING_KNOWN) -> LoadedVersion:
+    """As it is measured; `scores` are what is stored of it."""
+    return LoadedVersion(
+        version=prepared.version,
+        model=prepared.registered.model,
+        split=prepared.split,
+        source=prepared.source,
+        declared_layer=prepared.registered.target_layer,
+        scores=scores,
+    )
+
+
+def stored_baseline_scores(engine: Engine, inputs: Inputs) -> Mapping[str, SampleScores]:
+    """What is stored of the version in production, for the same split and protocol, by layer."""
+    if inputs.baseline is None:
+        return NOTHING_KNOWN
+    return fetch_baseline_scores(
+        engine,
+        inputs.baseline.version.digest,
+        inputs.baseline.split.digest,
+        protocol_digest(inputs.protocol),
+        oldest(inputs.policy),
+    )
+
+
+def _reused(engine: Engine, stored: read.StoredEvaluation, inputs: Inputs) -> Outcome:
+    return Outcome(
+        evaluation_id=stored.id,
+        model=inputs.candidate.version,
+        baseline=inputs.baseline.version if inputs.baseline else stored.baseline,
+        verdict=read.load_verdict(engine, stored.id),
+        alerts=read.load_alerts(engine, stored.id),
+        run_id=stored.mlflow_run_id,
+        artifact_uri=None,
+        evaluation=None,
+    )

@@ -1,0 +1,105 @@
+"""The one place where the judging side reaches the measuring side: versions are measured here, in this process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from case_monitor.domain.findings import Findings
+from case_monitor.domain.foreign_code import foreign_code
+from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.policy import Policy
+from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.reproduction import Reproduction
+from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.split import Split
+from case_monitor.judging import evaluate as judging
+from case_monitor.judging import reproduce as reproducing
+from case_monitor.judging.measurer import Subject
+from case_monitor.judging.reproduce import Stored
+from case_monitor.measuring.conditions import Conditions
+from case_monitor.measuring.image_source import ImageSource
+from case_monitor.measuring.local import Bench, LocalMeasurer
+
+HERE = Bench()
+TORCH_VERSION = torch.__version__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedVersion:
+    """A loaded version, and the images as it wants them.
+
+    Attributes:
+        version: its identity.
+        model: itself.
+        split: the images' identity, in the version's own order of classes.
+        source: the images, prepared as the version wants them.
+        declared_layer: the target layer that its metadata names.
+        scores: what is stored of it for the same images and protocol, by layer; it is not explained anew.
+    """
+
+    version: ModelVersion
+    model: nn.Module
+    split: Split
+    source: ImageSource
+    declared_layer: str | None = None
+    scores: Mapping[str, SampleScores] = field(default_factory=dict)
+
+
+def evaluate(
+    candidate: LoadedVersion,
+    baseline: LoadedVersion | None,
+    *,
+    policy: Policy,
+    protocol: Protocol,
+    bench: Bench = HERE,
+    in_production: bool = False,
+    notes: tuple[str, ...] = (),
+) -> Findings:
+    """Predict, explain, test and judge: `case_monitor.judging.evaluate` on versions that are loaded here.
+
+    Args:
+        candidate: the version to judge.
+        baseline: the version in production, or None. Its images are the same, prepared as it wants them.
+        policy: when to pass.
+        protocol: how to measure.
+        bench: where.
+        in_production: the candidate holds the alias; it fails only within the budget of false alarms over time.
+        notes: what else is to be said with the verdict.
+
+    Raises:
+        ConfigError: the policy cannot be judged under this protocol.
+        DataError: no images, or fewer than two classes, or classes that cannot be paired with the baseline's.
+        ModelError: the model does not fit the data set.
+    """
+    return judging.evaluate(
+        _subject(candidate, protocol, bench),
+        _subject(baseline, protocol, bench) if baseline else None,
+        policy=policy,
+        protocol=protocol,
+        in_production=in_production,
+        notes=notes,
+    )
+
+
+def reproduce(
+    version: LoadedVersion, stored: Stored, *, protocol: Protocol, images: int, bench: Bench = HERE
+) -> Reproduction:
+    """Predict and explain some of the stored images again, and compare (`case_monitor.judging.reproduce`)."""
+    with foreign_code(f"model {version.version}"):
+        return reproducing.reproduce(_subject(version, protocol, bench), stored, protocol=protocol, images=images)
+
+
+def _subject(loaded: LoadedVersion, protocol: Protocol, bench: Bench) -> Subject:
+    source = loaded.source
+    conditions = Conditions(source=source, num_classes=loaded.split.num_classes, protocol=protocol, device=bench.device)
+    return Subject(
+        version=loaded.version,
+        split=loaded.split,
+        sample_ids=source.sample_ids,
+        target=source.target,
+        measurer=LocalMeasurer(model=loaded.model, conditions=conditions, bench=bench),
+        declared_layer=loaded.declared_layer,
+        scores=loaded.scores,
+    )

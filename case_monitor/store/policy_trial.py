@@ -1,0 +1,77 @@
+"""What another policy would have said about stored evaluations: their figures are judged again, nothing is measured."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from case_monitor.domain.policy import Policy, Severity
+from case_monitor.domain.verdict import Status, Verdict
+from case_monitor.judging.verdict import judge
+from case_monitor.store import read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A stored verdict beside the one that the policy would give; `status` None: the figures do not allow one."""
+
+    evaluation_id: int
+    version: str
+    evaluated_at: datetime
+    status_then: Status
+    status: Status | None
+    reason: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether the verdict would be another one."""
+        return self.status is not None and self.status is not self.status_then
+
+
+def try_on_stored(engine: Engine, model_name: str, policy: Policy, last: int) -> Iterator[Trial]:
+    """Judge a model's last evaluations by a policy, the newest first.
+
+    A rule about what was not measured then is insufficient, as it would be now. Intervals of another confidence level
+    cannot be had from the stored ones: such evaluations are named, and not judged.
+    """
+    for stored in read.evaluations(engine, model_name)[:last]:
+        level = stored.policy.get("confidence_level")
+        if level != policy.confidence_level:
+            status = None
+            reason = f"stored intervals are at {level}, the policy asks for {policy.confidence_level}: evaluate again"
+        else:
+            verdict = _judge(engine, stored, policy)
+            status, reason = verdict.status, _deciding(verdict)
+        yield Trial(
+            evaluation_id=stored.id,
+            version=f"{stored.model_name}/{stored.version}",
+            evaluated_at=stored.updated_at,
+            status_then=stored.verdict_status,
+            status=status,
+            reason=reason,
+        )
+
+
+def _judge(engine: Engine, stored: read.StoredEvaluation, policy: Policy) -> Verdict:
+    summaries = read.load_summaries(engine, stored.id)
+    return judge(
+        stored.model,
+        summaries,
+        policy,
+        baseline=stored.baseline,
+        class_names=stored.class_names,
+        in_production=stored.in_production,
+    )[0]
+
+
+def _deciding(verdict: Verdict) -> str:
+    """The blocking rules that are as bad as the verdict."""
+    if verdict.status is Status.PASS:
+        return "every blocking rule passes"
+    causes = [
+        f"{r.threshold.metric}: {r.reason}"
+        for r in verdict.results
+        if r.threshold.severity is Severity.BLOCK and r.status is verdict.status
+    ]
+    return "; ".join(causes) or "no blocking rule applies"

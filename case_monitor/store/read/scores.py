@@ -1,0 +1,64 @@
+"""Reads of the scores per image, which are the bulk of the database."""
+
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy import Engine, exists, select
+
+from case_monitor.domain.arrays import FloatArray
+from case_monitor.domain.scores import SampleScores
+from case_monitor.store.connection import reading
+from case_monitor.store.tables import EvaluationRow, SampleRow, SampleScoreRow
+
+
+def find_scores(
+    engine: Engine, model_digest: str, split_digest: str, protocol_digest: str, since: datetime | None = None
+) -> dict[str, SampleScores]:
+    """The scores of a model under a protocol by target layer, each from whichever evaluation was saved last.
+
+    One saved before `since` does not count.
+
+    Scores of old evaluations may be deleted (`db prune`): the last that has some counts.
+
+    Policy and baseline do not matter: they judge scores and do not change them.
+    """
+    of_these = (
+        EvaluationRow.model_digest == model_digest,
+        EvaluationRow.split_digest == split_digest,
+        EvaluationRow.protocol_digest == protocol_digest,
+        *([] if since is None else [EvaluationRow.updated_at >= since]),
+        exists().where(SampleRow.evaluation_id == EvaluationRow.id),
+    )
+    with reading(engine) as connection:
+        stored = select(EvaluationRow.target_layer, EvaluationRow.id).where(*of_these)
+        rows = connection.execute(stored.order_by(EvaluationRow.updated_at)).all()
+    latest = {row.target_layer: row.id for row in rows}  # the last of each layer stays
+    found = {layer: load_scores(engine, evaluation_id) for layer, evaluation_id in latest.items()}
+    return {layer: scores for layer, scores in found.items() if scores is not None}
+
+
+def load_scores(engine: Engine, evaluation_id: int) -> SampleScores | None:
+    """The scores of an evaluation as they were saved; None if it explained no image, or its scores were pruned."""
+    with reading(engine) as connection:
+        samples = connection.execute(
+            select(SampleRow.__table__).where(SampleRow.evaluation_id == evaluation_id).order_by(SampleRow.position)
+        ).all()
+        rows = connection.execute(
+            select(SampleScoreRow.method, SampleScoreRow.metric, SampleScoreRow.position, SampleScoreRow.value).where(
+                SampleScoreRow.evaluation_id == evaluation_id
+            )
+        )
+        values: dict[tuple[str, str], FloatArray] = {}
+        for method, metric, position, value in rows:
+            column = values.setdefault((method, metric), np.full(len(samples), np.nan))
+            column[position] = np.nan if value is None else value
+    if not values:
+        return None
+    return SampleScores(
+        sample_ids=tuple(row.sample_id for row in samples),
+        target=np.array([row.target for row in samples], dtype=np.int64),
+        top2=np.array([row.top2 for row in samples], dtype=np.int64),
+        confidence=np.array([row.confidence for row in samples], dtype=np.float64),
+        values=values,
+        broken_passes=np.array([row.broken_passes for row in samples], dtype=np.int64),
+    )

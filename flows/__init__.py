@@ -1,1 +1,0 @@
-"""Thin Prefect flows over case_monitor: fetch, measure, store, publish, decide."""

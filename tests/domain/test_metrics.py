@@ -1,0 +1,72 @@
+"""The catalogue of metrics is what is measured, and nothing measured leaves its range."""
+
+import math
+
+import numpy as np
+import pytest
+
+from case_monitor.domain.metrics import BASELINE_ONLY, METRICS, OF_CLASSES, SAY_HOW_GOOD, metrics_under
+from case_monitor.domain.policy import Policy, vs_baseline
+from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.summary import MetricSummary
+from case_monitor.judging.confusion import class_metrics
+from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
+from case_monitor.judging.figures.of_one_version import explanation_summaries, model_summaries
+from tests.support.factories import an_evaluation
+from tests.support.sources import predictions
+from tests.support.whole import confusion_matrix
+
+PROTOCOL = Protocol()
+NOT_JUDGED = {"finite_logits", "finite_passes", "explained"}
+"""Figures that no rule of a policy may be about."""
+
+
+@pytest.fixture(scope="module")
+def figures() -> tuple[MetricSummary, ...]:
+    """All that an evaluation of a random model against another one measures, but for explanation drift."""
+    first, second = (an_evaluation(version=v, seed=v, class_names=tuple("abcde"), num_samples=200) for v in (1, 2))
+    rng = np.random.default_rng(0)
+    confmat = confusion_matrix(predictions(rng.normal(size=(200, 4)), rng.integers(0, 4, 200)), 4)
+    rows = model_summaries(confmat, class_metrics(confmat, np.zeros(4), 0.95), 0, Policy(), seed=0)
+    rows += explanation_summaries(first.scores, PROTOCOL, Policy())
+    pair = (Measured(preds=e.preds, contrasts=e.contrast_sets, scores=e.scores) for e in (first, second))
+    drift = {method: rng.random(50) for method in PROTOCOL.methods}
+    return rows + comparison_summaries(*pair, drift, PROTOCOL, 0.95)
+
+
+def test_every_figure_with_an_interval_is_in_the_catalogue_and_the_other_way_round(
+    figures: tuple[MetricSummary, ...],
+) -> None:
+    with_interval = {(s.metric, s.class_idx is not None) for s in figures if math.isfinite(s.ci_low)}
+    found = {(m, c) for m, c in with_interval if not m.endswith(vs_baseline("")) and m not in NOT_JUDGED}
+    known = metrics_under(PROTOCOL)
+    assert found == {(n, False) for n, m in known.items() if m.overall} | {
+        (n, True) for n, m in known.items() if m.per_class
+    }
+    compared = {(m.removesuffix(vs_baseline("")), c) for m, c in with_interval if m.endswith(vs_baseline(""))}
+    assert compared == {(n, False) for n, m in known.items() if m.compared} | {
+        (n, True) for n, m in known.items() if m.compared_per_class
+    }
+    assert {s.metric for s in figures if s.method} - {n for n, m in known.items() if m.of_methods} == {
+        vs_baseline(n) for n, m in known.items() if m.of_methods and m.compared
+    }
+
+
+def test_no_figure_leaves_its_range(figures: tuple[MetricSummary, ...]) -> None:
+    known = metrics_under(PROTOCOL)
+    for row in figures:
+        if row.metric in known and math.isfinite(row.value):
+            assert known[row.metric].low <= row.value <= known[row.metric].high, row
+
+
+def test_what_protocols_measure() -> None:
+    assert len({m.name for m in METRICS}) == len(METRICS)
+    one = metrics_under(Protocol(methods=("gradcam",), areas=(0.05,), fills=("mean", "blur")))
+    assert {n for n in one if "drop" in n} == {
+        f"{kind}confidence_drop_{suffix}{end}"
+        for suffix in ("5", "5_blur")
+        for kind, end in (("", ""), ("abs_", ""), ("relative_", ""), ("", "_vs_random"))
+    }
+    assert {"contrast_jaccard", "baseline_agreement"} == BASELINE_ONLY
+    assert {"contrast_jaccard"} == OF_CLASSES
+    assert {"accuracy", "balanced_accuracy", "macro_f1", "recall", "skill"} == SAY_HOW_GOOD
