@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
 ENTRYPOINTS = sorted((DOCKER / "entrypoints").glob("*.sh"))
 SERVICES = {"postgres", "mlflow", "prefect", "setup", "worker", "service", "grafana"}
@@ -283,12 +283,15 @@ def test_the_image_has_flows_migrations_and_templates(tmp_path: Path) -> None:
     found = set(zipfile.ZipFile(wheel).namelist())
     for folder, target in {
         "case_monitor": "case_monitor",
-        "flows": "flows",
         "migrations": "case_monitor/migrations",
     }.items():
         files = [p.relative_to(ROOT / folder) for p in (ROOT / folder).rglob("*") if p.is_file()]
         wanted = {f"{target}/{p}" for p in files if "__pycache__" not in p.parts}
         assert wanted <= found
-    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    for deployment in deployments:
-        assert deployment["entrypoint"].split(":")[0] in found
+    assert not any(name.startswith("flows") for name in found), "a user's own package has that name"
+    image = (DOCKER / "Dockerfile").read_text().split("AS case-monitor")[1].split("FROM ")[0]
+    copied = re.findall(r"^COPY (\S+) \1$", image, re.MULTILINE)
+    for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+        entrypoint = Path(deployment["entrypoint"].split(":")[0])
+        assert (ROOT / entrypoint).is_file()
+        assert entrypoint.parts[0] in copied

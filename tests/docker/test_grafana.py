@@ -18,7 +18,7 @@ from case_monitor.store.connection import connect, upgrade
 from tests.conftest import autocommit
 from tests.support.generated_store import HOSTILE_NAME, fill
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 GRAFANA = ROOT / "docker" / "grafana"
 DASHBOARD: dict[str, Any] = json.loads((GRAFANA / "dashboards" / "explanation-quality.json").read_text("utf-8"))
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]

@@ -34,7 +34,7 @@ from case_monitor.store.connection import upgrade
 from tests.conftest import MlflowServer, free_port
 from tests.support.commands import Ran, run_cli
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CLASS_NAMES = ("cat", "dog")
 METADATA = model_metadata(class_names=CLASS_NAMES, preprocessing={"mean": [0.5], "std": [0.5]})
 

@@ -20,7 +20,7 @@ from case_monitor.registry.client import RegisteredModel
 from case_monitor.settings import RayEngine, ThreadsEngine
 from case_monitor.steps.evaluate import measure
 from case_monitor.steps.inputs import Inputs, Prepared
-from case_monitor.steps.workers import open_engine
+from case_monitor.steps.workers import open_workers
 from tests.steps.test_shards import assert_equal_to_the_last_bit
 from tests.steps.test_trial import POLICY, PROTOCOL, trained, version
 from tests.support.diary import SIZE, Diary
@@ -94,7 +94,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cluster(prefect_server: None) -> Iterator[None]:
     """One for all tests: `measure` takes what this process is connected to."""
-    with open_engine(RAY):
+    with open_workers(RAY):
         yield
 
 

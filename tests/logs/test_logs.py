@@ -184,9 +184,9 @@ def test_a_flow_in_a_process_of_its_own(prefect_server: None, tmp_path: Path) ->
     environment["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
     code = (  # Prefect and MLflow set up logs of their own first, as in a worker; and no waiting between retries
         "import sys; sys.argv = ['case-monitor', 'nightly', '-v']\n"
-        "from flows import running\n"
+        "from case_monitor.steps import running\n"
         "running.RETRY_DELAYS_S = (0, 0, 0)\n"
-        "from flows import nightly\n"
+        "from case_monitor.steps import nightly\n"
         "from case_monitor.cli import main; main()"
     )
     done = subprocess.run(

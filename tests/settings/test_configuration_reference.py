@@ -9,7 +9,7 @@ from typing import Any
 from case_monitor.domain.metrics import METRICS, Metric
 from case_monitor.settings import Settings
 
-PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 HEAD = """\
 # Configuration
 
