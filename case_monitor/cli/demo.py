@@ -30,7 +30,8 @@ from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Verdict
 from case_monitor.evidence.mlflow_run import local_artifacts
-from case_monitor.registry.client import Registry, model_metadata
+from case_monitor.registry import model_metadata
+from case_monitor.registry.client import Registry
 from case_monitor.settings import Settings, load_settings
 from case_monitor.steps.evaluate import EvaluationRequest
 from case_monitor.steps.promote import promote

@@ -16,7 +16,8 @@ from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.protocol import Protocol
 from case_monitor.evidence.pictures import Caption, heat_maps
-from case_monitor.registry.client import RegisteredModel, Registry
+from case_monitor.registry.client import Registry
+from case_monitor.registry.loading import RegisteredModel, fetch
 from case_monitor.registry.reconcile import choose_preprocessing, with_target_layer
 from case_monitor.saliency import find_target_layer, inspecting, logits_of, saliency_maps
 from case_monitor.settings import Settings, load_settings
@@ -32,7 +33,7 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     ref = ModelRef.parse(model)
     raw = _one_image(image)
     registry = Registry(settings.tracking_uri, settings.registry_uri)
-    registered = registry.fetch(ref.name, registry.resolve(ref))
+    registered = fetch(registry, ref.name, registry.resolve(ref))
     preprocessing = choose_preprocessing(registered, settings.model(ref.name))
     source = PreparedImages(raw, raw.labels, preprocessing, num_workers=0)
     images = next(source.batches([0], 1))

@@ -59,7 +59,7 @@ def _advice(host: str, settings: Settings, engine: Engine) -> Iterator[str]:
 
 def register_webhook(config: Path | None) -> None:
     """Create the webhook on the MLflow server, or bring it up to date."""
-    from case_monitor.registry.client import Registry  # torch and MLflow, which a service does without
+    from case_monitor.registry.client import Registry
 
     settings = load_settings(config)
     if settings.webhook_secret is None:

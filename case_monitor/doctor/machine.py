@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from case_monitor.alerts.send import is_valid
 from case_monitor.doctor.check import Answer, Check, ask, failed, ok
-from case_monitor.registry.client import pick_device
+from case_monitor.measuring.device import pick_device
 from case_monitor.settings import Settings
 
 DEVICE, NOTIFY = "device", "notify"

@@ -10,7 +10,9 @@ from case_monitor.doctor.check import WORK_LIMIT_S, Answer, Check, ask, failed, 
 from case_monitor.domain.errors import ModelError, NotFoundError, RegistryError
 from case_monitor.domain.foreign_code import foreign_code
 from case_monitor.logs.foreign_errors import short_message
-from case_monitor.registry.client import RegisteredModel, Registry, pick_device
+from case_monitor.measuring.device import pick_device
+from case_monitor.registry.client import Registry
+from case_monitor.registry.loading import RegisteredModel, fetch
 from case_monitor.registry.reconcile import reconcile, with_target_layer
 from case_monitor.saliency import find_target_layer, inspecting, logits_of
 from case_monitor.settings import ArtifactSplit, Preprocessing, Settings
@@ -120,7 +122,7 @@ def _ask_loading(
 
 def _fetch(settings: Settings, registry: Registry, name: str, version: int, raw: RawSplit | None) -> Answer:
     try:
-        registered = registry.fetch(name, version)
+        registered = fetch(registry, name, version)
     except ModelError:
         raise
     except Exception as error:  # clients of stores raise what they like

@@ -17,7 +17,7 @@ from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.findings import Findings
 from case_monitor.evidence.pictures import save_figures
 from case_monitor.evidence.reports import write_reports, write_tables
-from case_monitor.registry.client import one_line
+from case_monitor.registry.one_line import one_line
 
 _KEY_TAG = "case_monitor.key"
 _UNFIT_FOR_A_METRIC_NAME = re.compile(r"[^\w.\-/ ]")

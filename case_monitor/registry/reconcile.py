@@ -7,7 +7,7 @@ from case_monitor.dataset import PreparedImages, RawSplit, prepare
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.split import Split
-from case_monitor.registry.client import RegisteredModel
+from case_monitor.registry.loading import RegisteredModel
 from case_monitor.settings import ModelSettings, Preprocessing
 
 

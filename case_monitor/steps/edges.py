@@ -13,7 +13,8 @@ from case_monitor.domain.reproduction import Reproduction
 from case_monitor.domain.scores import SampleScores
 from case_monitor.evidence.mlflow_run import EvidenceRun, evidence_is_there, log_evidence, version_tags
 from case_monitor.judging.reproduce import Stored
-from case_monitor.registry.client import RegisteredModel, Registry
+from case_monitor.registry.client import Registry
+from case_monitor.registry.loading import RegisteredModel, fetch
 from case_monitor.settings import Settings, SplitSpec
 from case_monitor.steps.running import flow_run_id, run_id, step
 from case_monitor.store import write
@@ -30,7 +31,7 @@ def open_registry(settings: Settings) -> Registry:
 def fetch_model(settings: Settings, ref: ModelRef) -> RegisteredModel:
     """Resolve a reference, download and load the version."""
     registry = open_registry(settings)
-    return registry.fetch(ref.name, registry.resolve(ref))
+    return fetch(registry, ref.name, registry.resolve(ref))
 
 
 @step("resolve-model", retried=True)

@@ -15,7 +15,7 @@ from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.split import Split
 from case_monitor.judging.pairing import require_same_classes
-from case_monitor.registry.client import RegisteredModel
+from case_monitor.registry.loading import RegisteredModel
 from case_monitor.registry.reconcile import choose_preprocessing, reconcile
 from case_monitor.settings import EngineSpec, ModelSettings, Preprocessing, Settings
 from case_monitor.steps.changes import between, since_evaluated

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from case_monitor.domain.errors import ConfigError
+from case_monitor.measuring.device import pick_device
 from case_monitor.measuring.workers.threads import Threads
 from case_monitor.measuring.workers.work import Workers
-from case_monitor.registry.client import pick_device
 from case_monitor.settings import EngineSpec, RayEngine
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sqlalchemy import create_engine, text
 
-from case_monitor.registry.client import model_metadata
+from case_monitor.registry import model_metadata
 from tests.support.commands import registry_of, run_cli
 
 COMMAND = [sys.executable, "-m", "case_monitor"]

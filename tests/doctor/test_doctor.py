@@ -28,7 +28,7 @@ from case_monitor.doctor.database import database_checks
 from case_monitor.doctor.machine import device_check, notify_checks
 from case_monitor.doctor.prefect_server import EXPECTED, WORK_POOL, prefect_checks
 from case_monitor.domain.errors import StoreError
-from case_monitor.registry.client import model_metadata
+from case_monitor.registry import model_metadata
 from case_monitor.settings import Settings
 from case_monitor.store.connection import upgrade
 from tests.conftest import MlflowServer, free_port

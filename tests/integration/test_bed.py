@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 from torch import nn
 
 from case_monitor.demo.digits import CLASS_NAMES
-from case_monitor.registry.client import model_metadata
+from case_monitor.registry import model_metadata
 from tests.integration import specimens
 from tests.integration.conftest import Demo
 

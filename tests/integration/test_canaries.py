@@ -20,7 +20,7 @@ from sqlalchemy import MetaData, select
 from sqlalchemy.engine import make_url
 from torch import nn
 
-from case_monitor.registry.client import model_metadata
+from case_monitor.registry import model_metadata
 from case_monitor.service import create_app
 from case_monitor.settings import load_settings
 from case_monitor.store.connection import connect, upgrade

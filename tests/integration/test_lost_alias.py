@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy import create_engine, text
 from torch import nn
 
-from case_monitor.registry.client import model_metadata
+from case_monitor.registry import model_metadata
 from tests.conftest import MlflowServer
 from tests.integration.test_cli import CONFIG, rows
 from tests.support.commands import registry_of, run_cli

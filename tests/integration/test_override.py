@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 import case_monitor.steps.override as override_module
 from case_monitor.domain.errors import RegistryError, StoreError
 from case_monitor.registry.client import Registry
+from case_monitor.registry.loading import fetch as load_version
 from case_monitor.steps import moving
 from case_monitor.steps.override import OverrideRequest, override
 from tests.integration.conftest import Cli
@@ -163,5 +164,5 @@ def test_what_a_crash_left_is_done_by_the_next_run(
 def test_the_digest_is_that_of_a_loaded_version(cli: Cli, config: Path) -> None:
     uri = f"sqlite:///{config.parent / 'mlflow.db'}"
     registry = Registry(uri)
-    assert registry.artifact_digest("digits", 3) == registry.fetch("digits", 3).version.digest
+    assert registry.artifact_digest("digits", 3) == load_version(registry, "digits", 3).version.digest
     assert mlflow.get_registry_uri() == uri

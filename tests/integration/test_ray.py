@@ -16,7 +16,7 @@ from prefect import flow
 
 from case_monitor.domain.errors import ModelError
 from case_monitor.domain.findings import Findings
-from case_monitor.registry.client import RegisteredModel
+from case_monitor.registry.loading import RegisteredModel
 from case_monitor.settings import RayEngine, ThreadsEngine
 from case_monitor.steps.evaluate import measure
 from case_monitor.steps.inputs import Inputs, Prepared

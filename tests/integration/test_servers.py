@@ -16,7 +16,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from case_monitor.demo.digits import CLASS_NAMES, MEAN, STD
-from case_monitor.registry.client import Registry, model_metadata
+from case_monitor.registry import model_metadata
+from case_monitor.registry.client import Registry
+from case_monitor.registry.loading import fetch
 from case_monitor.store import read
 from case_monitor.store.connection import connect, upgrade
 from tests.conftest import MlflowServer, end_group, free_port
@@ -93,7 +95,7 @@ def _wait_until_healthy(server: PrefectServer, process: "subprocess.Popen[bytes]
 @pytest.fixture
 def config(demo: Demo, mlflow_server: MlflowServer, mlflow_globals: None, postgres_url: str, tmp_path: Path) -> Path:
     """The demo's second model, logged to an MLflow server over HTTP; results go to PostgreSQL."""
-    local = Registry(f"sqlite:///{demo.directory / 'mlflow.db'}").fetch("digits", 2)
+    local = fetch(Registry(f"sqlite:///{demo.directory / 'mlflow.db'}"), "digits", 2)
     Registry(mlflow_server.uri)
     mlflow.set_experiment("digits over http")
     with mlflow.start_run():

@@ -17,7 +17,9 @@ from sqlalchemy import Engine
 from torch import nn
 
 from case_monitor.demo.digits import CLASS_NAMES, MEAN, STD
-from case_monitor.registry.client import Registry, model_metadata
+from case_monitor.registry import model_metadata
+from case_monitor.registry.client import Registry
+from case_monitor.registry.loading import fetch
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 from case_monitor.store.read.alerts import load_alert_lives
@@ -48,7 +50,7 @@ def register(demo: Demo, stack: RunningStack, client: MlflowClient) -> Callable[
     """Log a model of the demo to the stack's MLflow, and register it as a version of `served`."""
 
     def log(version: int) -> int:
-        model: nn.Module = Registry(f"sqlite:///{demo.directory / 'mlflow.db'}").fetch("digits", version).model
+        model: nn.Module = fetch(Registry(f"sqlite:///{demo.directory / 'mlflow.db'}"), "digits", version).model
         mlflow.set_tracking_uri(stack.mlflow_url)
         mlflow.set_registry_uri(stack.mlflow_url)
         mlflow.set_experiment("training")

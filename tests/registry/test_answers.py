@@ -14,6 +14,7 @@ from torch import nn
 from case_monitor.domain.errors import NotFoundError, RegistryError
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.registry.client import Registry
+from case_monitor.registry.loading import fetch
 from tests.conftest import MlflowServer
 from tests.support.registries import NO_ALIAS, Answer, answering, no_model
 
@@ -161,7 +162,7 @@ class TestVersions:
     ) -> None:
         answers[VERSION] = answer
         answers[PLACE] = (200, {"artifact_uri": "file:///somewhere"})
-        for ask in (lambda: registry.resolve(ModelRef("m", version=3)), lambda: registry.fetch("m", 3)):
+        for ask in (lambda: registry.resolve(ModelRef("m", version=3)), lambda: fetch(registry, "m", 3)):
             with pytest.raises(RegistryError, match=r"^model m/3: an answer about ") as caught:
                 ask()
             assert not isinstance(caught.value, NotFoundError)
@@ -172,7 +173,7 @@ class TestVersions:
     ) -> None:
         answers |= {VERSION: held(source=source), PLACE: (200, {"artifact_uri": place}), MODEL: KNOWN}
         with pytest.raises(RegistryError, match=r"^model m/3: the place of its files was expected"):
-            registry.fetch("m", 3)
+            fetch(registry, "m", 3)
 
 
 def test_an_alias_that_did_not_move_is_said(registry: Registry, answers: dict[str, Answer]) -> None:

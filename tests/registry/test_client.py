@@ -21,7 +21,11 @@ from torch import nn
 
 from case_monitor.domain.errors import ConfigError, ModelError, NotFoundError, RegistryError
 from case_monitor.domain.model_ref import ModelRef
-from case_monitor.registry.client import Registry, digest_directory, model_metadata, pick_device
+from case_monitor.measuring.device import pick_device
+from case_monitor.registry import model_metadata
+from case_monitor.registry.client import Registry
+from case_monitor.registry.digest import digest_directory
+from case_monitor.registry.loading import fetch
 from case_monitor.saliency import saliency_maps
 from case_monitor.settings import Preprocessing
 from tests.conftest import MlflowServer, free_port
@@ -162,7 +166,7 @@ class TestLookUp:
 
     def test_fetching_what_is_not_there(self, uri: str, digits: int) -> None:
         with pytest.raises(NotFoundError, match=r"^model digits/999: .*not found"):
-            Registry(uri).fetch("digits", 999)
+            fetch(Registry(uri), "digits", 999)
 
     def test_the_alias_moves(self, uri: str, log_version: LogVersion) -> None:
         registry = Registry(uri)
@@ -224,7 +228,7 @@ class TestUnreachable:
         version = log_version(mlflow_database, "gone", classifier())
         shutil.rmtree(files_of(mlflow_database, "gone", version))
         with pytest.raises(RegistryError) as caught:
-            Registry(mlflow_database).fetch("gone", version)
+            fetch(Registry(mlflow_database), "gone", version)
         assert_one_line(caught.value, f"model gone/{version}: ")
 
 
@@ -232,7 +236,7 @@ class TestLoading:
     def test_a_pickled_model_gives_its_own_results(self, uri: str, log_version: LogVersion) -> None:
         model = classifier().eval()
         version = log_version(uri, "digits", model)
-        fetched = Registry(uri).fetch("digits", version)
+        fetched = fetch(Registry(uri), "digits", version)
         images = torch.rand(2, 3, 8, 8)
         torch.testing.assert_close(fetched.model(images), model(images))
         assert (fetched.version.name, fetched.version.version) == ("digits", version)
@@ -241,7 +245,7 @@ class TestLoading:
     def test_a_name_with_an_at_sign_can_be_fetched(self, uri: str, log_version: LogVersion) -> None:
         version = log_version(uri, "digits@home", nn.Linear(1, 1))
         ref = ModelRef.parse(f"digits@home/{version}")
-        assert Registry(uri).fetch(ref.name, Registry(uri).resolve(ref)).version.name == "digits@home"
+        assert fetch(Registry(uri), ref.name, Registry(uri).resolve(ref)).version.name == "digits@home"
 
     def test_the_registry_can_be_another_server_than_the_tracking(
         self, mlflow_server: MlflowServer, log_version: LogVersion, tmp_path: Path
@@ -249,7 +253,7 @@ class TestLoading:
         version = log_version(mlflow_server.uri, "remote", nn.Linear(1, 1))
         registry = Registry(f"http://127.0.0.1:{free_port()}", mlflow_server.uri)
         assert registry.resolve(ModelRef("remote", version=version)) == version
-        assert registry.fetch("remote", version).version.version == version
+        assert fetch(registry, "remote", version).version.version == version
 
     def test_code_logged_with_the_model_is_used_and_forgotten(
         self, mlflow_database: str, log_version: LogVersion, tmp_path: Path
@@ -259,7 +263,7 @@ class TestLoading:
             version = log_version(mlflow_database, "coded", shipped.Network(), code_paths=code)
         assert importlib.util.find_spec("shipped") is None
         path_object, path, modules = sys.path, list(sys.path), dict(sys.modules)
-        model = Registry(mlflow_database).fetch("coded", version).model
+        model = fetch(Registry(mlflow_database), "coded", version).model
         assert model(torch.ones(1)).item() == 3
         assert sys.path is path_object
         assert sys.path == path
@@ -274,7 +278,7 @@ class TestLoading:
             with module_written(tmp_path / str(factor), "shipped", NETWORK.format(factor=factor)) as shipped:
                 code = [str(tmp_path / str(factor) / "shipped.py")]
                 versions.append(log_version(mlflow_database, "twice", shipped.Network(), code_paths=code))
-        models = [Registry(mlflow_database).fetch("twice", version).model for version in versions]
+        models = [fetch(Registry(mlflow_database), "twice", version).model for version in versions]
         assert [model(torch.ones(1)).item() for model in models] == [3, 5]
 
     def test_a_module_imported_here_does_not_replace_the_models_own(
@@ -284,7 +288,7 @@ class TestLoading:
             code = [str(tmp_path / "a" / "shipped.py")]
             version = log_version(mlflow_database, "shadowed", shipped.Network(), code_paths=code)
         with module_written(tmp_path / "b", "shipped", NETWORK.format(factor=7)) as ours:
-            model = Registry(mlflow_database).fetch("shadowed", version).model
+            model = fetch(Registry(mlflow_database), "shadowed", version).model
             assert sys.modules["shipped"] is ours
         assert model(torch.ones(1)).item() == 3
 
@@ -305,7 +309,7 @@ class TestLoading:
         for name in [name for name in sys.modules if name.startswith("shipped_")]:
             del sys.modules[name]
         for version in versions:
-            assert Registry(mlflow_database).fetch("packaged", version).model(torch.ones(1)).item() == 4
+            assert fetch(Registry(mlflow_database), "packaged", version).model(torch.ones(1)).item() == 4
         assert not [name for name in sys.modules if name.startswith("shipped_")]
 
     def test_code_that_does_not_run_is_a_model_error(
@@ -318,7 +322,7 @@ class TestLoading:
             )
         path = list(sys.path)
         with pytest.raises(ModelError) as caught:
-            Registry(mlflow_database).fetch("broken", version)
+            fetch(Registry(mlflow_database), "broken", version)
         assert_one_line(caught.value, f"model broken/{version} does not load: RuntimeError: no luck")
         assert sys.path == path
         assert "shipped" not in sys.modules
@@ -329,7 +333,7 @@ class TestLoading:
     ) -> None:
         version = log_version(mlflow_database, "ending", Ending(error))
         with pytest.raises(ModelError) as caught:
-            Registry(mlflow_database).fetch("ending", version)
+            fetch(Registry(mlflow_database), "ending", version)
         assert_one_line(caught.value, f"model ending/{version} ended the program: {type(error).__name__}(")
 
     def test_code_logged_with_a_model_that_ends_the_program(
@@ -340,7 +344,7 @@ class TestLoading:
             code = [str(tmp_path / "shipped.py")]
             version = log_version(mlflow_database, "ending", shipped.Network(), code_paths=code)
         with pytest.raises(ModelError, match=rf"^model ending/{version} ended the program: SystemExit\(\)$"):
-            Registry(mlflow_database).fetch("ending", version)
+            fetch(Registry(mlflow_database), "ending", version)
 
     def test_pickles_can_be_forbidden(
         self, mlflow_database: str, log_version: LogVersion, monkeypatch: pytest.MonkeyPatch
@@ -348,7 +352,7 @@ class TestLoading:
         version = log_version(mlflow_database, "digits", classifier())
         monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
         with pytest.raises(ModelError) as caught:
-            Registry(mlflow_database).fetch("digits", version)
+            fetch(Registry(mlflow_database), "digits", version)
         assert_one_line(caught.value, f"model digits/{version} does not load: ", "pickle is disallowed", "'pt2'")
 
     def test_an_exported_graph_loads_where_pickles_are_forbidden_and_can_be_explained(
@@ -358,7 +362,7 @@ class TestLoading:
         example = np.zeros((2, 3, 8, 8), np.float32)
         version = log_version(mlflow_database, "exported", model, serialization_format="pt2", input_example=example)
         monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-        fetched = Registry(mlflow_database).fetch("exported", version)
+        fetched = fetch(Registry(mlflow_database), "exported", version)
         images, targets = torch.rand(3, 3, 8, 8), torch.tensor([[0, 1]] * 3)
         expected = saliency_maps(model, images, targets, target_layer="1", methods=("case", "gradcam"))
         came = saliency_maps(fetched.model, images, targets, target_layer="1", methods=("case", "gradcam"))
@@ -375,7 +379,7 @@ class TestLoading:
                 model, name="model", registered_model_name="other", pip_requirements=[], serialization_format="pickle"
             )
         with pytest.raises(ModelError, match=r"^model other/1: a PyTorch model was expected, .*sklearn.* came$"):
-            Registry(sqlite_tracking).fetch("other", int(info.registered_model_version))
+            fetch(Registry(sqlite_tracking), "other", int(info.registered_model_version))
 
     def test_a_version_that_is_no_model_is_an_error(self, sqlite_tracking: str, tmp_path: Path) -> None:
         (tmp_path / "files").mkdir()
@@ -384,7 +388,7 @@ class TestLoading:
         client.create_registered_model("empty")
         client.create_model_version("empty", (tmp_path / "files").as_uri())
         with pytest.raises(ModelError, match=r"^model empty/1: its MLmodel file cannot be read: "):
-            Registry(sqlite_tracking).fetch("empty", 1)
+            fetch(Registry(sqlite_tracking), "empty", 1)
 
 
 class TestMetadata:
@@ -393,13 +397,13 @@ class TestMetadata:
         names = ("no", "7", "<b>", "\u00e4\u00f6")
         metadata = model_metadata(class_names=names, preprocessing=preprocessing, target_layer="1")
         version = log_version(uri, "described", classifier(), metadata=metadata, signature=signature(-1, 3, -1, 8))
-        fetched = Registry(uri).fetch("described", version)
+        fetched = fetch(Registry(uri), "described", version)
         assert (fetched.class_names, fetched.preprocessing) == (names, preprocessing)
         assert (fetched.target_layer, fetched.input_shape) == ("1", (3, -1, 8))
 
     def test_without_metadata_everything_is_none(self, mlflow_database: str, log_version: LogVersion) -> None:
         version = log_version(mlflow_database, "digits", classifier(), metadata={"owner": "me"})
-        fetched = Registry(mlflow_database).fetch("digits", version)
+        fetched = fetch(Registry(mlflow_database), "digits", version)
         came = (fetched.class_names, fetched.preprocessing, fetched.target_layer, fetched.input_shape)
         assert came == (None, None, None, None)
 
@@ -407,7 +411,7 @@ class TestMetadata:
         self, mlflow_database: str, log_version: LogVersion
     ) -> None:
         version = log_version(mlflow_database, "digits", classifier(), signature=signature(-1, 5))
-        assert Registry(mlflow_database).fetch("digits", version).input_shape is None
+        assert fetch(Registry(mlflow_database), "digits", version).input_shape is None
 
     @pytest.mark.parametrize(
         ("metadata", "field"),
@@ -427,7 +431,7 @@ class TestMetadata:
     ) -> None:
         version = log_version(mlflow_database, "odd", nn.Linear(1, 1), metadata={"case_monitor": metadata})
         with pytest.raises(ModelError, match=rf"^model odd/{version}: its metadata {field}: .*$"):
-            Registry(mlflow_database).fetch("odd", version)
+            fetch(Registry(mlflow_database), "odd", version)
 
     def test_wrong_preprocessing_is_refused_when_it_is_logged(self) -> None:
         with pytest.raises(ValueError, match="std"):
@@ -436,7 +440,7 @@ class TestMetadata:
 
 class TestDigest:
     def test_every_download_has_the_same_digest(self, uri: str, digits: int) -> None:
-        first, second = (Registry(uri).fetch("digits", digits).version.digest for _ in range(2))
+        first, second = (fetch(Registry(uri), "digits", digits).version.digest for _ in range(2))
         assert first == second
         assert len(first) == 64
 
@@ -444,15 +448,15 @@ class TestDigest:
         self, mlflow_server: MlflowServer, log_version: LogVersion
     ) -> None:
         version = log_version(mlflow_server.database_uri, "both", classifier())
-        over_http = Registry(mlflow_server.uri).fetch("both", version).version
-        assert over_http == Registry(mlflow_server.database_uri).fetch("both", version).version
+        over_http = fetch(Registry(mlflow_server.uri), "both", version).version
+        assert over_http == fetch(Registry(mlflow_server.database_uri), "both", version).version
 
     def test_a_changed_artifact_has_another_digest(self, mlflow_database: str, log_version: LogVersion) -> None:
         version = log_version(mlflow_database, "changed", classifier())
         registry = Registry(mlflow_database)
-        before = registry.fetch("changed", version).version.digest
+        before = fetch(registry, "changed", version).version.digest
         torch.save(classifier(), files_of(mlflow_database, "changed", version) / "data" / "model.pth")
-        assert registry.fetch("changed", version).version.digest != before
+        assert fetch(registry, "changed", version).version.digest != before
 
     def test_names_count_and_leftovers_do_not(self, tmp_path: Path) -> None:
         def written(place: str, **files: str) -> str:

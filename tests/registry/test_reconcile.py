@@ -14,7 +14,7 @@ from case_monitor.dataset import RawSplit, load_split
 from case_monitor.domain.errors import ConfigError, DataError
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.protocol import Protocol
-from case_monitor.registry.client import RegisteredModel
+from case_monitor.registry.loading import RegisteredModel
 from case_monitor.registry.reconcile import choose_preprocessing, reconcile, with_target_layer
 from case_monitor.settings import FunctionSplit, ModelSettings, NpzSplit, Preprocessing
 
