@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from case_monitor import __version__
 from case_monitor.cli.alert_commands import alerts
 from case_monitor.cli.claim_commands import claims
 from case_monitor.cli.database_commands import database
+from case_monitor.cli.exit_codes import COULD_NOT_RUN, INTERRUPTED, PASS
 from case_monitor.cli.policy_commands import policy
 from case_monitor.cli.preparation import prepare
+from case_monitor.cli.say import say_error
 from case_monitor.cli.standard_output import given_back
 from case_monitor.domain.errors import CaseMonitorError, ConfigError
 from case_monitor.logs.configure import are_json, configure_logs
 from case_monitor.logs.masking import masked
-
-PASS, FAIL, COULD_NOT_RUN, INSUFFICIENT = 0, 1, 2, 3
-INTERRUPTED = 130
 
 app = typer.Typer(
     help="Find out whether the saliency maps of a registered image classifier tell classes apart, before users do.",
@@ -260,15 +258,6 @@ def _show_traceback() -> bool:
     if verbose and not are_json():
         sys.stderr.write(masked(traceback.format_exc()))
     return verbose
-
-
-def say_error(message: str, unexpected: Exception | None = None) -> None:
-    """One line on standard error, or in the log."""
-    line = " ".join(masked(message).split())
-    if are_json():
-        logging.getLogger("case_monitor.cli").error("%s", line, exc_info=unexpected)
-    else:
-        Console(stderr=True, soft_wrap=True).print("error:", line, style="bold red", markup=False, highlight=False)
 
 
 def _check_arguments(model: str, config: Path | None) -> None:

@@ -33,8 +33,8 @@ from case_monitor.evidence.mlflow_run import local_artifacts
 from case_monitor.registry import model_metadata
 from case_monitor.registry.client import Registry
 from case_monitor.settings import Settings, load_settings
-from case_monitor.steps.evaluate import EvaluationRequest
 from case_monitor.steps.promote import promote
+from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import run_flow
 from case_monitor.store import read
 from case_monitor.store.connection import open_store

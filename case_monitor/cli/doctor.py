@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from case_monitor.cli.app import COULD_NOT_RUN, PASS
+from case_monitor.cli.exit_codes import COULD_NOT_RUN, PASS
 from case_monitor.cli.say import print_json
 from case_monitor.cli.standard_output import results_console
 from case_monitor.doctor import Check, Outcome, examine

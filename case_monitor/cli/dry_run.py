@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from case_monitor.cli.exit_codes import exit_code
 from case_monitor.cli.progress import showing_progress
-from case_monitor.cli.run import exit_code, request_for
+from case_monitor.cli.run import request_for
 from case_monitor.cli.say import print_json
 from case_monitor.cli.show import outcome_as_dict, show_outcome
 from case_monitor.cli.standard_output import results_console

@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from case_monitor.cli.run import tell_gated
+from case_monitor.cli.tell import tell_gated
 from case_monitor.domain.errors import ConfigError, OrchestrationError, StoreError
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.promotion import Promotion
 from case_monitor.logs.foreign_errors import short_message
 from case_monitor.settings import load_settings
-from case_monitor.steps.evaluate import EvaluationRequest, Outcome
+from case_monitor.steps.outcomes import Outcome
+from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 from case_monitor.store.read.promotions import decision_of_run

@@ -8,14 +8,15 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from case_monitor.cli.app import COULD_NOT_RUN, PASS
+from case_monitor.cli.exit_codes import COULD_NOT_RUN, PASS, exit_code
 from case_monitor.cli.progress import showing_progress
-from case_monitor.cli.run import exit_code
 from case_monitor.cli.say import print_json
 from case_monitor.cli.show import STATUS_STYLE, alert_line, without_nan
 from case_monitor.cli.standard_output import results_console
 from case_monitor.domain.verdict import Status
-from case_monitor.steps.nightly import Night, NightlyRequest, nightly
+from case_monitor.steps.nightly import nightly
+from case_monitor.steps.outcomes import Night
+from case_monitor.steps.requests import NightlyRequest
 from case_monitor.steps.running import run_flow
 
 _WORST_FIRST = (Status.FAIL, Status.INSUFFICIENT, Status.PASS)

@@ -10,7 +10,8 @@ from case_monitor.cli.say import print_json
 from case_monitor.cli.show import promotion_as_dict, show_promotion
 from case_monitor.cli.standard_output import results_console
 from case_monitor.logs.masking import masked
-from case_monitor.steps.override import OverrideRequest, override
+from case_monitor.steps.override import override
+from case_monitor.steps.requests import OverrideRequest
 from case_monitor.steps.running import run_flow
 
 

@@ -2,23 +2,16 @@
 
 from pathlib import Path
 
-from case_monitor.cli.app import COULD_NOT_RUN, FAIL, INSUFFICIENT, PASS
+from case_monitor.cli.exit_codes import exit_code
 from case_monitor.cli.progress import showing_progress
 from case_monitor.cli.say import print_json
-from case_monitor.cli.show import outcome_as_dict, show_outcome, show_promotion
+from case_monitor.cli.show import outcome_as_dict, show_outcome
 from case_monitor.cli.standard_output import results_console
-from case_monitor.domain.promotion import Promotion
-from case_monitor.domain.verdict import Status
-from case_monitor.steps.evaluate import EvaluationRequest, Outcome, evaluate_version
+from case_monitor.cli.tell import tell_gated
+from case_monitor.steps.evaluate import evaluate_version
 from case_monitor.steps.promote import promote
+from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import run_flow
-
-_EXIT = {Status.PASS: PASS, Status.FAIL: FAIL, Status.INSUFFICIENT: INSUFFICIENT}
-
-
-def exit_code(status: Status) -> int:
-    """The process's exit code for a verdict."""
-    return _EXIT.get(status, COULD_NOT_RUN)
 
 
 def run_check(model: str, config: Path | None, *, as_json: bool, first: bool = False) -> int:
@@ -39,17 +32,6 @@ def run_gate(model: str, config: Path | None, *, as_json: bool, fresh: bool, fir
     with showing_progress(f"gate {model}"):
         gated = run_flow(promote, request)
     return tell_gated(gated.outcome, gated.promotion, as_json=as_json)
-
-
-def tell_gated(outcome: Outcome, promotion: Promotion, *, as_json: bool) -> int:
-    """Print the evidence and what was decided on it; returns the exit code."""
-    if as_json:
-        print_json(outcome_as_dict(outcome, promotion))
-    else:
-        console = results_console()
-        show_outcome(outcome, console)
-        show_promotion(promotion, console)
-    return exit_code(outcome.verdict.status)
 
 
 def request_for(model: str, config: Path | None, *, reuse: bool, first: bool) -> EvaluationRequest:

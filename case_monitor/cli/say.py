@@ -21,6 +21,15 @@ def say(line: str) -> None:
         Console(stderr=True).print(Text(masked(line)), soft_wrap=True)
 
 
+def say_error(message: str, unexpected: Exception | None = None) -> None:
+    """One line on standard error, or in the log."""
+    line = " ".join(masked(message).split())
+    if are_json():
+        _logger.error("%s", line, exc_info=unexpected)
+    else:
+        Console(stderr=True, soft_wrap=True).print("error:", line, style="bold red", markup=False, highlight=False)
+
+
 def print_json(result: object) -> None:
     """A command's result on standard output, as strict JSON."""
     results().write(json.dumps(result, indent=2, allow_nan=False) + "\n")

@@ -16,8 +16,7 @@ from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Status, ThresholdResult
 from case_monitor.judging.wording import p_text
-from case_monitor.steps.dry_run import DryRun
-from case_monitor.steps.evaluate import Outcome
+from case_monitor.steps.outcomes import DryRun, Outcome
 
 STATUS_STYLE = {Status.PASS: "green", Status.FAIL: "red", Status.INSUFFICIENT: "yellow"}
 

@@ -11,7 +11,9 @@ import signal
 import sys
 from contextlib import suppress
 
-from case_monitor.cli.app import COULD_NOT_RUN, run_command, say_error
+from case_monitor.cli.app import run_command
+from case_monitor.cli.exit_codes import COULD_NOT_RUN
+from case_monitor.cli.say import say_error
 from case_monitor.logs.configure import configure_logs
 
 _RUN_MODELS = {"check", "gate", "nightly", "explain", "doctor"}

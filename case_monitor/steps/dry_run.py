@@ -3,33 +3,20 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy import Engine
 
-from case_monitor.domain.alert import Alert
-from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.model_ref import ModelRef
-from case_monitor.domain.model_version import ModelVersion
-from case_monitor.domain.verdict import Verdict
 from case_monitor.logs.configure import logging_about
 from case_monitor.settings import Settings
 from case_monitor.steps.begin import begin
-from case_monitor.steps.edges import resolve_model
-from case_monitor.steps.evaluate import EvaluationRequest, measure, stored_baseline_scores
+from case_monitor.steps.edges.registry import resolve_model
+from case_monitor.steps.evaluate import measure, stored_baseline_scores
 from case_monitor.steps.inputs import gather
+from case_monitor.steps.outcomes import DryRun
+from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.store.connection import is_missing, open_store
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DryRun:
-    """What a check would have found and stored."""
-
-    model: ModelVersion
-    baseline: ModelVersion | None
-    verdict: Verdict
-    alerts: tuple[Alert, ...]
-    evaluation: Evaluation
 
 
 def dry_run(request: EvaluationRequest, layer: str | None = None) -> DryRun:

@@ -2,31 +2,29 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from prefect import flow
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
-from case_monitor.domain.alert import Alert
 from case_monitor.domain.digests import protocol_digest
-from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.findings import Findings
 from case_monitor.domain.model_ref import ModelRef
-from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.scores import SampleScores
-from case_monitor.domain.verdict import Verdict
 from case_monitor.logs.configure import logging_about
 from case_monitor.settings import Settings
 from case_monitor.steps.artifacts import show_in_prefect
 from case_monitor.steps.begin import begin
 from case_monitor.steps.bench import open_bench
 from case_monitor.steps.claims import alone_on, device_slot
-from case_monitor.steps.edges import fetch_baseline_scores, publish_evidence, resolve_model, store_evaluation
+from case_monitor.steps.edges.evidence import publish_evidence
+from case_monitor.steps.edges.registry import resolve_model
+from case_monitor.steps.edges.results import fetch_baseline_scores, store_evaluation
 from case_monitor.steps.evidence import find_evidence, oldest
 from case_monitor.steps.inputs import Inputs, Prepared, gather
 from case_monitor.steps.notices import send_notices
+from case_monitor.steps.outcomes import Outcome
+from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import flow_run_id, step
 from case_monitor.steps.standing import with_artifact, with_override
 from case_monitor.steps.trial import LoadedVersion, evaluate
@@ -36,35 +34,6 @@ from case_monitor.store.connection import open_store
 logger = logging.getLogger("case_monitor.evaluate")
 
 NOTHING_KNOWN: Mapping[str, SampleScores] = MappingProxyType({})
-
-
-class EvaluationRequest(BaseModel):
-    """What to evaluate."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    model: str = Field(examples=["flowers/3", "flowers@champion"])
-    """A registered version, `name/3` or `name@alias`."""
-    config: str | None = None
-    """Path of the configuration file; without it `CASE_MONITOR_CONFIG`, else `case-monitor.yaml`."""
-    reuse: bool = False
-    """Take a stored evaluation of the same model, split, protocol, policy and baseline instead of a new one."""
-    first: bool = False
-    """Judge it as a first version, without comparison, though the alias, which none holds now, was held before."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of it, for the next flow or a person. `evaluation` is None where a stored one was reused."""
-
-    evaluation_id: int
-    model: ModelVersion
-    baseline: ModelVersion | None
-    verdict: Verdict
-    alerts: tuple[Alert, ...]
-    run_id: str | None
-    artifact_uri: str | None
-    evaluation: Evaluation | None
 
 
 @flow(name="evaluate-version", flow_run_name="evaluate {request.model}", persist_result=False)

@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from case_monitor.domain.policy import Policy
 from case_monitor.settings import Settings
-from case_monitor.steps.edges import is_evidence_there
+from case_monitor.steps.edges.evidence import is_evidence_there
 from case_monitor.steps.inputs import Inputs
 from case_monitor.store import read
 from case_monitor.store.read.evaluations import StoredEvaluation

@@ -19,7 +19,9 @@ from case_monitor.registry.loading import RegisteredModel
 from case_monitor.registry.reconcile import choose_preprocessing, reconcile
 from case_monitor.settings import EngineSpec, ModelSettings, Preprocessing, Settings
 from case_monitor.steps.changes import between, since_evaluated
-from case_monitor.steps.edges import fetch_model, fetch_split, read_alias
+from case_monitor.steps.edges.images import fetch_split
+from case_monitor.steps.edges.models import fetch_model
+from case_monitor.steps.edges.registry import read_alias
 from case_monitor.steps.first_version import check_first
 from case_monitor.steps.workers import device_for
 from case_monitor.store import read

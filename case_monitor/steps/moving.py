@@ -7,7 +7,8 @@ from sqlalchemy import Engine
 from case_monitor.domain.errors import StaleEvidenceError
 from case_monitor.domain.promotion import Promotion
 from case_monitor.settings import Settings
-from case_monitor.steps.edges import confirm_decision, give_back_alias, move_alias, read_alias, read_artifact_digest
+from case_monitor.steps.edges.registry import give_back_alias, move_alias, read_alias, read_artifact_digest
+from case_monitor.steps.edges.results import confirm_decision
 from case_monitor.store import read
 from case_monitor.store.read.promotions import unfinished_moves
 

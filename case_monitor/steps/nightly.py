@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 
 from prefect import flow
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
 from case_monitor.alerts.standing import ARTIFACT, GOOD_NEWS, OVERRIDE, REPRODUCTION, artifact_alert, reproduction_alert
@@ -28,13 +27,16 @@ from case_monitor.steps.artifacts import show_night_in_prefect
 from case_monitor.steps.begin import begin
 from case_monitor.steps.bench import open_bench
 from case_monitor.steps.claims import alone_on, device_slot
-from case_monitor.steps.edges import fetch_stored, read_alias, store_reproduction
+from case_monitor.steps.edges.registry import read_alias
+from case_monitor.steps.edges.results import fetch_stored, store_reproduction
 from case_monitor.steps.evaluate import evaluate_inputs, loaded
 from case_monitor.steps.evidence import find_published
 from case_monitor.steps.first_version import require_never_held
 from case_monitor.steps.inputs import Inputs, gather
 from case_monitor.steps.moving import complete_moves
 from case_monitor.steps.notices import send_notices
+from case_monitor.steps.outcomes import Night
+from case_monitor.steps.requests import NightlyRequest
 from case_monitor.steps.running import flow_run_id, run_flow, step
 from case_monitor.steps.standing import standing_override_alert
 from case_monitor.steps.trial import TORCH_VERSION, reproduce
@@ -42,29 +44,6 @@ from case_monitor.store import read
 from case_monitor.store.connection import open_store
 
 logger = logging.getLogger("case_monitor.nightly")
-
-
-class NightlyRequest(BaseModel):
-    """What to look at."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    models: tuple[str, ...] = Field((), examples=[["flowers"]])
-    """Registered names; without any, all models of the configuration."""
-    config: str | None = None
-    """Path of the configuration file; without it `CASE_MONITOR_CONFIG`, else `case-monitor.yaml`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Night:
-    """What came of one model. `version` None: none is in production; `reproduction` None: it was evaluated in full."""
-
-    model: str
-    version: int | None
-    evaluation_id: int | None = None
-    verdict: Verdict | None = None
-    alerts: tuple[Alert, ...] = ()
-    reproduction: Reproduction | None = None
 
 
 @flow(name="nightly", persist_result=False)

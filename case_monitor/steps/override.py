@@ -4,7 +4,6 @@ import logging
 from datetime import UTC, datetime
 
 from prefect import flow
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
 from case_monitor.alerts.override import Override, require_answer
@@ -17,9 +16,11 @@ from case_monitor.logs.configure import logging_about
 from case_monitor.settings import Settings
 from case_monitor.steps.begin import begin
 from case_monitor.steps.claims import alone_on
-from case_monitor.steps.edges import open_registry, read_alias, read_artifact_digest, record_decision
+from case_monitor.steps.edges.registry import open_registry, read_alias, read_artifact_digest
+from case_monitor.steps.edges.results import record_decision
 from case_monitor.steps.moving import move
 from case_monitor.steps.notices import send_notices
+from case_monitor.steps.requests import OverrideRequest
 from case_monitor.steps.running import flow_run_id, run_id, step
 from case_monitor.store import read, write
 from case_monitor.store.connection import open_store
@@ -29,23 +30,6 @@ from case_monitor.store.read.overrides import standing_override
 logger = logging.getLogger("case_monitor.override")
 
 TAG = "case_monitor.override"
-
-
-class OverrideRequest(BaseModel):
-    """Which version is to hold the alias whatever its verdict, who answers for it, why, and until when."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    model: str = Field(examples=["flowers/3"])
-    """A registered version by its number."""
-    by: str
-    """Who answers for it."""
-    reason: str
-    """Why, for everybody to read."""
-    until: AwareDatetime
-    """When somebody must have decided anew."""
-    config: str | None = None
-    """Path of the configuration file; without it `CASE_MONITOR_CONFIG`, else `case-monitor.yaml`."""
 
 
 @flow(name="override", flow_run_name="override {request.model}", persist_result=False)

@@ -1,7 +1,6 @@
 """`promote`: evaluate if needed, then move the alias or withhold it, and write either to the audit log."""
 
 import logging
-from dataclasses import dataclass
 
 from prefect import flow
 
@@ -12,22 +11,17 @@ from case_monitor.domain.verdict import Status
 from case_monitor.logs.configure import logging_about
 from case_monitor.steps.begin import begin
 from case_monitor.steps.claims import alone_on
-from case_monitor.steps.edges import confirm_decision, read_alias, record_decision
-from case_monitor.steps.evaluate import EvaluationRequest, Outcome, evaluate_version
+from case_monitor.steps.edges.registry import read_alias
+from case_monitor.steps.edges.results import confirm_decision, record_decision
+from case_monitor.steps.evaluate import evaluate_version
 from case_monitor.steps.moving import changed_holder, complete_moves, move
 from case_monitor.steps.notices import send_notices
+from case_monitor.steps.outcomes import Gated, Outcome
+from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import flow_run_id, run_flow
 from case_monitor.store.connection import open_store
 
 logger = logging.getLogger("case_monitor.promote")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gated:
-    """The evidence and what was decided on it."""
-
-    outcome: Outcome
-    promotion: Promotion
 
 
 @flow(name="promote", flow_run_name="promote {request.model}", persist_result=False)

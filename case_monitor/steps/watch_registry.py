@@ -5,27 +5,18 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from prefect import flow
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine
 
 from case_monitor.domain.errors import CaseMonitorError, IncompleteError
 from case_monitor.registry.announce import announce
 from case_monitor.steps.begin import begin
-from case_monitor.steps.edges import registered_since
+from case_monitor.steps.edges.registry import registered_since
+from case_monitor.steps.requests import WatchRequest
 from case_monitor.steps.running import step
 from case_monitor.store.connection import open_store
 from case_monitor.store.work.announcements import due, note_announcement
 
 logger = logging.getLogger("case_monitor.watch")
-
-
-class WatchRequest(BaseModel):
-    """Where to look."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    config: str | None = None
-    """Path of the configuration file; without it `CASE_MONITOR_CONFIG`, else `case-monitor.yaml`."""
 
 
 @flow(name="watch-registry", persist_result=False)

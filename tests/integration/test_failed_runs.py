@@ -9,8 +9,9 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskR
 from prefect.runtime import flow_run
 
 from case_monitor.domain.errors import CaseMonitorError, DataError
-from case_monitor.steps.evaluate import EvaluationRequest, evaluate_version
+from case_monitor.steps.evaluate import evaluate_version
 from case_monitor.steps.masked_errors import masking_errors
+from case_monitor.steps.requests import EvaluationRequest
 from tests.integration.test_cli import CONFIG
 
 TOKEN = "s3cret-t0ken-of-the-registry"

@@ -14,7 +14,8 @@ from case_monitor.domain.errors import RegistryError, StoreError
 from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import fetch as load_version
 from case_monitor.steps import moving
-from case_monitor.steps.override import OverrideRequest, override
+from case_monitor.steps.override import override
+from case_monitor.steps.requests import OverrideRequest
 from tests.integration.conftest import Cli
 from tests.integration.test_cli import CONFIG, assert_one_clear_line, champion
 from tests.integration.test_nightly import execute, fetch

@@ -14,8 +14,10 @@ from case_monitor.domain.errors import RegistryError, StaleEvidenceError
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.promotion import Decision
 from case_monitor.domain.verdict import Status, Verdict
-from case_monitor.steps.evaluate import EvaluationRequest, Outcome, evaluate_version
+from case_monitor.steps.evaluate import evaluate_version
+from case_monitor.steps.outcomes import Outcome
 from case_monitor.steps.promote import decide, promote
+from case_monitor.steps.requests import EvaluationRequest
 from tests.integration.conftest import Demo
 from tests.integration.test_cli import CONFIG
 from tests.support.commands import registry_of

@@ -9,9 +9,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from case_monitor.domain.promotion import Decision
-from case_monitor.steps.evaluate import EvaluationRequest
-from case_monitor.steps.nightly import NightlyRequest, nightly
+from case_monitor.steps.nightly import nightly
 from case_monitor.steps.promote import promote
+from case_monitor.steps.requests import EvaluationRequest, NightlyRequest
 from case_monitor.steps.running import run_flow
 from tests.integration.test_promote import challenger, holder, promotions
 

@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 from case_monitor.domain.errors import OrchestrationError
 from case_monitor.domain.promotion import Decision
 from case_monitor.registry.announce import announce
-from case_monitor.steps.evaluate import EvaluationRequest
 from case_monitor.steps.promote import promote
-from case_monitor.steps.watch_registry import WatchRequest, watch_registry
+from case_monitor.steps.requests import EvaluationRequest, WatchRequest
+from case_monitor.steps.watch_registry import watch_registry
 from case_monitor.store.connection import connect
 from tests.conftest import free_port
 from tests.integration.conftest import Cli

@@ -17,8 +17,9 @@ from case_monitor.cli.gate_by_worker import _stored
 from case_monitor.domain.errors import StaleEvidenceError, StoreError
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.promotion import Decision
-from case_monitor.steps.evaluate import EvaluationRequest
-from case_monitor.steps.promote import Gated, promote
+from case_monitor.steps.outcomes import Gated
+from case_monitor.steps.promote import promote
+from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import run_flow
 from case_monitor.store.connection import upgrade
 from tests.integration.test_cli import CONFIG
