@@ -26,7 +26,7 @@ from sqlalchemy import create_engine
 from benchmarks.dashboard_pages import Pages, find_pages
 from benchmarks.light_client import LightClient
 from benchmarks.timing import say
-from case_monitor.store.connection import upgrade
+from case_monitor.store.migrate import upgrade
 from tests.support.generated_store import fill
 
 READERS = 20

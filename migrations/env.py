@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `store.connection` hands over, inside its transaction."""
+"""Runs the migrations on the connection that `store.migrate` hands over, inside its transaction."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from case_monitor.settings import load_settings
-from case_monitor.store.connection import migrating
+from case_monitor.store.migrate import migrating
 from case_monitor.store.tables import VERSION_TABLE, Base, UtcDateTime
 
 

@@ -198,7 +198,7 @@ def serve(
 def register(config: Config = None, verbose: Verbose = False) -> None:
     """Have the MLflow server tell the service of every registered version; may be run again."""
     prepare(verbose=verbose)
-    from case_monitor.cli.serve import register_webhook
+    from case_monitor.cli.webhook import register_webhook
 
     register_webhook(config)
 

@@ -23,10 +23,10 @@ def upgrade(config: Config = None, verbose: Verbose = False) -> None:
     prepare(verbose=verbose)
     from case_monitor.cli.say import say
     from case_monitor.settings import load_settings
-    from case_monitor.store import connection
+    from case_monitor.store import migrate
 
     url = load_settings(config).database_url.get_secret_value()
-    connection.upgrade(url)
+    migrate.upgrade(url)
     say("The database is up to date.")
 
 

@@ -1,4 +1,4 @@
-"""`serve` and `webhook register`."""
+"""`serve`."""
 
 import ipaddress
 import logging
@@ -9,14 +9,11 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Engine
 
-from case_monitor.domain.errors import ConfigError
 from case_monitor.service import create_app
 from case_monitor.settings import Settings, load_settings
-from case_monitor.store.connection import open_store, shown
+from case_monitor.store.connection import shown
 from case_monitor.store.read.operations import has_evaluations
-
-WEBHOOK = "case_monitor"
-_PATH = "/webhooks/mlflow"
+from case_monitor.store.schema import open_store
 
 
 def run_serve(host: str, port: int, config: Path | None) -> None:
@@ -55,25 +52,6 @@ def _advice(host: str, settings: Settings, engine: Engine) -> Iterator[str]:
             yield "Warning: everybody who reaches this address can read everything: set read_token, or trusted_proxy."
     if not has_evaluations(engine):
         yield f"{shown(engine.url)} holds no evaluation yet; make one with: case-monitor check NAME/VERSION"
-
-
-def register_webhook(config: Path | None) -> None:
-    """Create the webhook on the MLflow server, or bring it up to date."""
-    from case_monitor.registry.client import Registry
-
-    settings = load_settings(config)
-    if settings.webhook_secret is None:
-        raise ConfigError("webhook_secret: a secret that MLflow signs with was expected, nothing came")
-    uri = settings.registry_uri or settings.tracking_uri
-    if not uri.startswith(("http://", "https://")):
-        msg = (
-            f"tracking_uri: an MLflow server (http://...), which sends webhooks, was expected, {uri.split(':')[0]} came"
-        )
-        raise ConfigError(msg)
-    url = settings.service_url.rstrip("/") + _PATH
-    registry = Registry(settings.tracking_uri, settings.registry_uri)
-    created = registry.set_webhook(WEBHOOK, url, settings.webhook_secret.get_secret_value())
-    Console(stderr=True).print(Text(f"MLflow {'now tells' if created else 'still tells'} {url} of every version."))
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,7 +10,8 @@ from sqlalchemy.exc import ArgumentError
 
 from case_monitor.doctor.check import Answer, Check, Outcome, ask, failed, ok, skipped
 from case_monitor.domain.errors import StoreError
-from case_monitor.store.connection import SchemaState, connect, current_revision, require_schema, schema_state, shown
+from case_monitor.store.connection import connect, shown
+from case_monitor.store.schema import SchemaState, current_revision, require_schema, schema_state
 
 DATABASE, MIGRATIONS = "results database", "results database: tables"
 

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from case_monitor.dashboard.rendering import render
 from case_monitor.domain.errors import StoreError
 from case_monitor.service.security_headers import with_security_headers
-from case_monitor.store.connection import SchemaState, current_revision, schema_state
+from case_monitor.store.schema import SchemaState, current_revision, schema_state
 
 logger = logging.getLogger("case_monitor.service")
 

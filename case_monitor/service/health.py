@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from case_monitor.domain.errors import StoreError
 from case_monitor.service.error_pages import what_to_do
-from case_monitor.store.connection import require_schema
+from case_monitor.store.schema import require_schema
 
 logger = logging.getLogger("case_monitor.service")
 health = APIRouter()

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
-from case_monitor.store.connection import connect, upgrade
+from case_monitor.store.connection import connect
+from case_monitor.store.migrate import upgrade
 from case_monitor.store.write import save_evaluation
 from tests.support.factories import an_evaluation
 

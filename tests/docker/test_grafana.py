@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ProgrammingError
 
-from case_monitor.store.connection import connect, upgrade
+from case_monitor.store.connection import connect
+from case_monitor.store.migrate import upgrade
 from tests.conftest import autocommit
 from tests.support.generated_store import HOSTILE_NAME, fill
 

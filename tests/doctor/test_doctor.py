@@ -30,7 +30,7 @@ from case_monitor.doctor.prefect_server import EXPECTED, WORK_POOL, prefect_chec
 from case_monitor.domain.errors import StoreError
 from case_monitor.registry import model_metadata
 from case_monitor.settings import Settings
-from case_monitor.store.connection import upgrade
+from case_monitor.store.migrate import upgrade
 from tests.conftest import MlflowServer, free_port
 from tests.support.commands import Ran, run_cli
 

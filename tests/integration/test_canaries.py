@@ -23,7 +23,8 @@ from torch import nn
 from case_monitor.registry import model_metadata
 from case_monitor.service import create_app
 from case_monitor.settings import load_settings
-from case_monitor.store.connection import connect, upgrade
+from case_monitor.store.connection import connect
+from case_monitor.store.migrate import upgrade
 from tests.conftest import MlflowServer, free_port
 from tests.support.commands import run_cli
 from tests.support.guarded_server import guarded

@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from case_monitor.store.connection import downgrade, open_store, upgrade
+from case_monitor.store.migrate import downgrade, upgrade
+from case_monitor.store.schema import open_store
 from case_monitor.store.write import save_evaluation
 from tests.conftest import end_group, free_port
 from tests.support.factories import an_evaluation

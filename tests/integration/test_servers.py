@@ -20,7 +20,8 @@ from case_monitor.registry import model_metadata
 from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import fetch
 from case_monitor.store import read
-from case_monitor.store.connection import connect, upgrade
+from case_monitor.store.connection import connect
+from case_monitor.store.migrate import upgrade
 from tests.conftest import MlflowServer, end_group, free_port
 from tests.integration.conftest import Demo
 from tests.support.commands import registry_of

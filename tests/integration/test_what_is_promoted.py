@@ -21,7 +21,7 @@ from case_monitor.steps.outcomes import Gated
 from case_monitor.steps.promote import promote
 from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import run_flow
-from case_monitor.store.connection import upgrade
+from case_monitor.store.migrate import upgrade
 from tests.integration.test_cli import CONFIG
 from tests.integration.test_promote import holder, promotions
 from tests.support.commands import registry_of

@@ -14,7 +14,7 @@ from case_monitor.domain.reproduction import Reproduction
 from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
-from case_monitor.store.connection import downgrade
+from case_monitor.store.migrate import downgrade
 from case_monitor.store.work.announcements import note_announcement
 from case_monitor.store.write import save_evaluation, save_reproduction
 from tests.support.alerting import evaluation_with, found, night

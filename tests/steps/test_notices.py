@@ -13,7 +13,8 @@ from case_monitor.domain.errors import StoreError
 from case_monitor.domain.verdict import Status
 from case_monitor.settings import Settings
 from case_monitor.steps.notices import empty_outbox, send_notices
-from case_monitor.store.connection import connect, downgrade, upgrade
+from case_monitor.store.connection import connect
+from case_monitor.store.migrate import downgrade, upgrade
 from case_monitor.store.write import claim_notices, save_evaluation
 from tests.conftest import free_port
 from tests.support.alerting import Receiver, evaluation_with, found, night, recall, receiving

@@ -10,19 +10,9 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
 from case_monitor.domain.errors import StoreError
-from case_monitor.store.connection import (
-    alembic_config,
-    connect,
-    current_revision,
-    downgrade,
-    migrations_folder,
-    open_store,
-    reading,
-    require_schema,
-    shown,
-    upgrade,
-    writing,
-)
+from case_monitor.store.connection import connect, reading, shown, writing
+from case_monitor.store.migrate import alembic_config, downgrade, upgrade
+from case_monitor.store.schema import current_revision, migrations_folder, open_store, require_schema, revisions
 from case_monitor.store.tables import VERSION_TABLE
 
 HEAD = ScriptDirectory.from_config(alembic_config()).get_current_head()
@@ -217,7 +207,13 @@ def code_of_the_future(tmp_path: Path) -> Path:
     """A checkout whose migrations go one revision further."""
     checkout = tmp_path / "future"
     shutil.copytree(migrations_folder(Path(alembic_config.__code__.co_filename).parents[1]), checkout / "migrations")
-    (checkout / "migrations" / "versions" / "more.py").write_text(
-        f"revision, down_revision = 'more', '{HEAD}'\ndef upgrade(): pass\ndef downgrade(): pass\n"
+    (checkout / "migrations" / "versions" / "9999_more.py").write_text(
+        f"revision, down_revision = '9999', '{HEAD}'\ndef upgrade(): pass\ndef downgrade(): pass\n"
     )
     return checkout
+
+
+def test_the_revisions_that_a_schema_is_held_against_are_those_of_the_migrations() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config())
+    assert revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
+    assert revisions()[-1] == scripts.get_current_head()

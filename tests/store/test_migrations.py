@@ -16,8 +16,10 @@ from sqlalchemy import Connection, Engine, inspect
 
 from case_monitor.domain.errors import StoreError
 from case_monitor.domain.reproduction import Reproduction
-from case_monitor.store.connection import alembic_config, connect, current_revision, downgrade, migrating, upgrade
+from case_monitor.store.connection import connect
+from case_monitor.store.migrate import alembic_config, downgrade, migrating, upgrade
 from case_monitor.store.read.alerts import load_alert_lives
+from case_monitor.store.schema import current_revision
 from case_monitor.store.tables import VERSION_TABLE, Base
 from case_monitor.store.write import save_evaluation, save_reproduction
 from tests.support.alerting import evaluation_with, found, night, recall
@@ -201,7 +203,7 @@ def test_offline_mode_is_refused(database_url: str) -> None:
 
 
 def test_concurrent_upgrades(database_url: str) -> None:
-    code = "import sys; from case_monitor.store.connection import upgrade; upgrade(sys.argv[1])"
+    code = "import sys; from case_monitor.store.migrate import upgrade; upgrade(sys.argv[1])"
     with ThreadPoolExecutor(2) as pool:
         runs = pool.map(
             lambda _: subprocess.run(

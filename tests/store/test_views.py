@@ -15,7 +15,8 @@ from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy
 from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.verdict import Status
-from case_monitor.store.connection import connect, downgrade, upgrade
+from case_monitor.store.connection import connect
+from case_monitor.store.migrate import downgrade, upgrade
 from case_monitor.store.read.alerts import load_alert_lives
 from case_monitor.store.read.evaluations import latest_evaluation
 from case_monitor.store.write import acknowledge, mark_promotion_applied, mute, record_promotion, save_evaluation

@@ -14,7 +14,8 @@ from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.verdict import Status
 from case_monitor.judging.confusion import class_metrics
 from case_monitor.store import read
-from case_monitor.store.connection import connect, upgrade
+from case_monitor.store.connection import connect
+from case_monitor.store.migrate import upgrade
 from case_monitor.store.read.alerts import load_alert_lives
 from case_monitor.store.read.gallery import gallery_entries, gallery_map
 from case_monitor.store.read.predictions import load_predictions

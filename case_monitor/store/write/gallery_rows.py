@@ -2,7 +2,6 @@
 
 from case_monitor.domain.gallery import Gallery
 from case_monitor.store.tables import ChildRow, GalleryImageRow, GalleryMapRow
-from case_monitor.store.write.pictures import image_png, map_png
 from case_monitor.store.write.rows import Row
 
 
@@ -12,6 +11,8 @@ def gallery_rows(gallery: Gallery) -> dict[type[ChildRow], list[Row]]:
 
 
 def _images(gallery: Gallery) -> list[Row]:
+    from case_monitor.store.write.pictures import image_png  # Pillow, which those who look at alerts do without
+
     return [
         {
             "position": position,
@@ -25,6 +26,8 @@ def _images(gallery: Gallery) -> list[Row]:
 
 
 def _maps(gallery: Gallery) -> list[Row]:
+    from case_monitor.store.write.pictures import map_png
+
     return [
         {"position": position, "method": method, "rank": rank, "image": map_png(maps[position, rank - 1])}
         for method, maps in gallery.maps.items()

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from case_monitor.domain.verdict import Status
-from case_monitor.store.connection import connect, upgrade
+from case_monitor.store.connection import connect
+from case_monitor.store.migrate import upgrade
 from case_monitor.store.read.alerts import StoredAlert, load_alert_lives
 from case_monitor.store.write import save_evaluation
 from tests.integration.browser.serving import serving

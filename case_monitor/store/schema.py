@@ -1,0 +1,111 @@
+"""The schema's version: a database is opened where it is this code's. Without Alembic, which most commands need not."""
+
+from enum import Enum
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+import case_monitor
+from case_monitor.domain.errors import StoreError
+from case_monitor.store.connection import connect, reading, shown
+from case_monitor.store.tables.base import VERSION_TABLE
+
+
+def open_store(url: str) -> Engine:
+    """Open the results database, ready to use. A new SQLite file gets its tables; a server's schema is its owner's.
+
+    Raises:
+        StoreError: The database does not answer, or its schema is not this code's.
+    """
+    try:
+        engine = connect(url)
+    except StoreError as error:
+        raise StoreError(f"{error}; set database_url right, or start the server (case-monitor doctor)") from None
+    try:
+        if engine.dialect.name == "sqlite" and current_revision(engine) is None:
+            from case_monitor.store.migrate import upgrade  # Alembic, which is needed once in the life of a file
+
+            upgrade(url)
+        require_schema(engine)
+    except StoreError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def is_missing(url: str) -> bool:
+    """Whether this is a SQLite file that is not there so far: `open_store` would make it."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return False  # `open_store` says what is wrong with it
+    file = parsed.database or ""
+    is_plain_file = parsed.get_backend_name() == "sqlite" and file != "" and not file.startswith(("file:", ":memory:"))
+    return is_plain_file and not Path(file).exists()
+
+
+def current_revision(engine: Engine) -> str | None:
+    """The revision of the database's schema; None if it has none."""
+    with reading(engine) as connection:
+        return revision_of(connection)
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The same of an open connection."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()  # noqa: S608
+
+
+class SchemaState(Enum):
+    """A database's schema beside the one that this code was written for."""
+
+    MISSING, OLDER, CURRENT, NEWER = range(4)
+
+
+def schema_state(current: str | None) -> SchemaState:
+    """What a revision is to this code."""
+    known = revisions()
+    if current is None:
+        return SchemaState.MISSING
+    if current == known[-1]:
+        return SchemaState.CURRENT
+    return SchemaState.OLDER if current in known else SchemaState.NEWER
+
+
+def revisions() -> list[str]:
+    """Those that this code knows, the newest last: the migrations are numbered (0001_initial.py)."""
+    folder = migrations_folder(Path(case_monitor.__file__).parent)
+    return sorted(file.name.partition("_")[0] for file in (folder / "versions").glob("[0-9]*_*.py"))
+
+
+def require_schema(engine: Engine) -> None:
+    """Make sure that the schema is the one this code was written for.
+
+    Raises:
+        StoreError: The schema is missing, older or newer; the message says what to do.
+    """
+    current = current_revision(engine)
+    state = schema_state(current)
+    if state is SchemaState.CURRENT:
+        return
+    refuse_newer(current, engine.url)
+    has = "has no case_monitor tables yet" if state is SchemaState.MISSING else f"has the older schema {current}"
+    raise StoreError(f"{shown(engine.url)} {has}; run: case-monitor db upgrade")
+
+
+def migrations_folder(package: Path) -> Path:
+    """Inside the package when installed from the wheel, beside it in a checkout."""
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+def refuse_newer(current: str | None, url: URL) -> None:
+    """Raise a StoreError if the schema is one that this code does not know."""
+    if schema_state(current) is SchemaState.NEWER:
+        raise StoreError(
+            f"{shown(url)} has the schema {current}, which is newer than case-monitor "
+            f"{case_monitor.__version__}; install the case-monitor that upgraded it, or a newer one"
+        )
