@@ -18,6 +18,7 @@ _WORDS = {
     "predict": "predict the validation split",
     "predict baseline": "predict with the version in production",
     "explain": "explain and test the sample",
+    "show again": "show some images again",
     "predict again": "predict some stored images again",
     "explain again": "explain and test them again",
 }

@@ -14,6 +14,7 @@ _WORDS = {
     "explained": "share of the drawn images that are classified correctly",
     "finite_logits": "share of images with finite logits",
     "finite_passes": "share of explained images with finite passes",
+    "same_answers": "share of images with the same answer when shown again",
     "agreement_median": "median agreement",
     "agreement_mean": "mean agreement",
     "agreement_degenerate_rate": "share of images without a usable map",

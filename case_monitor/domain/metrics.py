@@ -85,6 +85,11 @@ BROKEN = {
         "logits with some pixels taken away",
         "every pass over the explained images gives finite numbers",
     ),
+    "same_answers": Broken(
+        "{broken} of {n} images get another answer when they are shown again, in pairs: the answers depend on "
+        "the batch, on chance, or on what was asked before",
+        "images that are shown again get the same answers",
+    ),
 }
 """What no policy can leave out."""
 

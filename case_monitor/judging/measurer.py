@@ -26,6 +26,10 @@ class LayerMeasurer(Protocol):
         """The logits of every image, shard by shard, in the split's order. Close it when no more are wanted."""
         ...
 
+    def predict_pairs(self, indices: IntArray, stage: str) -> Generator[PredictedPart]:
+        """The logits of some images again, two at a time."""
+        ...
+
     def explain(self, contrast_sets: ContrastSets, sample: Sample, stage: str) -> tuple[SampleScores, Gallery]:
         """Maps of the sample, of which scores are kept, and a gallery for people."""
         ...

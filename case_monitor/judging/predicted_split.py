@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import softmax
 
 from case_monitor.domain.arrays import FloatArray, IntArray
@@ -23,12 +24,16 @@ class PredictedSplit:
         confmat: of the split.
         active_channels: (C,) mean number per class.
         sample: the images to explain.
+        drawn: (n,) where the images are that it was drawn from.
+        drawn_logits: (n, C) of them.
     """
 
     classes: PredictedClasses
     confmat: ConfusionMatrix
     active_channels: FloatArray
     sample: Sample
+    drawn: IntArray
+    drawn_logits: npt.NDArray[np.float32]
 
 
 def join_predicted(
@@ -68,6 +73,8 @@ def join_predicted(
         confmat=confusion.matrix(),
         active_channels=mean_active_channels(active, everything, num_classes),
         sample=Sample.of(drawn, of_drawn),
+        drawn=drawn,
+        drawn_logits=kept,
     )
 
 

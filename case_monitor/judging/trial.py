@@ -17,6 +17,7 @@ from case_monitor.judging.found import Found, drift, find
 from case_monitor.judging.layers import AUTO, Look
 from case_monitor.judging.measurer import Subject
 from case_monitor.judging.pairing import in_classes_of
+from case_monitor.judging.same_answers import same_answers
 from case_monitor.judging.verdict import judge
 
 _OWN = " at the layer of the model's metadata"
@@ -47,8 +48,9 @@ class Trial:
         with foreign_code(f"model {candidate.version}"):
             of = _OWN if look.source is LayerSource.METADATA else ""
             found = find(candidate, look.layer, self._protocol, of=of)
+            same = same_answers(found.measurer, found.predicted, self._policy.confidence_level, f"show again{of}")
         classes = class_metrics(found.predicted.confmat, found.predicted.active_channels, self._policy.confidence_level)
-        summaries = self._alone(found, classes)
+        summaries = self._alone(found, classes, same)
         base = self._baseline(baseline, look) if baseline else None
         theirs = in_classes_of(base.measured, base.subject.split, found.measured, candidate.split) if base else None
         if base is not None and theirs is not None:
@@ -71,13 +73,14 @@ class Trial:
             alerts=alerts,
         )
 
-    def _alone(self, found: Found, classes: tuple[ClassMetrics, ...]) -> tuple[MetricSummary, ...]:
+    def _alone(self, found: Found, classes: tuple[ClassMetrics, ...], same: MetricSummary) -> tuple[MetricSummary, ...]:
         policy, protocol = self._policy, self._protocol
         broken = int((~found.preds.defined).sum())
         return (
             *model_summaries(found.predicted.confmat, classes, broken, policy, protocol.seed),
             explained_share(found.scores, found.subject.split.size, protocol, policy),
             *explanation_summaries(found.scores, protocol, policy),
+            same,
         )
 
     def _beside(self, found: Found, base: Found, theirs: Measured) -> tuple[MetricSummary, ...]:

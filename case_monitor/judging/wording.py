@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.metrics import BROKEN
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.verdict import Status, ThresholdResult
@@ -40,7 +41,13 @@ def alert_text(
     """
     subject = method_title(result.method) if result.method else "The model"
     of_class = f" for class {class_name!r}" if class_name is not None else ""
-    if result.threshold.metric in {"finite_logits", "finite_passes"}:
+    if result.threshold.metric == "same_answers":
+        return (
+            f"The model is no function of the image: {result.reason}, so that nothing else about it can be trusted.",
+            "Look for dropout that stays on in eval mode, batch norm without running statistics, a graph that was "
+            "exported in train mode, and code that looks at its batch, draws numbers, or remembers calls.",
+        )
+    if result.threshold.metric in BROKEN:
         return (
             f"The model is broken: {result.reason}, so that nothing else about it can be trusted.",
             "Look at predictions.parquet for the images, and at the model for divisions and overflows.",

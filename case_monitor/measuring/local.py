@@ -35,6 +35,7 @@ from case_monitor.measuring.workers.work import ShardWork, Workers
 
 T = TypeVar("T")
 IN_TURN = Threads()
+_PAIR = 2  # a graph that was exported for any number of images takes two, and maybe not one
 _ONE = (Shard(number=0, start=0, stop=1),)
 
 
@@ -98,6 +99,18 @@ class LocalLayer:
             conditions=version.conditions, model=version.model, layer=self.layer, batch_size=batch_size, name=stage
         )
         return _map(version.bench, work, cut(version.conditions.size, version.bench.shard_size, batch_size))
+
+    def predict_pairs(self, indices: IntArray, stage: str) -> Generator[PredictedPart]:
+        version = self.version
+        work = Predict(
+            conditions=version.conditions,
+            model=version.model,
+            layer=self.layer,
+            batch_size=_PAIR,
+            name=stage,
+            indices=indices,
+        )
+        return _map(version.bench, work, cut(len(indices), len(indices), _PAIR))
 
     def explain(self, contrast_sets: ContrastSets, sample: Sample, stage: str) -> tuple[SampleScores, Gallery]:
         version, batch_size = self.version, self.found.batch_size

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import ModelError
 from case_monitor.domain.predictions import PredictedPart
 from case_monitor.measuring.channel_activity import ChannelActivity
@@ -21,13 +22,14 @@ from case_monitor.saliency import tap_layer
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predict:
-    """Predicts all images, and counts active channels in the same pass."""
+    """Predicts images, and counts active channels in the same pass. `indices` None: every image of the split."""
 
     conditions: Conditions
     model: nn.Module
     layer: str
     batch_size: int
     name: str = "predict"
+    indices: IntArray | None = None
 
     @property
     def parts(self) -> tuple[object, ...]:
@@ -46,7 +48,8 @@ class Predict:
 
                 return tap(images, look)
 
-            indices = range(shards[0].start, shards[-1].stop)
+            start, stop = shards[0].start, shards[-1].stop
+            indices = range(start, stop) if self.indices is None else self.indices[start:stop].tolist()
             batches = logits_of_batches(
                 logits, conditions.source, indices, conditions.num_classes, self.batch_size, conditions.device
             )

@@ -17,7 +17,7 @@ from tests.support.sources import predictions
 from tests.support.whole import confusion_matrix
 
 PROTOCOL = Protocol()
-NOT_JUDGED = {"finite_logits", "finite_passes", "explained"}
+NOT_JUDGED = {"finite_logits", "finite_passes", "same_answers", "explained"}
 """Figures that no rule of a policy may be about."""
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from case_monitor.domain import top_pixels as one_map
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.top_pixels import pixel_budget
 from case_monitor.measuring.top_pixels import is_degenerate, top_fraction_mask
@@ -35,6 +36,16 @@ def slow_mask(saliency: np.ndarray, fraction: float) -> np.ndarray:
 def test_the_mask_equals_a_slow_reference(saliency: np.ndarray, fraction: float) -> None:
     mask = top_fraction_mask(torch.from_numpy(saliency), fraction)
     np.testing.assert_array_equal(mask.numpy(), slow_mask(saliency, fraction))
+    np.testing.assert_array_equal(one_map.top_pixels(saliency, fraction), slow_mask(saliency, fraction))
+
+
+@settings(max_examples=150, deadline=None)
+@given(saliency=arrays(np.float64, (3, 4), elements=st.sampled_from([0.0, -1.0, 1.0, 1.0 + 1e-7, np.nan, np.inf])))
+def test_both_sides_call_the_same_maps_degenerate(saliency: np.ndarray) -> None:
+    degenerate = bool(is_degenerate(torch.from_numpy(saliency)))
+    assert one_map.is_degenerate(saliency) == degenerate
+    if degenerate:
+        assert not one_map.top_pixels(saliency, 0.5).any()
 
 
 @settings(max_examples=150, deadline=None)

@@ -400,3 +400,56 @@ def test_nan_in_gradients_is_no_empty_map(model: PlainCNN, source: TensorSource)
     n = len(evaluation.scores.sample_ids)
     assert evaluation.scores.broken.tolist() == [i % PROTOCOL.batch_size == 0 for i in range(n)]
     assert evaluation.verdict.status is Status.INSUFFICIENT
+
+
+class Fickle(torch.nn.Module):
+    """The same network, whose answers do not depend on the image alone."""
+
+    def __init__(self, model: PlainCNN, how: str) -> None:
+        super().__init__()
+        self.features, self.pool, self.head, self.how, self.calls = model.features, model.pool, model.head, how, 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.features(images)
+        if self.how == "batch norm":  # without running statistics
+            features = torch.nn.functional.batch_norm(features, None, None, training=True)
+        pooled = self.pool(features).flatten(1)
+        if self.how == "dropout":
+            pooled = torch.nn.functional.dropout(pooled, 0.5, training=True)
+        logits: torch.Tensor = self.head(pooled)
+        self.calls += 1
+        if self.how == "prior of the batch":  # sees that a batch is of one class, where a split lies class by class
+            logits = logits + 4 * logits.softmax(1).mean(0).log()
+        if self.how == "later":
+            logits = logits.roll(1, 1) if self.calls > 60 else logits
+        return logits
+
+
+@pytest.mark.parametrize("how", ["dropout", "batch norm", "prior of the batch", "later"])
+def test_a_model_that_is_no_function_of_the_image_never_passes(how: str) -> None:
+    mixed = blobs(64, (0, 1, 2, 3), noise=0.9)
+    order = np.argsort(mixed.target, kind="stable")
+    source = TensorSource(mixed.images[order], mixed.target[order])
+    model = trained(4)
+    honest = run(model, source).evaluation
+    assert "same_answers" not in {r.threshold.metric for r in honest.verdict.results}
+    assert (honest.summary("same_answers").value, honest.summary("same_answers").n) == (1.0, 40)
+    evaluation = run(Fickle(model, how), source).evaluation
+    same = evaluation.summary("same_answers")
+    assert same.value < 1
+    assert evaluation.verdict.status is not Status.PASS
+    [result] = [r for r in evaluation.verdict.results if r.threshold.metric == "same_answers"]
+    changed = round(same.n * (1 - same.value))
+    assert result.reason.startswith(f"{changed} of {same.n} images get another answer when they are shown again")
+    [alert] = [a for a in evaluation.alerts if a.rule == "same_answers"]
+    assert "dropout that stays on" in alert.advice
+
+
+def test_the_prior_of_the_batch_would_have_paid() -> None:
+    """What the check above keeps out: figures that are better than the model is."""
+    mixed = blobs(64, (0, 1, 2, 3), noise=0.9)
+    order = np.argsort(mixed.target, kind="stable")
+    source = TensorSource(mixed.images[order], mixed.target[order])
+    model = trained(4)
+    plain, cheat = run(model, source).evaluation, run(Fickle(model, "prior of the batch"), source).evaluation
+    assert cheat.summary("accuracy").value > plain.summary("accuracy").value + 0.02
