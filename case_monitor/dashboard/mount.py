@@ -6,21 +6,21 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 
-from case_monitor.dashboard.alerts import pages as alerts_pages
-from case_monitor.dashboard.api import api
-from case_monitor.dashboard.api_alerts import api_alerts
-from case_monitor.dashboard.api_records import api_records
-from case_monitor.dashboard.classes import pages as classes_pages
-from case_monitor.dashboard.compare_page import pages as compare_pages
-from case_monitor.dashboard.confusion import pages as confusion_pages
-from case_monitor.dashboard.evaluation import pages as evaluation_pages
-from case_monitor.dashboard.gallery import pages as gallery_pages
-from case_monitor.dashboard.gallery_pictures import pictures
-from case_monitor.dashboard.model_page import pages as model_pages
-from case_monitor.dashboard.overview import pages as overview_pages
-from case_monitor.dashboard.page_cache import PageCache
-from case_monitor.dashboard.plotly_script import plotly_script
-from case_monitor.dashboard.seeds_page import pages as seeds_pages
+from case_monitor.dashboard.api.alerts import api_alerts
+from case_monitor.dashboard.api.evaluations import api
+from case_monitor.dashboard.api.records import api_records
+from case_monitor.dashboard.pages.alerts.page import pages as alerts_pages
+from case_monitor.dashboard.pages.classes.page import pages as classes_pages
+from case_monitor.dashboard.pages.compare.page import pages as compare_pages
+from case_monitor.dashboard.pages.confusion.page import pages as confusion_pages
+from case_monitor.dashboard.pages.evaluation.page import pages as evaluation_pages
+from case_monitor.dashboard.pages.gallery.page import pages as gallery_pages
+from case_monitor.dashboard.pages.gallery.pictures import pictures
+from case_monitor.dashboard.pages.model.page import pages as model_pages
+from case_monitor.dashboard.pages.overview.page import pages as overview_pages
+from case_monitor.dashboard.pages.seeds.page import pages as seeds_pages
+from case_monitor.dashboard.shell.page_cache import PageCache
+from case_monitor.dashboard.shell.plotly_script import plotly_script
 
 _STATIC = Path(__file__).parent / "static"
 

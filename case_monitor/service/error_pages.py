@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from case_monitor.dashboard.rendering import render
+from case_monitor.dashboard.shell.rendering import render
 from case_monitor.domain.errors import StoreError
 from case_monitor.service.security_headers import with_security_headers
 from case_monitor.store.schema import SchemaState, current_revision, schema_state

@@ -7,9 +7,9 @@ import anyio
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from case_monitor.dashboard.forms import OwnForm, form_fields
-from case_monitor.dashboard.rendering import render, root_of
-from case_monitor.dashboard.visitor import Visitor, visitor_of
+from case_monitor.dashboard.shell.forms import OwnForm, form_fields
+from case_monitor.dashboard.shell.rendering import render, root_of
+from case_monitor.dashboard.shell.visitor import Visitor, visitor_of
 from case_monitor.service.sessions import COOKIE, MAX_AGE_S
 from case_monitor.service.tokens import PERIOD_S, WRONG_TOKEN_DELAY_S, Right, right_of
 
