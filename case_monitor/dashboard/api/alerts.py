@@ -1,12 +1,12 @@
 """Acknowledge and mute alerts by program: with the write token in `Authorization: Bearer`."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
 
-from case_monitor.dashboard.api.evaluations import Refusal
+from case_monitor.dashboard.api.shapes import Refusal
 from case_monitor.dashboard.pages.alerts.changes import Acknowledgement, Change, Mute, Unmute
+from case_monitor.dashboard.shell.resources import Held, Resources
 from case_monitor.dashboard.shell.visitor import visitor_of
 from case_monitor.domain.errors import ClosedAlertError
 from case_monitor.store.read.alert_list import ListedAlert, read_alert
@@ -33,29 +33,29 @@ def needs_token(request: Request) -> None:
         raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
 
 
-api_alerts = APIRouter(prefix="/api/v1/alerts", responses=_REFUSALS, dependencies=[Depends(needs_token)])
+alerts = APIRouter(prefix="/api/v1/alerts", responses=_REFUSALS, dependencies=[Depends(needs_token)])
 
 
-@api_alerts.post("/{alert_id}/acknowledge")
-def acknowledge_alert(request: Request, alert_id: AlertId, body: Acknowledgement) -> ListedAlert:
+@alerts.post("/{alert_id}/acknowledge")
+def acknowledge_alert(held: Held, alert_id: AlertId, body: Acknowledgement) -> ListedAlert:
     """Note who looks after an open alert: only a warning that comes to block, and its end, are told from then on."""
-    return _changed(request, alert_id, body)
+    return _changed(held, alert_id, body)
 
 
-@api_alerts.post("/{alert_id}/mute")
-def mute_alert(request: Request, alert_id: AlertId, body: Mute) -> ListedAlert:
+@alerts.post("/{alert_id}/mute")
+def mute_alert(held: Held, alert_id: AlertId, body: Mute) -> ListedAlert:
     """Keep an open alert quiet until some time; if it is still open then, it is told once more."""
-    return _changed(request, alert_id, body)
+    return _changed(held, alert_id, body)
 
 
-@api_alerts.post("/{alert_id}/unmute")
-def unmute_alert(request: Request, alert_id: AlertId) -> ListedAlert:
+@alerts.post("/{alert_id}/unmute")
+def unmute_alert(held: Held, alert_id: AlertId) -> ListedAlert:
     """Let an open alert be heard again."""
-    return _changed(request, alert_id, Unmute())
+    return _changed(held, alert_id, Unmute())
 
 
-def _changed(request: Request, alert_id: int, change: Change) -> ListedAlert:
-    engine, now = request.app.state.engine, datetime.now(UTC)
+def _changed(held: Resources, alert_id: int, change: Change) -> ListedAlert:
+    engine, now = held.engine, held.now()
     if read_alert(engine, alert_id, now) is None:
         raise HTTPException(404, f"There is no alert {alert_id}.")
     try:

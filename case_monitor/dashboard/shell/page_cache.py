@@ -2,18 +2,17 @@
 
 import gzip
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 from cachetools import TTLCache
 from fastapi import Request, Response
-from fastapi.dependencies.models import Dependant
 from sqlalchemy import Engine
 
 import case_monitor
+from case_monitor.dashboard.shell.records import Record
 from case_monitor.store.read.changes import change_token
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -27,7 +26,7 @@ class _Kept:
 
 
 class PageCache:
-    """Rendered answers by address and state of the database; safe for threads."""
+    """Rendered answers by what was asked for and the state of the database; safe for threads."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._kept: TTLCache[str, _Kept] = TTLCache(max_bytes, MAX_AGE_S, getsizeof=lambda kept: len(kept.body))
@@ -35,16 +34,20 @@ class PageCache:
         self._lock = Lock()
         self._being_made: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
-    def answer(self, request: Request, engine: Engine, media_type: str, render: Callable[[], bytes]) -> Response:
+    def answer(
+        self, request: Request, engine: Engine, asked: Record | None, media_type: str, render: Callable[[], bytes]
+    ) -> Response:
         """What `render` gives, or gave: 304 where the browser has it already.
 
         Args:
-            request: whose path and query say what is asked for; `render` may depend on nothing else but the database.
+            request: whose path says what is asked for, together with `asked`; `render` may depend on nothing else but
+                the database.
             engine: the results database.
+            asked: what was read of the query, a frozen record of plain values; None: the path says it all.
             media_type: of the answer.
             render: makes the body.
         """
-        tag = _tag(request, change_token(engine))
+        tag = _tag(request.url.path, asked, change_token(engine))
         headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding, Cookie"}
         if f'"{tag}"' in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
@@ -68,15 +71,7 @@ class PageCache:
         return kept
 
 
-def _read_from_query(reader: Dependant) -> Iterator[str]:
-    yield from (field.alias for field in reader.query_params)
-    for other in reader.dependencies:
-        yield from _read_from_query(other)
-
-
-def _tag(request: Request, token: str) -> str:
-    """Of what the route reads of the address: whatever else is in its query makes no other page."""
-    known = set(_read_from_query(request.scope["route"].dependant))
-    asked = urlencode(sorted((name, value) for name, value in request.query_params.items() if name in known))
-    parts = (case_monitor.__version__, request.url.path, asked, token)
+def _tag(path: str, asked: Record | None, token: str) -> str:
+    """Names the answer, in every process alike. Whatever else is in the query makes no other page."""
+    parts = (case_monitor.__version__, path, repr(asked), token)
     return hashlib.sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]

@@ -1,9 +1,7 @@
 """From a page's context to HTML: one environment that escapes everything, and words for numbers."""
 
 from collections.abc import Callable
-from dataclasses import fields
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Request, Response
@@ -14,6 +12,8 @@ import case_monitor
 from case_monitor.dashboard.parts.interval_mark import interval_mark
 from case_monitor.dashboard.parts.sparkline import sparkline
 from case_monitor.dashboard.shell.plotly_script import PLOTLY_PATH
+from case_monitor.dashboard.shell.records import Record
+from case_monitor.dashboard.shell.resources import resources_of
 from case_monitor.domain.methods import method_title
 from case_monitor.judging.wording import p_text
 from case_monitor.store.read.overview import count_open_alerts
@@ -21,22 +21,22 @@ from case_monitor.store.read.overview import count_open_alerts
 NO_VALUE = "–"
 
 
-def page(request: Request, template: str, read: Callable[[], Any]) -> Response:
-    """A page that depends on its address and the database only.
+def page(request: Request, template: str, asked: Record | None, read: Callable[[], Record]) -> Response:
+    """A page that depends on its path, on what was asked for, and on the database only.
 
     Args:
-        request: what was asked for.
+        request: what came.
         template: in `templates/`.
+        asked: what was read of the query, a frozen record; None: the path says it all.
         read: gives the page's context, a dataclass whose fields are the template's variables.
     """
-    engine = request.app.state.engine
-    answer: Response = request.app.state.pages.answer(
-        request, engine, "text/html", lambda: render(request, template, read()).encode()
+    held = resources_of(request)
+    return held.pages.answer(
+        request, held.engine, asked, "text/html", lambda: render(request, template, read()).encode()
     )
-    return answer
 
 
-def render(request: Request, template: str, context: Any, *, counting: bool = True) -> str:
+def render(request: Request, template: str, context: Record, *, counting: bool = True) -> str:
     """The template filled in. It computes nothing: what it shows is in the context.
 
     Args:
@@ -45,15 +45,15 @@ def render(request: Request, template: str, context: Any, *, counting: bool = Tr
         context: a dataclass whose fields are the template's variables.
         counting: show the number of open alerts; not where there may be no database, or no right to read it.
     """
-    values = {field.name: getattr(context, field.name) for field in fields(context)}
-    settings = request.app.state.settings
+    values = {name: getattr(context, name) for name in context.__dataclass_fields__}
+    held = resources_of(request)
     return _environment.get_template(template).render(
         values,
         root=root_of(request),
         here=request.url.path,
-        open_alerts_total=count_open_alerts(request.app.state.engine) if counting else None,
-        has_tokens=bool(settings.read_token or settings.write_token),
-        has_users=settings.trusted_proxy is not None,
+        open_alerts_total=count_open_alerts(held.engine) if counting else None,
+        has_tokens=bool(held.settings.read_token or held.settings.write_token),
+        has_users=held.settings.trusted_proxy is not None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 from time import sleep
@@ -30,6 +31,13 @@ from tests.support.alerting import night
 from tests.support.factories import an_evaluation
 
 
+@dataclass(frozen=True)
+class Asked:
+    x: str
+    y: int
+    size: int
+
+
 @pytest.fixture
 def client(engine: Engine) -> Iterator[TestClient]:
     """Answers with how often it had to render, and with as much that cannot be compressed."""
@@ -40,8 +48,8 @@ def client(engine: Engine) -> Iterator[TestClient]:
 
     @app.get("/{path:path}")
     def show(request: Request, y: Annotated[int, Depends(chosen)], size: int = 0, x: str = "") -> Response:
-        noise = Random(0).randbytes(size).hex()
-        return cache.answer(request, engine, "text/plain", lambda: f"{next(rendered)}{noise}".encode())
+        noise, asked = Random(0).randbytes(size).hex(), Asked(x=x, y=y, size=size)
+        return cache.answer(request, engine, asked, "text/plain", lambda: f"{next(rendered)}{noise}".encode())
 
     with TestClient(app) as client:
         yield client
@@ -67,7 +75,7 @@ def test_who_asks_while_a_page_is_made_waits_for_it(engine: Engine) -> None:
 
     @app.get("/")
     def show(request: Request) -> Response:
-        return cache.answer(request, engine, "text/plain", render)
+        return cache.answer(request, engine, None, "text/plain", render)
 
     with TestClient(app) as client, ThreadPoolExecutor(8) as readers:
         answers = list(readers.map(lambda _: client.get("/").text, range(8)))

@@ -1,7 +1,6 @@
 """The alerts: what is open, since when, who knows about it, and how to say that one does."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -14,6 +13,7 @@ from case_monitor.dashboard.pages.alerts.changes import Acknowledgement, Change,
 from case_monitor.dashboard.shell.forms import OwnForm
 from case_monitor.dashboard.shell.paging import Pages
 from case_monitor.dashboard.shell.rendering import address, page, render, root_of
+from case_monitor.dashboard.shell.resources import Held, Resources, resources_of
 from case_monitor.dashboard.shell.visitor import Visitor, visitor_of
 from case_monitor.domain.errors import ClosedAlertError
 from case_monitor.domain.policy import Severity
@@ -116,24 +116,36 @@ class AlertsPage:
     problem: Problem | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What makes one page for all who only read."""
+
+    view: View
+    done: str | None
+
+
 @pages.get("/alerts")
 def show_alerts(
     request: Request,
+    held: Held,
     view: Annotated[View, Depends(view)],
     done: Action | None = None,
     alert: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Response:
     """A page of alerts. It is kept for those who only read: to others it says who they are."""
-    engine, visitor = request.app.state.engine, visitor_of(request)
-    said = _said(engine, alert, done) if alert and done else None
+    visitor = visitor_of(request)
+    said = _said(held, alert, done) if alert and done else None
     if visitor.may_write or visitor.user:
         return _page(request, view, done=said)
-    return page(request, "alerts.html", lambda: _context(request, view, ANYBODY, done=said))
+    return page(
+        request, "alerts.html", Shown(view=view, done=said), lambda: _context(request, view, ANYBODY, done=said)
+    )
 
 
 @pages.post("/alerts/{alert_id}/{action}")
 def change_alert(
     request: Request,
+    held: Held,
     alert_id: Annotated[int, Path(ge=1, le=2**31 - 1)],
     action: Action,
     view: Annotated[View, Depends(view)],
@@ -141,7 +153,7 @@ def change_alert(
 ) -> Response:
     """Do it and show the same alerts again; or say beside the form why not."""
     try:
-        _change(action, fields, visitor_of(request)).apply(request.app.state.engine, alert_id)
+        _change(action, fields, visitor_of(request)).apply(held.engine, alert_id)
     except ValidationError as error:
         wrong = {str(item["loc"][0]): PROBLEMS[str(item["loc"][0])] for item in error.errors()}
         text = f"Alert {alert_id} is as it was: something is missing in the form."
@@ -170,9 +182,9 @@ def _until(fields: dict[str, str]) -> str:
     return fields.get("until_utc") or f"{fields.get('until', '')}Z"
 
 
-def _said(engine: Engine, alert_id: int, done: Action) -> str | None:
+def _said(held: Resources, alert_id: int, done: Action) -> str | None:
     """What was done just now: an address can claim anything, so only what the alert bears out."""
-    listed = read_alert(engine, alert_id, datetime.now(UTC))
+    listed = read_alert(held.engine, alert_id, held.now())
     if listed is None:
         return None
     is_so = {
@@ -193,15 +205,15 @@ def _page(
 def _context(
     request: Request, view: View, visitor: Visitor, *, done: str | None = None, problem: Problem | None = None
 ) -> AlertsPage:
-    state = request.app.state
-    found = read_alert_list(state.engine, view.selection, datetime.now(UTC), view.page, PAGE_SIZE)
+    held = resources_of(request)
+    found = read_alert_list(held.engine, view.selection, held.now(), view.page, PAGE_SIZE)
     return AlertsPage(
         view=view,
         found=found,
         turning=_turning(view, found, root_of(request)),
-        names=_names(state.engine, view),
+        names=_names(held.engine, view),
         visitor=visitor,
-        way=way_to_write(state.settings),
+        way=way_to_write(held.settings),
         done=done,
         problem=problem,
     )

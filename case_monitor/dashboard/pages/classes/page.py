@@ -15,6 +15,7 @@ from case_monitor.dashboard.parts.metric_words import area_words
 from case_monitor.dashboard.parts.stored_settings import drop_suffixes, gate_suffix
 from case_monitor.dashboard.shell.paging import Pages, turn
 from case_monitor.dashboard.shell.rendering import address, page
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.judging.figures.of_one_version import INSENSITIVE
 from case_monitor.settings import Settings
 from case_monitor.store.read.classes import StoredClasses, read_class_details, read_classes
@@ -184,6 +185,7 @@ def _link(chosen: ClassesQuery, **changed: object) -> str:
 @pages.get("/evaluation/{evaluation_id}/classes")
 def show_classes(
     request: Request,
+    held: Held,
     evaluation_id: EvaluationId,
     *,
     q: str = "",
@@ -194,8 +196,9 @@ def show_classes(
     number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
 ) -> Response:
     """The classes of an evaluation."""
-    state = request.app.state
     chosen = ClassesQuery(
         q=q, show=show or None, sort=sort or "index", order=order or None, area=area or None, page=number
     )
-    return page(request, "classes.html", lambda: classes_page(state.engine, state.settings, evaluation_id, chosen))
+    return page(
+        request, "classes.html", chosen, lambda: classes_page(held.engine, held.settings, evaluation_id, chosen)
+    )

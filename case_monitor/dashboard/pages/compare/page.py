@@ -10,6 +10,7 @@ from case_monitor.dashboard.pages.compare.record import CompareQuery, Comparison
 from case_monitor.dashboard.parts.charts import CONTROL, LIMIT, Figure, rounded
 from case_monitor.dashboard.parts.metric_words import area_words
 from case_monitor.dashboard.shell.rendering import page
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.methods import method_title
 from case_monitor.domain.verdict import Status
 
@@ -38,6 +39,7 @@ class ComparePage:
 @pages.get("/compare")
 def show_comparison(
     request: Request,
+    held: Held,
     model: str,
     candidate: Version = "",
     baseline: Version = "",
@@ -45,7 +47,6 @@ def show_comparison(
     classes: Annotated[int | None, Query(alias="page", ge=1, le=1_000_000)] = None,
 ) -> Response:
     """A candidate beside a baseline."""
-    state = request.app.state
     chosen = CompareQuery(
         model=model,
         candidate=None if candidate == "" else candidate,
@@ -53,7 +54,7 @@ def show_comparison(
         method=method or None,
         page=classes,
     )
-    return page(request, "compare.html", lambda: with_forest(comparison(state.engine, state.settings, chosen)))
+    return page(request, "compare.html", chosen, lambda: with_forest(comparison(held.engine, held.settings, chosen)))
 
 
 def with_forest(found: Comparison) -> ComparePage:

@@ -5,17 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from case_monitor.dashboard.parts.class_ref import ClassRef
 from case_monitor.domain.arrays import IntArray
 from case_monitor.judging.statistics.intervals import wilson_interval
 from case_monitor.store.read.confusion import StoredConfusion, StoredContrast
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassRef:
-    """A class of the split."""
-
-    idx: int
-    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,14 +10,15 @@ from sqlalchemy import Engine
 
 from case_monitor.dashboard.pages.confusion.class_order import MAX_CLUSTERED, clustered
 from case_monitor.dashboard.pages.confusion.confused_pairs import (
-    ClassRef,
     ConfusedPair,
     class_ref,
     confused_pairs,
     most_confused,
 )
+from case_monitor.dashboard.parts.class_ref import ClassIndex, ClassRef
 from case_monitor.dashboard.parts.evaluation_head import EvaluationHead, EvaluationId, read_head
 from case_monitor.dashboard.shell.rendering import page
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.contrast_sets import ContrastSource
 from case_monitor.settings import Settings
@@ -29,8 +30,6 @@ TOP = 50
 """So many entries of a list are shown."""
 MAX_TABLE = 30
 """Up to this many classes the matrix is a table as well."""
-
-ClassIndex = Annotated[int, Query(ge=0, le=2**31 - 1)] | Literal[""] | None
 
 
 class ClassOrder(StrEnum):
@@ -211,24 +210,26 @@ def _numbers(values: IntArray) -> tuple[int, ...]:
 @pages.get("/evaluation/{evaluation_id}/confusion")
 def show_confusion(
     request: Request,
+    held: Held,
     evaluation_id: EvaluationId,
     order: ClassOrder | Literal[""] = ClassOrder.INDEX,
     class_idx: Annotated[ClassIndex, Query(alias="class")] = None,
 ) -> Response:
     """The confusions of an evaluation."""
-    state = request.app.state
     chosen = ConfusionQuery(order=order or ClassOrder.INDEX, class_idx=None if class_idx == "" else class_idx)
-    return page(request, "confusion.html", lambda: confusion_page(state.engine, state.settings, evaluation_id, chosen))
+    return page(
+        request, "confusion.html", chosen, lambda: confusion_page(held.engine, held.settings, evaluation_id, chosen)
+    )
 
 
 @pages.get("/evaluation/{evaluation_id}/confusion.json")
-def send_cells(request: Request, evaluation_id: EvaluationId, order: ClassOrder = ClassOrder.INDEX) -> Response:
+def send_cells(
+    request: Request, held: Held, evaluation_id: EvaluationId, order: ClassOrder = ClassOrder.INDEX
+) -> Response:
     """The confusion matrix for the drawing, which is the page's script."""
-    state = request.app.state
 
     def cells() -> bytes:
-        found = confusion_cells(state.engine, evaluation_id, order)
+        found = confusion_cells(held.engine, evaluation_id, order)
         return json.dumps({f.name: getattr(found, f.name) for f in fields(found)}, separators=(",", ":")).encode()
 
-    answer: Response = state.pages.answer(request, state.engine, "application/json", cells)
-    return answer
+    return held.pages.answer(request, held.engine, ConfusionQuery(order=order), "application/json", cells)

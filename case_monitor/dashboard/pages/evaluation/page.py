@@ -16,6 +16,7 @@ from case_monitor.dashboard.pages.evaluation.methods_table import MethodsTable, 
 from case_monitor.dashboard.pages.evaluation.rules import ClassRule, RuleOutcome, class_rules, rule_outcomes
 from case_monitor.dashboard.parts.evaluation_head import EvaluationHead, EvaluationId, head_of, read_in_place
 from case_monitor.dashboard.shell.rendering import page
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.policy import Severity
 from case_monitor.judging.figures.of_one_version import INSENSITIVE
 from case_monitor.settings import Settings
@@ -173,7 +174,6 @@ def _downloads(evaluation_id: int) -> tuple[Download, ...]:
 
 
 @pages.get("/evaluation/{evaluation_id}")
-def show_evaluation(request: Request, evaluation_id: EvaluationId) -> Response:
+def show_evaluation(request: Request, held: Held, evaluation_id: EvaluationId) -> Response:
     """The verdict, and what it rests on."""
-    state = request.app.state
-    return page(request, "evaluation.html", lambda: evaluation_page(state.engine, state.settings, evaluation_id))
+    return page(request, "evaluation.html", None, lambda: evaluation_page(held.engine, held.settings, evaluation_id))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from case_monitor.dashboard.pages.confusion.confused_pairs import ClassRef
 from case_monitor.dashboard.pages.gallery.pictures import View, picture_path, picture_version
+from case_monitor.dashboard.parts.class_ref import ClassRef
 from case_monitor.dashboard.shell.rendering import address
 from case_monitor.domain.methods import method_title
 from case_monitor.judging.figures.of_one_version import INSENSITIVE

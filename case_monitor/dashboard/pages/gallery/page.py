@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from sqlalchemy import Engine
 
-from case_monitor.dashboard.pages.confusion.confused_pairs import ClassRef
-from case_monitor.dashboard.pages.confusion.page import ClassIndex
 from case_monitor.dashboard.pages.gallery.cards import Card, PictureSize, cards, shown_size
 from case_monitor.dashboard.pages.gallery.pictures import View
+from case_monitor.dashboard.parts.class_ref import ClassIndex, ClassRef
 from case_monitor.dashboard.parts.evaluation_head import EvaluationHead, EvaluationId, head_of, read_in_place
 from case_monitor.dashboard.shell.paging import Pages, turn
 from case_monitor.dashboard.shell.rendering import address, page
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.judging.figures.of_one_version import INSENSITIVE
 from case_monitor.settings import Settings
 from case_monitor.store.read.gallery import GalleryEntry, gallery_entries, picture_size
@@ -134,6 +134,7 @@ def _sorted(entries: Sequence[GalleryEntry], sorting: Sorting, method: str) -> l
 @pages.get("/evaluation/{evaluation_id}/gallery")
 def show_gallery(
     request: Request,
+    held: Held,
     evaluation_id: EvaluationId,
     view: View | Literal[""] = View.HEAT,
     class_idx: Annotated[ClassIndex, Query(alias="class")] = None,
@@ -142,7 +143,6 @@ def show_gallery(
     number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
 ) -> Response:
     """Explained images of an evaluation."""
-    state = request.app.state
     chosen = GalleryQuery(
         view=view or View.HEAT,
         class_idx=None if class_idx == "" else class_idx,
@@ -150,4 +150,6 @@ def show_gallery(
         sort=sort or Sorting.AGREEMENT,
         page=number,
     )
-    return page(request, "gallery.html", lambda: gallery_page(state.engine, state.settings, evaluation_id, chosen))
+    return page(
+        request, "gallery.html", chosen, lambda: gallery_page(held.engine, held.settings, evaluation_id, chosen)
+    )

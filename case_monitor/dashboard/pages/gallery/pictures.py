@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 import case_monitor
 from case_monitor.dashboard.parts.evaluation_head import EvaluationId
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.evidence.overlays import heated, masked
 from case_monitor.store.read.gallery import gallery_image, gallery_map, saved_at
 
@@ -55,15 +56,15 @@ def overlay(image: bytes, saliency_map: bytes, view: View) -> bytes:
 
 
 @pictures.get("/evaluation/{evaluation_id}/gallery/{position}.png")
-def send_image(request: Request, evaluation_id: EvaluationId, position: Position, v: str = "") -> Response:
+def send_image(request: Request, held: Held, evaluation_id: EvaluationId, position: Position, v: str = "") -> Response:
     """An image of the gallery."""
-    engine = request.app.state.engine
-    return _answer(request, engine, evaluation_id, v, lambda: gallery_image(engine, evaluation_id, position))
+    return _answer(request, held.engine, evaluation_id, v, lambda: gallery_image(held.engine, evaluation_id, position))
 
 
 @pictures.get("/evaluation/{evaluation_id}/gallery/{position}/{method}/{rank}.png")
 def send_overlay(
     request: Request,
+    held: Held,
     evaluation_id: EvaluationId,
     position: Position,
     method: str,
@@ -72,16 +73,15 @@ def send_overlay(
     v: str = "",
 ) -> Response:
     """A map over its image: rank 1 for the predicted class, 2 for the runner-up."""
-    engine = request.app.state.engine
 
     def draw() -> bytes | None:
-        image = gallery_image(engine, evaluation_id, position)
-        saliency_map = gallery_map(engine, evaluation_id, position, method, int(rank))
+        image = gallery_image(held.engine, evaluation_id, position)
+        saliency_map = gallery_map(held.engine, evaluation_id, position, method, int(rank))
         return None if image is None or saliency_map is None else overlay(image, saliency_map, view)
 
     if "\0" in method:  # which PostgreSQL takes in no text
         raise HTTPException(404, "There is no such method.")
-    return _answer(request, engine, evaluation_id, v, draw)
+    return _answer(request, held.engine, evaluation_id, v, draw)
 
 
 def _answer(

@@ -13,6 +13,7 @@ from case_monitor.dashboard.pages.model.record import By, Model, ModelQuery
 from case_monitor.dashboard.parts.charts import Figure
 from case_monitor.dashboard.shell.paging import PAGE_SIZE
 from case_monitor.dashboard.shell.rendering import page
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.methods import method_title
 
 pages = APIRouter()
@@ -51,15 +52,16 @@ class ModelPage:
 @pages.get("/model")
 def show_model(
     request: Request,
+    held: Held,
     name: str,
     by: By = By.VERSION,
     area: str = "",
     page_number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
 ) -> Response:
     """One model."""
-    state, root = request.app.state, request.scope.get("root_path", "")
+    root = request.scope.get("root_path", "")
     chosen = ModelQuery(name=name, by=by, area=area or None, page=page_number)
-    return page(request, "model.html", lambda: with_charts(model(state.engine, state.settings, chosen), root))
+    return page(request, "model.html", chosen, lambda: with_charts(model(held.engine, held.settings, chosen), root))
 
 
 def with_charts(found: Model, root: str) -> ModelPage:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import Engine
 
 from case_monitor.dashboard.shell.rendering import page
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.verdict import Status
 from case_monitor.judging.figures.of_one_version import INSENSITIVE
 from case_monitor.settings import Settings
@@ -52,7 +53,7 @@ def overview(engine: Engine, settings: Settings, chosen: OverviewQuery) -> Overv
 
 
 @pages.get("/")
-def show_overview(request: Request, q: str = "", verdict: Status | Literal[""] = "") -> Response:
+def show_overview(request: Request, held: Held, q: str = "", verdict: Status | Literal[""] = "") -> Response:
     """The first page."""
-    state, chosen = request.app.state, OverviewQuery(q=q, verdict=verdict or None)
-    return page(request, "overview.html", lambda: overview(state.engine, state.settings, chosen))
+    chosen = OverviewQuery(q=q, verdict=verdict or None)
+    return page(request, "overview.html", chosen, lambda: overview(held.engine, held.settings, chosen))

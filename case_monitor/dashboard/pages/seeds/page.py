@@ -9,6 +9,7 @@ from case_monitor.dashboard.pages.seeds.study import DEFAULT_METRIC, MethodOverS
 from case_monitor.dashboard.parts.charts import LIMIT, Figure, method_colour, method_symbol, rounded
 from case_monitor.dashboard.parts.metric_words import area_words
 from case_monitor.dashboard.shell.rendering import number, page
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.methods import method_title
 from case_monitor.judging.figures.of_one_version import INSENSITIVE
 
@@ -31,14 +32,15 @@ class SeedsPage:
 @pages.get("/seeds")
 def show_seeds(
     request: Request,
+    held: Held,
     model: str,
     versions: str = "",
     metric: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
     """A study of seeds."""
-    state, root = request.app.state, request.scope.get("root_path", "")
+    root = request.scope.get("root_path", "")
     chosen = SeedQuery(model=model, versions=versions, metric=metric or DEFAULT_METRIC)
-    return page(request, "seeds.html", lambda: with_strips(seed_study(state.engine, chosen), root))
+    return page(request, "seeds.html", chosen, lambda: with_strips(seed_study(held.engine, chosen), root))
 
 
 def with_strips(study: SeedStudy, root: str) -> SeedsPage:
