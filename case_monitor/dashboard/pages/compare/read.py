@@ -23,7 +23,7 @@ from case_monitor.dashboard.pages.compare.record import (
     RuleLine,
     Side,
 )
-from case_monitor.dashboard.pages.model.read import latest_of_versions
+from case_monitor.dashboard.parts.latest import latest_of_versions
 from case_monitor.dashboard.parts.metric_words import rule_words
 from case_monitor.dashboard.parts.stored_settings import drop_suffixes
 from case_monitor.domain.policy import vs_baseline

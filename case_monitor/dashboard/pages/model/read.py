@@ -6,6 +6,7 @@ from fastapi import HTTPException
 from sqlalchemy import Engine
 
 from case_monitor.dashboard.pages.model.record import AlertLine, By, Mark, Model, ModelQuery, Point, Series, VersionRow
+from case_monitor.dashboard.parts.latest import latest_of_versions
 from case_monitor.dashboard.parts.stored_settings import confidence_level, drop_suffixes, gate_limits, gate_suffix
 from case_monitor.dashboard.shell.paging import turn
 from case_monitor.dashboard.shell.rendering import address
@@ -72,18 +73,6 @@ def model(engine: Engine, settings: Settings, chosen: ModelQuery) -> Model:
         alerts=tuple(map(_alert, load_alert_lives(engine, chosen.name))),
         resolved=tuple(map(_alert, recently_resolved(engine, chosen.name))),
     )
-
-
-def latest_of_versions(lines: Iterable[EvaluationLine]) -> list[EvaluationLine]:
-    """The last evaluation of each version, the highest version first.
-
-    Args:
-        lines: the last saved first.
-    """
-    latest: dict[int, EvaluationLine] = {}
-    for line in lines:
-        latest.setdefault(line.version, line)
-    return sorted(latest.values(), key=lambda line: -line.version)
 
 
 def _area(asked: str | None, stored: EvaluationSettings) -> str | None:

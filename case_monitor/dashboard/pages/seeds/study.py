@@ -10,8 +10,8 @@ from fastapi import HTTPException
 from scipy.stats import rankdata
 from sqlalchemy import Engine
 
-from case_monitor.dashboard.pages.model.read import latest_of_versions
 from case_monitor.dashboard.pages.seeds.version_ranges import VersionRanges
+from case_monitor.dashboard.parts.latest import latest_of_versions
 from case_monitor.dashboard.parts.stored_settings import confidence_level, drop_suffixes
 from case_monitor.judging.rank_agreement import kendalls_w
 from case_monitor.store.read.model import (
