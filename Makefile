@@ -29,6 +29,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/oxlint case_monitor/dashboard/static
 
 # A Chromium for the tests of the dashboards, where there is none.
 browser: $(VENV)/.test

@@ -6,21 +6,22 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 
-from case_monitor.dashboard.alerts import pages as alerts_pages
-from case_monitor.dashboard.api import api
-from case_monitor.dashboard.api_alerts import api_alerts
-from case_monitor.dashboard.api_records import api_records
-from case_monitor.dashboard.classes import pages as classes_pages
-from case_monitor.dashboard.compare_page import pages as compare_pages
-from case_monitor.dashboard.confusion import pages as confusion_pages
-from case_monitor.dashboard.evaluation import pages as evaluation_pages
-from case_monitor.dashboard.gallery import pages as gallery_pages
-from case_monitor.dashboard.gallery_pictures import pictures
-from case_monitor.dashboard.model_page import pages as model_pages
-from case_monitor.dashboard.overview import pages as overview_pages
-from case_monitor.dashboard.page_cache import PageCache
-from case_monitor.dashboard.plotly_script import plotly_script
-from case_monitor.dashboard.seeds_page import pages as seeds_pages
+from case_monitor.dashboard.api.alerts import alerts
+from case_monitor.dashboard.api.files import files
+from case_monitor.dashboard.api.lists import lists
+from case_monitor.dashboard.api.models import models
+from case_monitor.dashboard.api.records import records
+from case_monitor.dashboard.pages.alerts.page import pages as alerts_pages
+from case_monitor.dashboard.pages.classes.page import pages as classes_pages
+from case_monitor.dashboard.pages.compare.page import pages as compare_pages
+from case_monitor.dashboard.pages.confusion.page import pages as confusion_pages
+from case_monitor.dashboard.pages.evaluation.page import pages as evaluation_pages
+from case_monitor.dashboard.pages.gallery.page import pages as gallery_pages
+from case_monitor.dashboard.pages.gallery.pictures import pictures
+from case_monitor.dashboard.pages.model.page import pages as model_pages
+from case_monitor.dashboard.pages.overview.page import pages as overview_pages
+from case_monitor.dashboard.pages.seeds.page import pages as seeds_pages
+from case_monitor.dashboard.shell.plotly_script import plotly_script
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -35,8 +36,7 @@ class _Assets(StaticFiles):
 
 
 def add_dashboard(app: FastAPI) -> None:
-    """Add every page. `app.state` holds `settings` and `engine`."""
-    app.state.pages = PageCache()
+    """Add every page. The application holds `Resources`."""
     routers = (
         overview_pages,
         model_pages,
@@ -52,6 +52,6 @@ def add_dashboard(app: FastAPI) -> None:
     )
     for router in routers:
         app.include_router(router, include_in_schema=False)
-    for router in (api, api_records, api_alerts):
+    for router in (models, lists, files, records, alerts):
         app.include_router(router)
     app.mount("/static", _Assets(directory=_STATIC), name="static")

@@ -4,9 +4,9 @@ import anyio
 from fastapi import Request, Response
 from starlette.responses import RedirectResponse
 
-from case_monitor.dashboard.plotly_script import PLOTLY_PATH
-from case_monitor.dashboard.rendering import address, root_of
-from case_monitor.dashboard.visitor import Visitor
+from case_monitor.dashboard.shell.plotly_script import PLOTLY_PATH
+from case_monitor.dashboard.shell.rendering import address, root_of
+from case_monitor.dashboard.shell.visitor import Visitor
 from case_monitor.service.error_pages import error_answer, wants_html
 from case_monitor.service.hosts import comes_from_elsewhere, is_known_host
 from case_monitor.service.proxy_user import is_writer, proxy_user

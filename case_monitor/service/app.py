@@ -9,9 +9,11 @@ from sqlalchemy import Engine
 
 import case_monitor
 from case_monitor.dashboard import add_dashboard
+from case_monitor.dashboard.shell.resources import hold
 from case_monitor.service.access import Access
 from case_monitor.service.error_pages import add_error_pages
 from case_monitor.service.health import health
+from case_monitor.service.held import ServiceResources
 from case_monitor.service.login import login
 from case_monitor.service.metrics import metrics
 from case_monitor.service.security_headers import with_security_headers
@@ -47,7 +49,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         lifespan=lifespan,
     )
-    app.state.settings, app.state.engine, app.state.access = settings, opened, Access(settings)
+    held = ServiceResources(settings=settings, engine=opened, access=Access(settings))
+    hold(app, held)
     for router in (health, metrics, webhook, login):
         app.include_router(router, include_in_schema=False)
     add_dashboard(app)
@@ -55,7 +58,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        refused = await app.state.access.refusal(request)
+        refused = await held.access.refusal(request)
         response = refused or await call_next(request)
         if response.status_code == 307:  # a slash too many or too few; the proxy's scheme and name are not ours to say
             response.headers["location"] = (

@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from case_monitor.dashboard.rendering import render
+from case_monitor.dashboard.shell.rendering import render
+from case_monitor.dashboard.shell.resources import resources_of
 from case_monitor.domain.errors import StoreError
 from case_monitor.service.security_headers import with_security_headers
 from case_monitor.store.schema import SchemaState, current_revision, schema_state
@@ -117,7 +118,7 @@ def _gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Sta
 
 def _no_results(request: Request, error: Exception) -> Response:
     logger.error("%s", error)
-    return error_answer(request, 503, what_to_do(request.app.state.engine), {"Retry-After": "10"})
+    return error_answer(request, 503, what_to_do(resources_of(request).engine), {"Retry-After": "10"})
 
 
 def what_to_do(engine: Engine) -> str:

@@ -2,9 +2,10 @@
 
 import logging
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.errors import StoreError
 from case_monitor.service.error_pages import what_to_do
 from case_monitor.store.schema import require_schema
@@ -20,11 +21,11 @@ async def healthz() -> dict[str, str]:
 
 
 @health.get("/readyz")
-def readyz(request: Request) -> JSONResponse:
+def readyz(held: Held) -> JSONResponse:
     """The database answers and has this code's schema; send no traffic where it does not."""
     try:
-        require_schema(request.app.state.engine)
+        require_schema(held.engine)
     except StoreError as error:
         logger.error("%s", error)
-        return JSONResponse({"status": "not ready", "reason": what_to_do(request.app.state.engine)}, status_code=503)
+        return JSONResponse({"status": "not ready", "reason": what_to_do(held.engine)}, status_code=503)
     return JSONResponse({"status": "ok"})

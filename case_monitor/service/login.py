@@ -7,9 +7,10 @@ import anyio
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from case_monitor.dashboard.forms import OwnForm, form_fields
-from case_monitor.dashboard.rendering import render, root_of
-from case_monitor.dashboard.visitor import Visitor, visitor_of
+from case_monitor.dashboard.shell.forms import OwnForm, form_fields
+from case_monitor.dashboard.shell.rendering import render, root_of
+from case_monitor.dashboard.shell.visitor import Visitor, visitor_of
+from case_monitor.service.held import HeldByService, ServiceResources
 from case_monitor.service.sessions import COOKIE, MAX_AGE_S
 from case_monitor.service.tokens import PERIOD_S, WRONG_TOKEN_DELAY_S, Right, right_of
 
@@ -32,19 +33,19 @@ def show_login(request: Request, next: str = "/") -> Response:  # noqa: A002 - i
 
 
 @login.post("/login")
-async def log_in(request: Request) -> Response:
+async def log_in(request: Request, held: HeldByService) -> Response:
     """Take a token, give a session."""
     fields = await form_fields(request)
-    wrong, came = request.app.state.access.wrong_logins, fields.get("next", "/")
+    wrong, came = held.access.wrong_logins, fields.get("next", "/")
     if wrong.too_many():
         problem = "Too many wrong tokens came. Wait a minute, then try again."
         return _page(request, came, problem, 429, {"Retry-After": str(PERIOD_S)})
-    right = right_of(request.app.state.settings, fields.get("token", "").strip().encode())
+    right = right_of(held.settings, fields.get("token", "").strip().encode())
     if right is None:
         wrong.note()
         await anyio.sleep(WRONG_TOKEN_DELAY_S)
         return _page(request, came, "This token is not known.", 403)
-    return _with_session(request, right, RedirectResponse(root_of(request) + safe_next(came), 303))
+    return _with_session(request, held, right, RedirectResponse(root_of(request) + safe_next(came), 303))
 
 
 @login.post("/logout")
@@ -90,14 +91,13 @@ def _page(
     return HTMLResponse(render(request, "login.html", context, counting=False), status, headers)
 
 
-def _with_session(request: Request, right: Right, response: Response) -> Response:
-    state = request.app.state
+def _with_session(request: Request, held: ServiceResources, right: Right, response: Response) -> Response:
     response.set_cookie(
         COOKIE,
-        state.access.sessions.start(right),
+        held.access.sessions.start(right),
         max_age=MAX_AGE_S,
         path=root_of(request) or "/",
-        secure=state.settings.service_url.lower().startswith("https://"),
+        secure=held.settings.service_url.lower().startswith("https://"),
         httponly=True,
         samesite="strict",
     )

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.store.read.operations import model_operations
 from case_monitor.store.work.announcements import count_open
 
@@ -15,10 +16,10 @@ metrics = APIRouter()
 
 
 @metrics.get("/metrics")
-def show_metrics(request: Request) -> Response:
+def show_metrics(held: Held) -> Response:
     """In Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_FromDatabase(request.app.state.engine))
+    registry.register(_FromDatabase(held.engine))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.errors import CaseMonitorError
 from case_monitor.domain.model_ref import MAX_VERSION
 from case_monitor.registry.announce import announce
@@ -42,10 +43,9 @@ class Delivery(BaseModel):
 
 
 @webhook.post("/webhooks/mlflow", status_code=202)
-async def receive(request: Request) -> dict[str, str]:
+async def receive(request: Request, held: Held) -> dict[str, str]:
     """Verify, then pass on to Prefect. 202: taken, or not one of our models; 503: send it again."""
-    settings: Settings = request.app.state.settings
-    engine = request.app.state.engine
+    settings, engine = held.settings, held.engine
     body = await _body(request)
     delivery_id = _verified(settings, request, body)
     version = _registered(body)

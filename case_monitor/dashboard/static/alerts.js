@@ -14,7 +14,8 @@ for (const form of document.querySelectorAll("[data-mute]")) {
 document.querySelector("[data-focus]")?.focus();
 
 function typed(moment) {
-  const two = (number) => String(number).padStart(2, "0");
   const day = `${moment.getFullYear()}-${two(moment.getMonth() + 1)}-${two(moment.getDate())}`;
   return `${day}T${two(moment.getHours())}:${two(moment.getMinutes())}`;
 }
+
+function two(number) { return String(number).padStart(2, "0"); }

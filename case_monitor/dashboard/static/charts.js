@@ -76,8 +76,8 @@ function plotly() {
   loading ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = document.querySelector('meta[name="plotly"]').content;
-    script.onload = resolve;
-    script.onerror = () => reject(new Error("Plotly's script did not load"));
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", () => reject(new Error("Plotly's script did not load")));
     document.head.append(script);
   });
   return loading;

@@ -57,9 +57,11 @@ function drag(matrix, start, before, at, pointerId) {
 function pinch(matrix, down, pointerId, at) {
   const before = [...down.values()];
   const after = [...down].map(([id, place]) => (id === pointerId ? at : place));
-  const middle = ([[ax, ay], [bx, by]]) => [(ax + bx) / 2, (ay + by) / 2];
-  const apart = ([[ax, ay], [bx, by]]) => Math.max(Math.hypot(ax - bx, ay - by), 1);
   const [from, to] = [middle(before), middle(after)];
   matrix.zoom(apart(after) / apart(before), ...from);
   matrix.pan(to[0] - from[0], to[1] - from[1]);
 }
+
+function middle([[ax, ay], [bx, by]]) { return [(ax + bx) / 2, (ay + by) / 2]; }
+
+function apart([[ax, ay], [bx, by]]) { return Math.max(Math.hypot(ax - bx, ay - by), 1); }

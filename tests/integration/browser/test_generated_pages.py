@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from sqlalchemy import URL, Connection, create_engine, text
 
-from case_monitor.dashboard.rendering import address as address_of
+from case_monitor.dashboard.shell.rendering import address as address_of
 from case_monitor.store.migrate import upgrade
 from tests.integration.browser.crawl import is_page, kind, one_of_each
 from tests.integration.browser.serving import serving

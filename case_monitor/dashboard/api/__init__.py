@@ -1,0 +1,1 @@
+"""The records of the pages as JSON, and the parts of an evaluation as files."""

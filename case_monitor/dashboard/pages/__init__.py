@@ -1,0 +1,1 @@
+"""A folder for each page: its record, how that is read, and its address."""

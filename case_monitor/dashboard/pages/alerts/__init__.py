@@ -1,0 +1,1 @@
+"""Open and past alerts, and what people say to them."""

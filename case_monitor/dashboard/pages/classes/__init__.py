@@ -1,0 +1,1 @@
+"""The classes of one evaluation, and the details of each."""

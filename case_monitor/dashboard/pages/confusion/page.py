@@ -1,0 +1,235 @@
+"""Confusion matrix: which classes are taken for which, as a drawing, as lists, and as what CASE makes of it."""
+
+import json
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from sqlalchemy import Engine
+
+from case_monitor.dashboard.pages.confusion.class_order import MAX_CLUSTERED, clustered
+from case_monitor.dashboard.pages.confusion.confused_pairs import (
+    ConfusedPair,
+    class_ref,
+    confused_pairs,
+    most_confused,
+)
+from case_monitor.dashboard.parts.class_ref import ClassIndex, ClassRef
+from case_monitor.dashboard.parts.evaluation_head import EvaluationHead, EvaluationId, read_head
+from case_monitor.dashboard.shell.rendering import page
+from case_monitor.dashboard.shell.resources import Held
+from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.contrast_sets import ContrastSource
+from case_monitor.settings import Settings
+from case_monitor.store.read.confusion import StoredConfusion, StoredContrast, read_confusion, read_contrast
+
+pages = APIRouter()
+
+TOP = 50
+"""So many entries of a list are shown."""
+MAX_TABLE = 30
+"""Up to this many classes the matrix is a table as well."""
+
+
+class ClassOrder(StrEnum):
+    """In which order the classes stand in the matrix."""
+
+    INDEX = "index"
+    CLUSTERED = "clustered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfusionQuery:
+    """The order of the classes, and the class that the page is about, if it is about one."""
+
+    order: ClassOrder = ClassOrder.INDEX
+    class_idx: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixRow:
+    """Of each predicted class, how many of the images of class `true` there are."""
+
+    true: ClassRef
+    support: int
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrasted:
+    """A member of a contrast set; `weight` is the soft confusion."""
+
+    member: ClassRef
+    source: ContrastSource
+    count: int
+    weight: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassConfusions:
+    """One class: what it is taken for, and what is taken for it, the most often confused first.
+
+    The lists are cut to the first ones; `taken_for_total` and `taken_from_total` count all their classes.
+    """
+
+    about: ClassRef
+    support: int
+    right: int
+    taken_for: tuple[ConfusedPair, ...]
+    taken_for_total: int
+    taken_from: tuple[ConfusedPair, ...]
+    taken_from_total: int
+    contrast: tuple[Contrasted, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfusionPage:
+    """The confusions of an evaluation. `table` is None where there are too many classes for one.
+
+    `images` have a prediction, `wrong` of them another class than the true one; `pairs_total` counts the pairs of
+    classes that were confused, of which `pairs` has the first ones.
+    """
+
+    head: EvaluationHead
+    chosen: ConfusionQuery
+    classes: tuple[ClassRef, ...]
+    images: int
+    wrong: int
+    pairs: tuple[ConfusedPair, ...]
+    pairs_total: int
+    about_class: ClassConfusions | None
+    table: tuple[MatrixRow, ...] | None
+    confidence_level: float
+    too_many_to_cluster: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfusionCells:
+    """What the drawing is made of: the cells with an image, as three columns, and the order of the classes."""
+
+    names: tuple[str, ...]
+    order: tuple[int, ...]
+    support: tuple[int, ...]
+    true: tuple[int, ...]
+    predicted: tuple[int, ...]
+    count: tuple[int, ...]
+
+
+def confusion_page(engine: Engine, settings: Settings, evaluation_id: int, chosen: ConfusionQuery) -> ConfusionPage:
+    """What the page shows.
+
+    Raises:
+        HTTPException: 404, there is no such evaluation, or it has no such class.
+    """
+    head, confusion = read_head(engine, settings, evaluation_id), _confusion(engine, evaluation_id)
+    num_classes = len(confusion.class_names)
+    if chosen.class_idx is not None and chosen.class_idx >= num_classes:
+        raise HTTPException(404, f"The split has no class {chosen.class_idx}: they are 0 to {num_classes - 1}.")
+    cells = most_confused(confusion)
+    first = cells[:TOP]
+    contrast = read_contrast(engine, evaluation_id, {int(u) for u in confusion.target[first]})
+    return ConfusionPage(
+        head=head,
+        chosen=chosen,
+        classes=tuple(class_ref(confusion, idx) for idx in range(num_classes)),
+        images=int(confusion.count.sum()),
+        wrong=int(confusion.count[cells].sum()),
+        pairs=confused_pairs(confusion, first, contrast),
+        pairs_total=len(cells),
+        about_class=None if chosen.class_idx is None else _about(engine, evaluation_id, confusion, chosen.class_idx),
+        table=_table(confusion) if num_classes <= MAX_TABLE else None,
+        confidence_level=confusion.confidence_level,
+        too_many_to_cluster=num_classes > MAX_CLUSTERED,
+    )
+
+
+def confusion_cells(engine: Engine, evaluation_id: int, order: ClassOrder) -> ConfusionCells:
+    """What the drawing is made of.
+
+    Raises:
+        HTTPException: 404, there is no such evaluation.
+    """
+    confusion = _confusion(engine, evaluation_id)
+    num_classes = len(confusion.class_names)
+    return ConfusionCells(
+        names=confusion.class_names,
+        order=_numbers(clustered(confusion)) if order is ClassOrder.CLUSTERED else tuple(range(num_classes)),
+        support=_numbers(confusion.support),
+        true=_numbers(confusion.target),
+        predicted=_numbers(confusion.predicted),
+        count=_numbers(confusion.count),
+    )
+
+
+def _confusion(engine: Engine, evaluation_id: int) -> StoredConfusion:
+    confusion = read_confusion(engine, evaluation_id)
+    if confusion is None:
+        raise HTTPException(404, f"There is no evaluation {evaluation_id}.")
+    return confusion
+
+
+def _about(engine: Engine, evaluation_id: int, confusion: StoredConfusion, idx: int) -> ClassConfusions:
+    cells = most_confused(confusion)
+    taken_for, taken_from = cells[confusion.target[cells] == idx], cells[confusion.predicted[cells] == idx]
+    true_classes = {idx, *_numbers(confusion.target[taken_from[:TOP]])}
+    contrast = read_contrast(engine, evaluation_id, true_classes)
+    right = (confusion.target == idx) & (confusion.predicted == idx)
+    return ClassConfusions(
+        about=class_ref(confusion, idx),
+        support=int(confusion.support[idx]),
+        right=int(confusion.count[right].sum()),
+        taken_for=confused_pairs(confusion, taken_for[:TOP], contrast),
+        taken_for_total=len(taken_for),
+        taken_from=confused_pairs(confusion, taken_from[:TOP], contrast),
+        taken_from_total=len(taken_from),
+        contrast=tuple(_contrasted(confusion, member) for member in contrast if member.target_class == idx),
+    )
+
+
+def _contrasted(confusion: StoredConfusion, member: StoredContrast) -> Contrasted:
+    return Contrasted(
+        member=class_ref(confusion, member.class_idx), source=member.source, count=member.count, weight=member.weight
+    )
+
+
+def _table(confusion: StoredConfusion) -> tuple[MatrixRow, ...]:
+    num_classes = len(confusion.class_names)
+    counts = [[0] * num_classes for _ in range(num_classes)]
+    for u, v, count in zip(confusion.target, confusion.predicted, confusion.count, strict=True):
+        counts[u][v] = int(count)
+    return tuple(
+        MatrixRow(true=class_ref(confusion, u), support=sum(row), counts=tuple(row)) for u, row in enumerate(counts)
+    )
+
+
+def _numbers(values: IntArray) -> tuple[int, ...]:
+    return tuple(values.tolist())
+
+
+@pages.get("/evaluation/{evaluation_id}/confusion")
+def show_confusion(
+    request: Request,
+    held: Held,
+    evaluation_id: EvaluationId,
+    order: ClassOrder | Literal[""] = ClassOrder.INDEX,
+    class_idx: Annotated[ClassIndex, Query(alias="class")] = None,
+) -> Response:
+    """The confusions of an evaluation."""
+    chosen = ConfusionQuery(order=order or ClassOrder.INDEX, class_idx=None if class_idx == "" else class_idx)
+    return page(
+        request, "confusion.html", chosen, lambda: confusion_page(held.engine, held.settings, evaluation_id, chosen)
+    )
+
+
+@pages.get("/evaluation/{evaluation_id}/confusion.json")
+def send_cells(
+    request: Request, held: Held, evaluation_id: EvaluationId, order: ClassOrder = ClassOrder.INDEX
+) -> Response:
+    """The confusion matrix for the drawing, which is the page's script."""
+
+    def cells() -> bytes:
+        found = confusion_cells(held.engine, evaluation_id, order)
+        return json.dumps({f.name: getattr(found, f.name) for f in fields(found)}, separators=(",", ":")).encode()
+
+    return held.pages.answer(request, held.engine, ConfusionQuery(order=order), "application/json", cells)

@@ -1,0 +1,1 @@
+"""One evaluation: verdict, rules, methods, agreement."""

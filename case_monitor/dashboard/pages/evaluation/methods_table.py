@@ -1,0 +1,156 @@
+"""The methods side by side, in the form of the paper's Tables I (class sensitivity) and III (fidelity)."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from case_monitor.dashboard.parts.metric_words import area_words
+from case_monitor.store.read.parts import SummaryItem
+
+_DROP = re.compile(r"confidence_drop_(\d[^_]*(?:_blur)?)")
+Figures = dict[tuple[str, str], SummaryItem]
+"""(metric, method) -> the figure over all classes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensitivityRow:
+    """Agreement of a method's maps; p is Wilcoxon's. `best`: no other method has a lower median."""
+
+    method: str
+    is_gate: bool
+    best: bool
+    median: float | None
+    ci_low: float | None
+    ci_high: float | None
+    mean: float | None
+    sd: float | None
+    p_value: float | None
+    p_adjusted: float | None
+    n: int
+    degenerate_rate: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FidelityCell:
+    """The drop at one area, its distance from the random control, and p (Holm) against that and against CASE.
+
+    `control` is the mean drop of as many random pixels. `best`: no other method has a higher drop.
+    """
+
+    drop: float | None
+    sd: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    control: float | None
+    beyond: float | None
+    beyond_low: float | None
+    p_random: float | None
+    p_case: float | None
+    best: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FidelityRow:
+    """The drops of a method, one per area."""
+
+    method: str
+    is_gate: bool
+    cells: tuple[FidelityCell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodsTable:
+    """All methods in the order evaluated. `chance` is the mean agreement of two random maps, with its SD and n."""
+
+    gate_method: str
+    sensitivity: tuple[SensitivityRow, ...]
+    chance: SummaryItem | None
+    areas: tuple[str, ...]
+    fidelity: tuple[FidelityRow, ...]
+
+
+def methods_table(stored: Iterable[SummaryItem], gate_method: str) -> MethodsTable:
+    """From the figures over all classes."""
+    figures = {(figure.metric, figure.method): figure for figure in stored}
+    methods = [method for metric, method in figures if metric == "agreement_median"]
+    suffixes = list(dict.fromkeys(found[1] for metric, _ in figures if (found := _DROP.fullmatch(metric))))
+    lowest = min(_defined(figures, "agreement_median", methods), default=None)
+    highest = {s: max(_defined(figures, f"confidence_drop_{s}", methods), default=None) for s in suffixes}
+    return MethodsTable(
+        gate_method=gate_method,
+        sensitivity=tuple(_sensitivity(figures, method, gate_method, lowest) for method in methods),
+        chance=figures.get(("agreement_mean", "random")),
+        areas=tuple(map(area_words, suffixes)),
+        fidelity=tuple(
+            FidelityRow(
+                method=method,
+                is_gate=method == gate_method,
+                cells=tuple(_fidelity(figures, method, suffix, highest[suffix]) for suffix in suffixes),
+            )
+            for method in methods
+        ),
+    )
+
+
+def _defined(figures: Figures, metric: str, methods: Sequence[str]) -> list[float]:
+    found = (figures.get((metric, method)) for method in methods)
+    return [figure.value for figure in found if figure is not None and figure.value is not None]
+
+
+def _sensitivity(figures: Figures, method: str, gate_method: str, lowest: float | None) -> SensitivityRow:
+    median, mean = (_figure(figures, metric, method) for metric in ("agreement_median", "agreement_mean"))
+    return SensitivityRow(
+        method=method,
+        is_gate=method == gate_method,
+        best=median.value is not None and median.value == lowest,
+        median=median.value,
+        ci_low=median.ci_low,
+        ci_high=median.ci_high,
+        mean=mean.value,
+        sd=mean.sd,
+        p_value=median.p_value,
+        p_adjusted=median.p_adjusted,
+        n=median.n,
+        degenerate_rate=_figure(figures, "agreement_degenerate_rate", method).value,
+    )
+
+
+def _fidelity(figures: Figures, method: str, suffix: str, highest: float | None) -> FidelityCell:
+    metric = f"confidence_drop_{suffix}"
+    drop, beyond, case = (_figure(figures, f"{metric}{end}", method) for end in ("", "_vs_random", "_vs_case"))
+    # Both are undefined for the same images, so that the difference of the means is the mean difference.
+    control = None if drop.value is None or beyond.value is None else drop.value - beyond.value
+    return FidelityCell(
+        drop=drop.value,
+        sd=drop.sd,
+        ci_low=drop.ci_low,
+        ci_high=drop.ci_high,
+        n=drop.n,
+        control=control,
+        beyond=beyond.value,
+        beyond_low=beyond.ci_low,
+        p_random=beyond.p_adjusted,
+        p_case=case.p_adjusted,
+        best=drop.value is not None and drop.value == highest,
+    )
+
+
+def _figure(figures: Figures, metric: str, method: str) -> SummaryItem:
+    """The figure, or one that says that nothing was measured."""
+    return figures.get((metric, method)) or SummaryItem(
+        metric=metric,
+        method=method,
+        class_idx=None,
+        value=None,
+        n=0,
+        n_undefined=0,
+        undefined_because=None,
+        ci_low=None,
+        ci_high=None,
+        sd=None,
+        p_value=None,
+        p_adjusted=None,
+        effect_size=None,
+        test=None,
+    )

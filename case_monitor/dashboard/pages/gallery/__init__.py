@@ -1,0 +1,1 @@
+"""Images of one evaluation with their saliency maps."""

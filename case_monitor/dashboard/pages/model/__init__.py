@@ -1,0 +1,1 @@
+"""A model through its versions or over time."""

@@ -1,0 +1,106 @@
+"""A model's page: how its versions did, one after the other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from case_monitor.dashboard.pages.model import words as model_words
+from case_monitor.dashboard.pages.model.charts import DIFFERENCE, SHARE, SHARE_OF_ALL, Look, quality_figure
+from case_monitor.dashboard.pages.model.read import model
+from case_monitor.dashboard.pages.model.record import By, Model, ModelQuery
+from case_monitor.dashboard.parts.charts import Figure
+from case_monitor.dashboard.shell.paging import PAGE_SIZE
+from case_monitor.dashboard.shell.rendering import page
+from case_monitor.dashboard.shell.resources import Held
+from case_monitor.domain.methods import method_title
+
+pages = APIRouter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberRow:
+    """One point of a chart in figures, one for each of the chart's methods."""
+
+    label: str
+    evaluation_id: int
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityChart:
+    """A chart with its finding; `figure` None: nothing is defined. `numbers` are of its last points."""
+
+    id: str
+    title: str
+    figure: Figure | None
+    finding: str
+    is_share: bool
+    columns: tuple[str, ...]
+    numbers: tuple[NumberRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPage:
+    """The model, and what is drawn of it."""
+
+    model: Model
+    charts: tuple[QualityChart, ...]
+
+
+@pages.get("/model")
+def show_model(
+    request: Request,
+    held: Held,
+    name: str,
+    by: By = By.VERSION,
+    area: str = "",
+    page_number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
+) -> Response:
+    """One model."""
+    root = request.scope.get("root_path", "")
+    chosen = ModelQuery(name=name, by=by, area=area or None, page=page_number)
+    return page(request, "model.html", chosen, lambda: with_charts(model(held.engine, held.settings, chosen), root))
+
+
+def with_charts(found: Model, root: str) -> ModelPage:
+    """The model with its charts; `root` is what addresses begin with."""
+    kinds: list[tuple[str, str, str, Look, Callable[[Model], str]]] = [
+        ("accuracy", "Accuracy", "accuracy", SHARE, model_words.accuracy),
+        ("agreement", "Agreement of the maps", "agreement_median", SHARE_OF_ALL, model_words.agreement),
+    ]
+    if found.area is not None:
+        kinds.append(("drop", "Confidence drop", f"confidence_drop_{found.area}", DIFFERENCE, model_words.drop))
+    kinds += [
+        ("degenerate", "Empty maps", "agreement_degenerate_rate", SHARE, model_words.degenerate),
+        ("drift", "Explanation drift", "baseline_agreement", SHARE_OF_ALL, model_words.drift),
+        ("contrast", "Stability of the contrast sets", "contrast_jaccard", SHARE_OF_ALL, model_words.contrast),
+    ]
+    return ModelPage(model=found, charts=tuple(_chart(found, *kind, root) for kind in kinds))
+
+
+def _chart(
+    found: Model, id_: str, title: str, metric: str, look: Look, finding: Callable[[Model], str], root: str
+) -> QualityChart:
+    order = ("", *found.methods)
+    series = sorted(
+        (s for s in found.series if s.metric == metric and s.method in order), key=lambda s: order.index(s.method)
+    )
+    last = range(len(found.points) - 1, max(len(found.points) - 1 - PAGE_SIZE, -1), -1)
+    return QualityChart(
+        id=id_,
+        title=title,
+        figure=quality_figure(found, metric, look, root),
+        finding=finding(found),
+        is_share=look is not DIFFERENCE,
+        columns=tuple(method_title(s.method) if s.method else title for s in series),
+        numbers=tuple(
+            NumberRow(
+                label=model_words.where(found, found.points[i]),
+                evaluation_id=found.points[i].evaluation_id,
+                values=tuple(s.value[i] for s in series),
+            )
+            for i in last
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The first page: every monitored model."""
