@@ -7,8 +7,8 @@ import numpy as np
 
 from case_monitor.dashboard.charts import CONTROL, LIMIT, Figure, method_colour
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.judging.distributions import histogram
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
 
 NUM_BINS = 20
 CHANCE = "random"

@@ -15,7 +15,7 @@ from case_monitor.dashboard.metric_words import area_words
 from case_monitor.dashboard.paging import Pages, turn
 from case_monitor.dashboard.rendering import address, page
 from case_monitor.dashboard.stored_settings import drop_suffixes, gate_suffix
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
+from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.settings import Settings
 from case_monitor.store.read.classes import StoredClasses, read_class_details, read_classes
 from case_monitor.store.read.evaluations import StoredEvaluation

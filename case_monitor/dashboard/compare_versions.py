@@ -20,6 +20,7 @@ from case_monitor.dashboard.compare_records import (
 from case_monitor.dashboard.metric_words import rule_words
 from case_monitor.dashboard.model_quality import latest_of_versions
 from case_monitor.dashboard.stored_settings import drop_suffixes
+from case_monitor.domain.metrics import Metric, metrics_of
 from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Status, ThresholdResult, Verdict
@@ -37,7 +38,6 @@ from case_monitor.store.read.parts import ClassItem, Selection, read_items
 
 MOST = 20
 """Classes in a list, before the table of all."""
-_LOWER_IS_BETTER = ("agreement_median", "agreement_mean", "agreement_degenerate_rate")
 
 
 def comparison(engine: Engine, settings: Settings, chosen: CompareQuery) -> Comparison:
@@ -151,9 +151,9 @@ def _class_names(engine: Engine, evaluation_id: int) -> dict[int, str]:
 def _differences(
     engine: Engine, pair: Pair, found: StoredComparison, stored: EvaluationSettings
 ) -> Iterator[DifferenceRow]:
-    """Accuracy, agreement, and every confidence drop."""
-    metrics = {"accuracy": ("",), "agreement_median": stored.methods}
-    metrics |= {f"confidence_drop_{suffix}": stored.methods for suffix in drop_suffixes(stored)}
+    """Of every metric that has a label for it."""
+    known = metrics_of(drop_suffixes(stored), stored.methods)
+    metrics = {name: stored.methods if m.of_methods else ("",) for name, m in known.items() if m.label}
     ids = [line.id for line in (pair.candidate, pair.baseline) if line is not None]
     own = overall_figures(engine, ids, metrics)
     overall = {(s.metric, s.method): s for s in found.summaries if s.class_idx is None}
@@ -162,16 +162,16 @@ def _differences(
             row = overall.get((vs_baseline(metric), method))
             if row is not None:
                 values = [own.get((metric, method), {}).get(i) for i in ids]
-                yield _difference(metric, row, [v.value if v else None for v in values], found.verdict)
+                yield _difference(known[metric], row, [v.value if v else None for v in values], found.verdict)
 
 
 def _difference(
-    metric: str, row: MetricSummary, values: Sequence[float | None], verdict: Verdict | None
+    metric: Metric, row: MetricSummary, values: Sequence[float | None], verdict: Verdict | None
 ) -> DifferenceRow:
-    greater = metric not in _LOWER_IS_BETTER
+    greater = metric.greater_is_better
     p = row.p_value if math.isnan(row.p_adjusted) else row.p_adjusted
     return DifferenceRow(
-        metric=metric,
+        metric=metric.name,
         method=row.method,
         candidate=values[0],
         baseline=values[1] if len(values) > 1 else None,

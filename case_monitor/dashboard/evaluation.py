@@ -16,8 +16,8 @@ from case_monitor.dashboard.evaluation_head import EvaluationHead, EvaluationId,
 from case_monitor.dashboard.evaluation_rules import ClassRule, RuleOutcome, class_rules, rule_outcomes
 from case_monitor.dashboard.methods_table import MethodsTable, methods_table
 from case_monitor.dashboard.rendering import page
+from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.domain.policy import Severity
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
 from case_monitor.settings import Settings
 from case_monitor.store.read.evaluations import StoredEvaluation
 from case_monitor.store.read.evidence import Evidence, ObservedAlert, read_evidence

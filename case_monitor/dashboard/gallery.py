@@ -15,7 +15,7 @@ from case_monitor.dashboard.gallery_cards import Card, PictureSize, cards, shown
 from case_monitor.dashboard.gallery_pictures import View
 from case_monitor.dashboard.paging import Pages, turn
 from case_monitor.dashboard.rendering import address, page
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
+from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.settings import Settings
 from case_monitor.store.read.gallery import GalleryEntry, gallery_entries, picture_size
 

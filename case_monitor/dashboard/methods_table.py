@@ -1,13 +1,12 @@
 """The methods side by side, in the form of the paper's Tables I (class sensitivity) and III (fidelity)."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from case_monitor.dashboard.metric_words import area_words
+from case_monitor.domain.metrics import METRICS, named
 from case_monitor.store.read.parts import SummaryItem
 
-_DROP = re.compile(r"confidence_drop_(\d[^_]*(?:_blur)?)")
 Figures = dict[tuple[str, str], SummaryItem]
 """(metric, method) -> the figure over all classes."""
 
@@ -74,7 +73,7 @@ def methods_table(stored: Iterable[SummaryItem], gate_method: str) -> MethodsTab
     """From the figures over all classes."""
     figures = {(figure.metric, figure.method): figure for figure in stored}
     methods = [method for metric, method in figures if metric == "agreement_median"]
-    suffixes = list(dict.fromkeys(found[1] for metric, _ in figures if (found := _DROP.fullmatch(metric))))
+    suffixes = list(dict.fromkeys(_drop_suffixes(metric for metric, _ in figures)))
     lowest = min(_defined(figures, "agreement_median", methods), default=None)
     highest = {s: max(_defined(figures, f"confidence_drop_{s}", methods), default=None) for s in suffixes}
     return MethodsTable(
@@ -91,6 +90,12 @@ def methods_table(stored: Iterable[SummaryItem], gate_method: str) -> MethodsTab
             for method in methods
         ),
     )
+
+
+def _drop_suffixes(metrics: Iterable[str]) -> Iterator[str]:
+    for found in map(named, metrics):
+        if found is not None and found.metric is METRICS["confidence_drop_{}"]:
+            yield found.suffix
 
 
 def _defined(figures: Figures, metric: str, methods: Sequence[str]) -> list[float]:

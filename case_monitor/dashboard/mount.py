@@ -16,6 +16,7 @@ from case_monitor.dashboard.confusion import pages as confusion_pages
 from case_monitor.dashboard.evaluation import pages as evaluation_pages
 from case_monitor.dashboard.gallery import pages as gallery_pages
 from case_monitor.dashboard.gallery_pictures import pictures
+from case_monitor.dashboard.method_styles import method_styles
 from case_monitor.dashboard.model_page import pages as model_pages
 from case_monitor.dashboard.overview import pages as overview_pages
 from case_monitor.dashboard.page_cache import PageCache
@@ -49,6 +50,7 @@ def add_dashboard(app: FastAPI) -> None:
         pictures,
         alerts_pages,
         plotly_script,
+        method_styles,
     )
     for router in routers:
         app.include_router(router, include_in_schema=False)

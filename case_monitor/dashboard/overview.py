@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import Engine
 
 from case_monitor.dashboard.rendering import page
+from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.domain.verdict import Status
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
 from case_monitor.settings import Settings
 from case_monitor.store.read.overview import ModelOverview, read_overview
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 import case_monitor
 from case_monitor.dashboard.interval_mark import interval_mark
+from case_monitor.dashboard.metric_words import direction
 from case_monitor.dashboard.plotly_script import PLOTLY_PATH
 from case_monitor.dashboard.sparkline import sparkline
 from case_monitor.domain.methods import method_title
@@ -123,6 +124,7 @@ def _environment_for_pages() -> Environment:
     )
     environment.globals |= {
         "address": address,
+        "direction": direction,
         "plotly_path": PLOTLY_PATH,
         "static_version": case_monitor.__version__,
         "sparkline": sparkline,

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from case_monitor.dashboard.model_quality import latest_of_versions
 from case_monitor.dashboard.stored_settings import confidence_level, drop_suffixes
 from case_monitor.dashboard.version_ranges import VersionRanges
+from case_monitor.domain.metrics import metrics_of
 from case_monitor.judging.rank_agreement import kendalls_w
 from case_monitor.store.read.model import (
     EvaluationLine,
@@ -26,7 +27,6 @@ from case_monitor.store.read.seeds import adjusted_p_values
 
 DEFAULT_VERSIONS, MOST = 20, 100
 DEFAULT_METRIC = "agreement_mean"
-_AGREEMENTS = (DEFAULT_METRIC, "agreement_median")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +106,15 @@ def seed_study(engine: Engine, chosen: SeedQuery) -> SeedStudy:
     asked = _asked(chosen.versions)
     reference, seeds, left_out = _seeds(lines, asked)
     stored = evaluation_settings(engine, reference.id)
-    metrics = (*_AGREEMENTS, *(f"confidence_drop_{suffix}" for suffix in drop_suffixes(stored)))
+    known = metrics_of(drop_suffixes(stored), stored.methods)
+    metrics = tuple(name for name, metric in known.items() if metric.axis)
     if chosen.metric not in metrics:
         raise HTTPException(400, f"metric: one of {', '.join(metrics)} was expected, {chosen.metric!r} came")
     ids = [seed.evaluation_id for seed in seeds]
     figures = overall_figures(engine, ids, {chosen.metric: stored.methods})
     p_values = adjusted_p_values(engine, ids, stored.methods)
     values = {m: _values(figures.get((chosen.metric, m), {}), ids) for m in stored.methods}
-    greater, alpha = chosen.metric not in _AGREEMENTS, _alpha(stored)
+    greater, alpha = known[chosen.metric].greater_is_better, _alpha(stored)
     ranks, w = _ranks(values, greater_is_better=greater)
     return SeedStudy(
         chosen=chosen,

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Engine
 
 from case_monitor.domain.arrays import FloatArray, IntArray
-from case_monitor.domain.metrics import BASELINE_ONLY
+from case_monitor.domain.metrics import is_of_classes, needs_baseline, row_of
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, vs_baseline
 from case_monitor.domain.predictions import PredictedClasses
@@ -135,7 +135,7 @@ def _protocol(written: Mapping[str, Any]) -> Protocol:
 
 def _own(summaries: Collection[MetricSummary]) -> Iterator[MetricSummary]:
     """Without differences from whatever else the candidate was compared with."""
-    return (s for s in summaries if s.metric not in BASELINE_ONLY and not s.metric.endswith(vs_baseline("")))
+    return (s for s in summaries if not needs_baseline(s.metric))
 
 
 def _differences(
@@ -153,9 +153,8 @@ def _differences(
     contrasts = [load_contrast_sets(engine, line.id) for line in (candidate, baseline)]
     ours, theirs = (Measured(preds=p, contrasts=c, scores=s) for p, c, s in zip(preds, contrasts, scores, strict=True))
     for row in comparison_summaries(ours, theirs, {}, protocol, policy.confidence_level):
-        rates = row.metric in {vs_baseline("accuracy"), vs_baseline("recall")}
-        known = len(preds[0].target) if rates else len(scores[0].sample_ids)
-        if known or row.metric == "contrast_jaccard":
+        of_maps = row_of(row.metric.removesuffix(vs_baseline(""))).of_methods
+        if is_of_classes(row.metric) or len(scores[0].sample_ids if of_maps else preds[0].target):
             yield row
 
 
