@@ -9,10 +9,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
-from case_monitor.dashboard.overview import OverviewQuery, overview
-from case_monitor.domain.verdict import Status
-from case_monitor.store.read.overview import ModelOverview
-from case_monitor.store.read.parts import (
+from case_monitor.dashboard.json_items import (
     CellItem,
     ClassItem,
     ContrastItem,
@@ -25,6 +22,9 @@ from case_monitor.store.read.parts import (
     is_stored,
     read_items,
 )
+from case_monitor.dashboard.overview import OverviewQuery, overview
+from case_monitor.domain.verdict import Status
+from case_monitor.store.read.overview import ModelOverview
 
 api = APIRouter(prefix="/api/v1")
 Content = TypeVar("Content")

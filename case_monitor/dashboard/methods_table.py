@@ -1,13 +1,15 @@
 """The methods side by side, in the form of the paper's Tables I (class sensitivity) and III (fidelity)."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from case_monitor.dashboard.metric_words import area_words
+from case_monitor.domain.arrays import UNDEFINED, defined
 from case_monitor.domain.metrics import METRICS, named
-from case_monitor.store.read.parts import SummaryItem
+from case_monitor.domain.summary import MetricSummary
 
-Figures = dict[tuple[str, str], SummaryItem]
+Figures = dict[tuple[str, str], MetricSummary]
 """(metric, method) -> the figure over all classes."""
 
 
@@ -64,12 +66,12 @@ class MethodsTable:
 
     gate_method: str
     sensitivity: tuple[SensitivityRow, ...]
-    chance: SummaryItem | None
+    chance: MetricSummary | None
     areas: tuple[str, ...]
     fidelity: tuple[FidelityRow, ...]
 
 
-def methods_table(stored: Iterable[SummaryItem], gate_method: str) -> MethodsTable:
+def methods_table(stored: Iterable[MetricSummary], gate_method: str) -> MethodsTable:
     """From the figures over all classes."""
     figures = {(figure.metric, figure.method): figure for figure in stored}
     methods = [method for metric, method in figures if metric == "agreement_median"]
@@ -100,7 +102,7 @@ def _drop_suffixes(metrics: Iterable[str]) -> Iterator[str]:
 
 def _defined(figures: Figures, metric: str, methods: Sequence[str]) -> list[float]:
     found = (figures.get((metric, method)) for method in methods)
-    return [figure.value for figure in found if figure is not None and figure.value is not None]
+    return [figure.value for figure in found if figure is not None and math.isfinite(figure.value)]
 
 
 def _sensitivity(figures: Figures, method: str, gate_method: str, lowest: float | None) -> SensitivityRow:
@@ -108,16 +110,16 @@ def _sensitivity(figures: Figures, method: str, gate_method: str, lowest: float 
     return SensitivityRow(
         method=method,
         is_gate=method == gate_method,
-        best=median.value is not None and median.value == lowest,
-        median=median.value,
-        ci_low=median.ci_low,
-        ci_high=median.ci_high,
-        mean=mean.value,
-        sd=mean.sd,
-        p_value=median.p_value,
-        p_adjusted=median.p_adjusted,
+        best=median.value == lowest,
+        median=defined(median.value),
+        ci_low=defined(median.ci_low),
+        ci_high=defined(median.ci_high),
+        mean=defined(mean.value),
+        sd=defined(mean.sd),
+        p_value=defined(median.p_value),
+        p_adjusted=defined(median.p_adjusted),
         n=median.n,
-        degenerate_rate=_figure(figures, "agreement_degenerate_rate", method).value,
+        degenerate_rate=defined(_figure(figures, "agreement_degenerate_rate", method).value),
     )
 
 
@@ -125,37 +127,22 @@ def _fidelity(figures: Figures, method: str, suffix: str, highest: float | None)
     metric = f"confidence_drop_{suffix}"
     drop, beyond, case = (_figure(figures, f"{metric}{end}", method) for end in ("", "_vs_random", "_vs_case"))
     # Both are undefined for the same images, so that the difference of the means is the mean difference.
-    control = None if drop.value is None or beyond.value is None else drop.value - beyond.value
+    control = drop.value - beyond.value
     return FidelityCell(
-        drop=drop.value,
-        sd=drop.sd,
-        ci_low=drop.ci_low,
-        ci_high=drop.ci_high,
+        drop=defined(drop.value),
+        sd=defined(drop.sd),
+        ci_low=defined(drop.ci_low),
+        ci_high=defined(drop.ci_high),
         n=drop.n,
-        control=control,
-        beyond=beyond.value,
-        beyond_low=beyond.ci_low,
-        p_random=beyond.p_adjusted,
-        p_case=case.p_adjusted,
-        best=drop.value is not None and drop.value == highest,
+        control=defined(control),
+        beyond=defined(beyond.value),
+        beyond_low=defined(beyond.ci_low),
+        p_random=defined(beyond.p_adjusted),
+        p_case=defined(case.p_adjusted),
+        best=drop.value == highest,
     )
 
 
-def _figure(figures: Figures, metric: str, method: str) -> SummaryItem:
+def _figure(figures: Figures, metric: str, method: str) -> MetricSummary:
     """The figure, or one that says that nothing was measured."""
-    return figures.get((metric, method)) or SummaryItem(
-        metric=metric,
-        method=method,
-        class_idx=None,
-        value=None,
-        n=0,
-        n_undefined=0,
-        undefined_because=None,
-        ci_low=None,
-        ci_high=None,
-        sd=None,
-        p_value=None,
-        p_adjusted=None,
-        effect_size=None,
-        test=None,
-    )
+    return figures.get((metric, method)) or MetricSummary(metric=metric, method=method, value=UNDEFINED, n=0)

@@ -13,17 +13,17 @@ from sqlalchemy import Engine
 from case_monitor.dashboard.model_quality import latest_of_versions
 from case_monitor.dashboard.stored_settings import confidence_level, drop_suffixes
 from case_monitor.dashboard.version_ranges import VersionRanges
+from case_monitor.domain.arrays import UNDEFINED, defined
 from case_monitor.domain.metrics import metrics_of
+from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.rank_agreement import kendalls_w
-from case_monitor.store.read.model import (
+from case_monitor.store.read.evaluation_list import (
     EvaluationLine,
     EvaluationSettings,
-    StoredFigure,
     evaluation_lines,
     evaluation_settings,
-    overall_figures,
 )
-from case_monitor.store.read.seeds import adjusted_p_values
+from case_monitor.store.read.summaries import adjusted_p_values, overall_figures
 
 DEFAULT_VERSIONS, MOST = 20, 100
 DEFAULT_METRIC = "agreement_mean"
@@ -125,7 +125,8 @@ def seed_study(engine: Engine, chosen: SeedQuery) -> SeedStudy:
         left_out=tuple(left_out),
         split_name=reference.split_name,
         methods=tuple(
-            _over_seeds(m, values[m], ranks[m], [p_values.get((i, m)) for i in ids], alpha) for m in stored.methods
+            _over_seeds(m, values[m], ranks[m], [defined(p_values.get((i, m), UNDEFINED)) for i in ids], alpha)
+            for m in stored.methods
         ),
         w=w,
         ranked=len(_complete(values)),
@@ -193,8 +194,8 @@ def _left_out(line: EvaluationLine, reference: EvaluationLine) -> LeftOut:
     return LeftOut(version=line.version, why="evaluated " + " and ".join(why for why, same in whys if not same))
 
 
-def _values(found: Mapping[int, StoredFigure], ids: Sequence[int]) -> tuple[float | None, ...]:
-    return tuple(found[i].value if i in found else None for i in ids)
+def _values(found: Mapping[int, MetricSummary], ids: Sequence[int]) -> tuple[float | None, ...]:
+    return tuple(defined(found[i].value) if i in found else None for i in ids)
 
 
 def _ranks(

@@ -7,7 +7,7 @@ from typing import Any
 from case_monitor.domain.metrics import named
 from case_monitor.domain.policy import GATE_METHOD
 from case_monitor.domain.protocol import drop_suffix
-from case_monitor.store.read.model import EvaluationSettings
+from case_monitor.store.read.evaluation_list import EvaluationSettings
 
 
 def drop_suffixes(stored: EvaluationSettings) -> tuple[str, ...]:

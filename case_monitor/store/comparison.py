@@ -20,12 +20,13 @@ from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Verdict
 from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
 from case_monitor.judging.verdict import judge
-from case_monitor.store.read.evaluation import read_evaluation
-from case_monitor.store.read.evaluations import load_contrast_sets, load_verdict
-from case_monitor.store.read.model import EvaluationLine
+from case_monitor.store.read.contrast_sets import load_contrast_sets
+from case_monitor.store.read.evaluation_list import EvaluationLine
+from case_monitor.store.read.evaluations import read_evaluation
 from case_monitor.store.read.predictions import load_predictions
 from case_monitor.store.read.scores import load_scores
 from case_monitor.store.read.summaries import load_some_summaries
+from case_monitor.store.read.verdicts import load_verdict
 
 CLASS_METRICS = ("recall_vs_baseline", "contrast_jaccard")
 _POLICY, _PROTOCOL = TypeAdapter(Policy), TypeAdapter(Protocol)
