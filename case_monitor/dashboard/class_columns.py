@@ -7,6 +7,7 @@ from typing import Any
 
 from case_monitor.domain.arrays import UNDEFINED, defined
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.metrics import row_of
 from case_monitor.store.read.classes import StoredClass, StoredClasses
 from case_monitor.store.read.summaries import MetricOfMethod
 
@@ -56,22 +57,15 @@ def class_columns(methods: Iterable[str], suffix: str | None) -> Columns:
     known = tuple(methods)
     return Columns(
         plain=_PLAIN,
-        agreement=tuple(
-            Column(
-                key=f"agreement.{method}",
-                title=method_title(method),
-                first=Order.DESCENDING,
-                figure=("agreement_median", method),
-            )
-            for method in known
-        ),
-        drop=tuple(
-            Column(key=f"drop.{method}", title=method_title(method), figure=(f"confidence_drop_{suffix}", method))
-            for method in known
-            if suffix is not None
-        ),
+        agreement=tuple(_column("agreement", "agreement_median", method) for method in known),
+        drop=tuple(_column("drop", f"confidence_drop_{suffix}", method) for method in known if suffix is not None),
         channels=_CHANNELS,
     )
+
+
+def _column(group: str, metric: str, method: str) -> Column:
+    worst = Order.ASCENDING if row_of(metric).greater_is_better else Order.DESCENDING
+    return Column(key=f"{group}.{method}", title=method_title(method), first=worst, figure=(metric, method))
 
 
 def in_order(rows: Iterable[StoredClass], stored: StoredClasses, column: Column, order: Order) -> list[StoredClass]:

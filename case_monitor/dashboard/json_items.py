@@ -36,12 +36,13 @@ __all__ = [
 Item = TypeVar("Item")
 
 
-def _of(record: type[Any]) -> Callable[[type[Item]], type[Item]]:
-    """Give a class the fields of a record; a figure may be None."""
+def _of(record: type[Any], *order: str) -> Callable[[type[Item]], type[Item]]:
+    """Give a class the fields of a record, in this order if it is another one; a figure may be None."""
 
     def with_fields(named: type[Item]) -> type[Item]:
         hints = get_type_hints(record)
-        kinds = [(f.name, hints[f.name] | None if hints[f.name] is float else hints[f.name]) for f in fields(record)]
+        names = order or tuple(field.name for field in fields(record))
+        kinds = [(name, hints[name] | None if hints[name] is float else hints[name]) for name in names]
         own = {"__doc__": named.__doc__, "__module__": named.__module__}
         made: type[Item] = make_dataclass(named.__name__, kinds, namespace=own, frozen=True, slots=True, kw_only=True)
         return made
@@ -54,7 +55,11 @@ class SummaryItem:
     """A figure with its uncertainty; `class_idx` None: over all classes."""
 
 
-@_of(StoredClass)
+@_of(
+    StoredClass,
+    *("class_idx", "class_name", "support", "precision", "recall", "recall_ci_low", "recall_ci_high", "f1"),
+    "active_channels",
+)
 class ClassItem:
     """Quality of a class."""
 

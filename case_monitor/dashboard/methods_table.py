@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from case_monitor.dashboard.metric_words import area_words
 from case_monitor.domain.arrays import UNDEFINED, defined
-from case_monitor.domain.metrics import METRICS, named
+from case_monitor.domain.metrics import METRICS, named, row_of
 from case_monitor.domain.summary import MetricSummary
 
 Figures = dict[tuple[str, str], MetricSummary]
@@ -76,11 +76,11 @@ def methods_table(stored: Iterable[MetricSummary], gate_method: str) -> MethodsT
     figures = {(figure.metric, figure.method): figure for figure in stored}
     methods = [method for metric, method in figures if metric == "agreement_median"]
     suffixes = list(dict.fromkeys(_drop_suffixes(metric for metric, _ in figures)))
-    lowest = min(_defined(figures, "agreement_median", methods), default=None)
-    highest = {s: max(_defined(figures, f"confidence_drop_{s}", methods), default=None) for s in suffixes}
+    least_alike = _best(figures, "agreement_median", methods)
+    highest = {s: _best(figures, f"confidence_drop_{s}", methods) for s in suffixes}
     return MethodsTable(
         gate_method=gate_method,
-        sensitivity=tuple(_sensitivity(figures, method, gate_method, lowest) for method in methods),
+        sensitivity=tuple(_sensitivity(figures, method, gate_method, least_alike) for method in methods),
         chance=figures.get(("agreement_mean", "random")),
         areas=tuple(map(area_words, suffixes)),
         fidelity=tuple(
@@ -100,17 +100,18 @@ def _drop_suffixes(metrics: Iterable[str]) -> Iterator[str]:
             yield found.suffix
 
 
-def _defined(figures: Figures, metric: str, methods: Sequence[str]) -> list[float]:
+def _best(figures: Figures, metric: str, methods: Sequence[str]) -> float | None:
     found = (figures.get((metric, method)) for method in methods)
-    return [figure.value for figure in found if figure is not None and math.isfinite(figure.value)]
+    values = [figure.value for figure in found if figure is not None and math.isfinite(figure.value)]
+    return (max if row_of(metric).greater_is_better else min)(values, default=None)
 
 
-def _sensitivity(figures: Figures, method: str, gate_method: str, lowest: float | None) -> SensitivityRow:
+def _sensitivity(figures: Figures, method: str, gate_method: str, best: float | None) -> SensitivityRow:
     median, mean = (_figure(figures, metric, method) for metric in ("agreement_median", "agreement_mean"))
     return SensitivityRow(
         method=method,
         is_gate=method == gate_method,
-        best=median.value == lowest,
+        best=median.value == best,
         median=defined(median.value),
         ci_low=defined(median.ci_low),
         ci_high=defined(median.ci_high),
@@ -123,7 +124,7 @@ def _sensitivity(figures: Figures, method: str, gate_method: str, lowest: float 
     )
 
 
-def _fidelity(figures: Figures, method: str, suffix: str, highest: float | None) -> FidelityCell:
+def _fidelity(figures: Figures, method: str, suffix: str, best: float | None) -> FidelityCell:
     metric = f"confidence_drop_{suffix}"
     drop, beyond, case = (_figure(figures, f"{metric}{end}", method) for end in ("", "_vs_random", "_vs_case"))
     # Both are undefined for the same images, so that the difference of the means is the mean difference.
@@ -139,7 +140,7 @@ def _fidelity(figures: Figures, method: str, suffix: str, highest: float | None)
         beyond_low=defined(beyond.ci_low),
         p_random=defined(beyond.p_adjusted),
         p_case=defined(case.p_adjusted),
-        best=drop.value == highest,
+        best=drop.value == best,
     )
 
 

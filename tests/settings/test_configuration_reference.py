@@ -6,6 +6,7 @@
 from pathlib import Path
 from typing import Any
 
+from case_monitor.domain.methods import METHODS
 from case_monitor.domain.metrics import METRICS, Metric
 from case_monitor.settings import Settings
 
@@ -133,6 +134,12 @@ def test_every_metric_is_explained() -> None:
     page = PAGE.with_name("method.md").read_text(encoding="utf-8")
     for metric in METRICS.values():
         assert f"`{metric.name.format('q')}`" in page, metric.name
+
+
+def test_every_method_is_explained() -> None:
+    page = PAGE.with_name("method.md").read_text(encoding="utf-8")
+    for method in METHODS:
+        assert f"`{method}`" in page, method
 
 
 def test_every_field_is_documented() -> None:

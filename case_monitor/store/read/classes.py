@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, select
 
+from case_monitor.domain.confusion_matrix import ClassMetrics
 from case_monitor.domain.contrast_sets import ContrastMember
 from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import reading
@@ -17,18 +18,10 @@ from case_monitor.store.tables import ClassMetricsRow, EvaluationRow, ThresholdR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredClass:
-    """Quality of a class."""
+class StoredClass(ClassMetrics):
+    """Quality of a class, with its name."""
 
-    class_idx: int
     class_name: str
-    support: int
-    precision: float
-    recall: float
-    recall_ci_low: float
-    recall_ci_high: float
-    f1: float
-    active_channels: float
 
 
 _NAMES = tuple(field.name for field in fields(StoredClass))
