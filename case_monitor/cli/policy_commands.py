@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from case_monitor.cli.preparation import prepare
+from case_monitor.domain.metrics import HOW_GOOD_A_MODEL_IS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 policy = typer.Typer(help="The policy of the gate.", no_args_is_help=True, rich_markup_mode=None)
 
 _UNASKED = (
-    "No blocking rule has a limit on accuracy, balanced accuracy, macro F1, recall or skill: while no version is in "
+    f"No blocking rule has a limit on {HOW_GOOD_A_MODEL_IS}: while no version is in "
     "production to compare it with, one that has learned nothing may pass."
 )
 

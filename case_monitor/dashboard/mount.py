@@ -21,6 +21,7 @@ from case_monitor.dashboard.pages.gallery.pictures import pictures
 from case_monitor.dashboard.pages.model.page import pages as model_pages
 from case_monitor.dashboard.pages.overview.page import pages as overview_pages
 from case_monitor.dashboard.pages.seeds.page import pages as seeds_pages
+from case_monitor.dashboard.shell.method_styles import method_styles
 from case_monitor.dashboard.shell.plotly_script import plotly_script
 
 _STATIC = Path(__file__).parent / "static"
@@ -49,6 +50,7 @@ def add_dashboard(app: FastAPI) -> None:
         pictures,
         alerts_pages,
         plotly_script,
+        method_styles,
     )
     for router in routers:
         app.include_router(router, include_in_schema=False)

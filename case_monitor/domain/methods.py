@@ -1,8 +1,16 @@
-"""The catalogue of saliency methods: one row for each."""
+"""The catalogue of saliency methods: one row for each. A method is its row here, and its formula in `saliency`."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from case_monitor.domain.protocol import Protocol
+
+
+class Cost(StrEnum):
+    """What maps of an image cost: one forward and one short backward pass, or a pass for every channel."""
+
+    GRADIENTS = "gradients"
+    PASSES = "passes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,29 +20,71 @@ class Method:
     Attributes:
         name: in configurations and tables.
         title: as its authors write it.
-        by_gradients: its maps cost one forward and one short backward pass, however many channels there are.
+        cost: of its maps, as the number of channels grows.
+        ink: its colour on white paper.
+        light, dark: its colours on light and on dark pages.
+        marker: Plotly's name of its mark in charts, since colour alone tells nothing to some.
     """
 
     name: str
     title: str
-    by_gradients: bool = True
+    cost: Cost = Cost.GRADIENTS
+    ink: str
+    light: str
+    dark: str
+    marker: str
+
+    @property
+    def by_gradients(self) -> bool:
+        """Whether its maps cost the same however many channels there are."""
+        return self.cost is Cost.GRADIENTS
 
 
-METHODS = {
-    method.name: method
-    for method in (
-        Method(name="case", title="CASE"),
-        Method(name="case_full", title="CASE (full gradient)"),
-        Method(name="case_soft", title="CASE (soft)"),
-        Method(name="case_subspace", title="CASE (subspace)"),
-        Method(name="gradcam", title="Grad-CAM"),
-        Method(name="gradcam++", title="Grad-CAM++"),
-        Method(name="layercam", title="LayerCAM"),
-        Method(name="hirescam", title="HiResCAM"),
-        Method(name="scorecam", title="Score-CAM", by_gradients=False),
-        Method(name="ablationcam", title="Ablation-CAM", by_gradients=False),
-    )
-}
+# Okabe and Ito's palette, safe for colour-blind readers: darker where white would hide it, lighter on dark ground.
+_ROWS = (
+    Method(name="case", title="CASE", ink="#0072B2", light="#0072b2", dark="#4da8e0", marker="circle"),
+    Method(
+        name="case_full",
+        title="CASE (full gradient)",
+        ink="#003F66",
+        light="#003f66",
+        dark="#8ec4ea",
+        marker="square",
+    ),
+    Method(name="case_soft", title="CASE (soft)", ink="#4D9BD1", light="#4d9bd1", dark="#2f86bf", marker="diamond"),
+    Method(
+        name="case_subspace",
+        title="CASE (subspace)",
+        ink="#7A6FB0",
+        light="#7a6fb0",
+        dark="#a89fdc",
+        marker="triangle-up",
+    ),
+    Method(name="gradcam", title="Grad-CAM", ink="#E69F00", light="#c98a00", dark="#f0b23a", marker="cross"),
+    Method(name="gradcam++", title="Grad-CAM++", ink="#D55E00", light="#d55e00", dark="#f0803c", marker="x"),
+    Method(name="layercam", title="LayerCAM", ink="#56B4E9", light="#3a9bd0", dark="#8fd0f4", marker="triangle-down"),
+    Method(name="hirescam", title="HiResCAM", ink="#A89600", light="#8a7b00", dark="#cabb3f", marker="star"),
+    Method(
+        name="scorecam",
+        title="Score-CAM",
+        cost=Cost.PASSES,
+        ink="#009E73",
+        light="#009e73",
+        dark="#2fc79c",
+        marker="hexagon",
+    ),
+    Method(
+        name="ablationcam",
+        title="Ablation-CAM",
+        cost=Cost.PASSES,
+        ink="#CC79A7",
+        light="#c0609a",
+        dark="#e39ac6",
+        marker="pentagon",
+    ),
+)
+
+METHODS = {method.name: method for method in _ROWS}
 
 
 def method_title(method: str) -> str:

@@ -1,19 +1,43 @@
-"""The catalogue of metrics: one row for each that a rule of the policy may be about, with its range and direction."""
+"""The catalogue of metrics: one row for each figure, with all that rules, sentences and pictures have to know of it."""
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
+from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.protocol import Protocol
+
+INSENSITIVE = 0.5
+"""The paper's threshold on agreement: maps that share half of their top pixels do not tell classes apart."""
+
+
+class Unit(StrEnum):
+    """What a figure is a number of; shares are written in per cent."""
+
+    SHARE = "share"
+    PROBABILITY = "probability"
+    RATIO = "ratio"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """What a rule has to know about a figure. Every one of these has a confidence interval.
+    """What has to be known about a figure.
+
+    In texts `{area}` stands for the pixels that the fidelity test takes away, `{baseline}` for what is compared with.
 
     Attributes:
         name: as summaries have it; `{}` stands for every area and fill of the fidelity test.
+        words: in sentences.
+        asked: what cannot be judged, in the gate's sentences; empty: its name will do.
+        claim: what the gate's maps do if a blocking rule on it holds.
+        unit: what it is a number of.
         low, high: of its range; a limit lies inside, so that some value would pass and some would fail.
         greater_is_better: its direction.
+        reference: what effect sizes compare it with; None: with chance, one over the number of classes.
+        by_rules: a rule of the policy may be about it, since it has a confidence interval.
         of_methods: a figure of a saliency method; else of the model itself.
         overall: there is one over all images.
         per_class: there is one for every class.
@@ -22,12 +46,22 @@ class Metric:
         against_case: compares a method with CASE, which has none itself.
         of_classes: its `n` counts classes, of which there are no more to be had.
         says_how_good: an absolute rule on it keeps a model that has learned nothing from passing.
+        chart: title of its chart over versions.
+        label: beside two versions' difference in a chart; empty: not drawn there.
+        axis: below its values in the chart over seeds; empty: not drawn there.
+        whole_range: charts show its whole range, whatever the values.
     """
 
     name: str
-    low: float = 0.0
-    high: float = 1.0
+    words: str
+    asked: str = ""
+    claim: str = ""
+    unit: Unit = Unit.SHARE
+    low: float = 0
+    high: float = 1
     greater_is_better: bool = True
+    reference: float | None = 0.0
+    by_rules: bool = True
     of_methods: bool = False
     overall: bool = True
     per_class: bool = False
@@ -37,38 +71,137 @@ class Metric:
     against_case: bool = False
     of_classes: bool = False
     says_how_good: bool = False
+    chart: str = ""
+    label: str = ""
+    axis: str = ""
+    whole_range: bool = False
 
     @property
     def width(self) -> float:
         """Of the range."""
         return self.high - self.low
 
+    @property
+    def direction(self) -> str:
+        """Which values are better, in words."""
+        return f"{'higher' if self.greater_is_better else 'lower'} is better"
 
-_DROP = Metric(name="confidence_drop_{}", low=-1.0, of_methods=True)
 
-METRICS = (
-    Metric(name="accuracy", compared=True, says_how_good=True),
-    Metric(name="balanced_accuracy", says_how_good=True),
-    Metric(name="macro_f1", says_how_good=True),
+_AGREEMENT = Metric(
+    name="agreement_{}", words="", greater_is_better=False, of_methods=True, reference=INSENSITIVE, compared=True
+)
+_DROP = Metric(
+    name="confidence_drop_{}",
+    words="confidence drop without the {area}",
+    unit=Unit.PROBABILITY,
+    low=-1,
+    of_methods=True,
+)
+_RIGHT = Metric(name="accuracy", words="accuracy", reference=None, says_how_good=True)
+
+_ROWS = (
+    replace(_RIGHT, compared=True, chart="Accuracy", label="Accuracy"),
+    replace(_RIGHT, name="balanced_accuracy", words="balanced accuracy"),
+    replace(_RIGHT, name="macro_f1", words="macro F1"),
     # Where one class has most of the images it can fall below -1, but a limit there would ask for nothing.
-    Metric(name="skill", low=-1.0, says_how_good=True),
-    Metric(name="recall", overall=False, per_class=True, compared_per_class=True, says_how_good=True),
-    Metric(name="contrast_jaccard", needs_baseline=True, of_classes=True),
-    Metric(name="agreement_mean", greater_is_better=False, of_methods=True, compared=True),
-    Metric(name="agreement_median", greater_is_better=False, of_methods=True, per_class=True, compared=True),
-    Metric(name="agreement_degenerate_rate", greater_is_better=False, of_methods=True),
-    Metric(name="baseline_agreement", of_methods=True, needs_baseline=True),
-    replace(_DROP, per_class=True, compared=True),
-    Metric(name="abs_confidence_drop_{}", of_methods=True),
-    Metric(name="relative_confidence_drop_{}", of_methods=True),
-    replace(_DROP, name="confidence_drop_{}_vs_random"),
-    replace(_DROP, name="confidence_drop_{}_vs_case", against_case=True),
-    replace(_DROP, name="confidence_drop_{}_below_case", against_case=True),
+    Metric(
+        name="skill",
+        words="gain over always answering the most frequent class",
+        asked="whether it is better than always answering the most frequent class",
+        unit=Unit.RATIO,
+        low=-1,
+        says_how_good=True,
+    ),
+    replace(_RIGHT, name="recall", words="recall", overall=False, per_class=True, compared_per_class=True),
+    Metric(
+        name="contrast_jaccard",
+        words="overlap of the contrast sets with {baseline}",
+        reference=1.0,
+        needs_baseline=True,
+        of_classes=True,
+        chart="Stability of the contrast sets",
+        whole_range=True,
+    ),
+    replace(_AGREEMENT, name="agreement_mean", words="mean agreement", axis="mean agreement"),
+    replace(
+        _AGREEMENT,
+        name="agreement_median",
+        words="median agreement",
+        claim="tell classes apart",
+        per_class=True,
+        chart="Agreement of the maps",
+        label="Agreement",
+        axis="median agreement",
+        whole_range=True,
+    ),
+    Metric(
+        name="agreement_degenerate_rate",
+        words="share of images without a usable map",
+        greater_is_better=False,
+        of_methods=True,
+        chart="Empty maps",
+    ),
+    Metric(
+        name="baseline_agreement",
+        words="agreement of the maps with {baseline}",
+        reference=1.0,
+        of_methods=True,
+        needs_baseline=True,
+        chart="Explanation drift",
+        whole_range=True,
+    ),
+    replace(
+        _DROP,
+        per_class=True,
+        compared=True,
+        chart="Confidence drop",
+        label="Drop {area}",
+        axis="confidence drop, {area}",
+    ),
+    replace(_DROP, name="abs_confidence_drop_{}", words="absolute confidence drop without the {area}", low=0),
+    replace(
+        _DROP,
+        name="relative_confidence_drop_{}",
+        words="relative confidence drop without the {area}",
+        unit=Unit.SHARE,
+        low=0,
+    ),
+    replace(
+        _DROP,
+        name="confidence_drop_{}_vs_random",
+        words="confidence drop without the {area}, beyond that of random pixels",
+        claim="matter to the model",
+    ),
+    replace(
+        _DROP,
+        name="confidence_drop_{}_vs_case",
+        words="confidence drop without the {area}, beyond that of CASE",
+        against_case=True,
+    ),
+    replace(
+        _DROP,
+        name="confidence_drop_{}_below_case",
+        words="confidence drop without the {area}, beyond that of CASE",
+        against_case=True,
+    ),
+    Metric(name="explained", words="share of the drawn images that are classified correctly", by_rules=False),
+    Metric(name="finite_logits", words="share of images with finite logits", by_rules=False),
+    Metric(
+        name="finite_passes",
+        words="share of explained images with finite passes",
+        by_rules=False,
+    ),
+    Metric(
+        name="same_answers",
+        words="share of images with the same answer when shown again",
+        by_rules=False,
+    ),
 )
 
-BASELINE_ONLY = frozenset(m.name for m in METRICS if m.needs_baseline)
-OF_CLASSES = frozenset(m.name for m in METRICS if m.of_classes)
-SAY_HOW_GOOD = frozenset(m.name for m in METRICS if m.says_how_good)
+METRICS = {metric.name: metric for metric in _ROWS}
+
+HOW_GOOD_A_MODEL_IS = "accuracy, balanced accuracy, macro F1, recall or skill"
+"""The metrics that say it, in words."""
 
 
 class Broken(NamedTuple):
@@ -94,8 +227,69 @@ BROKEN = {
 """What no policy can leave out."""
 
 
+class Named(NamedTuple):
+    """A metric by the name that a summary has: its row, and the area and fill that the name says ("" for none)."""
+
+    metric: Metric
+    suffix: str
+
+
+def named(name: str) -> Named | None:
+    """The row that a name belongs to; None where it is in no catalogue.
+
+    >>> named("confidence_drop_5_blur_vs_random").suffix
+    '5_blur'
+    """
+    if name in METRICS and "{}" not in name:
+        return Named(METRICS[name], "")
+    for pattern, metric in METRICS.items():
+        found = "{}" in pattern and _of_every_area(pattern).fullmatch(name)
+        if found:
+            return Named(metric, found[1])
+    return None
+
+
+@lru_cache(maxsize=64)
+def _of_every_area(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.escape(pattern).replace(r"\{\}", r"(\d[^_]*(?:_blur)?)"))
+
+
+def row_of(name: str) -> Metric:
+    """The row of a metric, by the name that a summary has.
+
+    Raises:
+        KeyError: there is none.
+    """
+    found = named(name)
+    if found is None:
+        raise KeyError(name)
+    return found.metric
+
+
+def needs_baseline(name: str) -> bool:
+    """Whether there is no such figure without a version to compare with."""
+    found = named(name)
+    return name.endswith(vs_baseline("")) or (found is not None and found.metric.needs_baseline)
+
+
+def is_of_classes(name: str) -> bool:
+    """Whether the figure counts classes rather than images."""
+    found = named(name)
+    return found is not None and found.metric.of_classes
+
+
 def metrics_under(protocol: Protocol) -> dict[str, Metric]:
-    """What this protocol measures, by name."""
-    suffixes = {m.name: protocol.suffixes if "{}" in m.name else ("",) for m in METRICS}
-    named = (replace(m, name=m.name.format(suffix)) for m in METRICS for suffix in suffixes[m.name])
-    return {m.name: m for m in named if "case" in protocol.methods or not m.against_case}
+    """What this protocol measures and a rule may be about, by name."""
+    return {n: m for n, m in metrics_of(protocol.suffixes, protocol.methods).items() if m.by_rules}
+
+
+def metrics_of(suffixes: Collection[str], methods: Collection[str]) -> dict[str, Metric]:
+    """Every metric by its full name.
+
+    Args:
+        suffixes: areas and fills of the fidelity test, as `Protocol.suffixes`.
+        methods: the saliency methods that are measured.
+    """
+    pairs = ((m, suffix) for m in METRICS.values() for suffix in (suffixes if "{}" in m.name else ("",)))
+    full = (replace(m, name=m.name.format(suffix)) for m, suffix in pairs)
+    return {m.name: m for m in full if "case" in methods or not m.against_case}

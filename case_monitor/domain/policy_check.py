@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.methods import METHODS
-from case_monitor.domain.metrics import SAY_HOW_GOOD, Metric, metrics_under
+from case_monitor.domain.metrics import Metric, metrics_under, named
 from case_monitor.domain.policy import GATE_METHOD, Policy, Severity, Threshold
 from case_monitor.domain.protocol import Protocol
 
@@ -28,7 +28,8 @@ def check_policy(policy: Policy, protocol: Protocol) -> None:
 
 def asks_how_good(policy: Policy) -> bool:
     """Whether a blocking rule asks how good the model is by itself, and not only beside the baseline."""
-    return any(rule.metric in SAY_HOW_GOOD and rule.severity is Severity.BLOCK for rule in policy.rules)
+    blocking = (named(rule.metric) for rule in policy.rules if rule.severity is Severity.BLOCK)
+    return any(found is not None and found.metric.says_how_good for found in blocking)
 
 
 def _check_threshold(field: str, threshold: Threshold, policy: Policy, protocol: Protocol) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from case_monitor.domain.arrays import UNDEFINED
-from case_monitor.domain.metrics import OF_CLASSES
+from case_monitor.domain.metrics import is_of_classes
 from case_monitor.domain.policy import Policy, Rule, Severity
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Status, ThresholdResult
@@ -85,10 +85,10 @@ def _problem(row: MetricSummary, least: int, max_undefined: float) -> tuple[str,
     all_of_them = row.n + row.n_undefined
     undefined = f"{row.n_undefined} undefined: {row.undefined_because}" if row.n_undefined else ""
     if row.n_undefined > max_undefined * all_of_them:
-        what = "classes" if row.metric in OF_CLASSES else "images"
+        what = "classes" if is_of_classes(row.metric) else "images"
         share = f"{row.n_undefined} of {all_of_them} {what} ({row.n_undefined / all_of_them:.1%}) have no score"
         return f"{share}, {row.undefined_because}; at most {100 * max_undefined:g}% may have none", None
-    if row.n < least and row.metric not in OF_CLASSES:
+    if row.n < least and not is_of_classes(row.metric):
         more = f" ({undefined})" if undefined else ""
         return f"{row.n} images with a defined score{more}, at least {least} are needed", least
     if not all(map(math.isfinite, (row.value, row.ci_low, row.ci_high))):
@@ -131,7 +131,7 @@ def _decide(result: ThresholdResult, level: float) -> ThresholdResult:
 
 def _needed(result: ThresholdResult, level: float, *, bad: bool) -> int | None:
     """How many images would decide; None where no number is likely to."""
-    if result.threshold.metric in OF_CLASSES:
+    if is_of_classes(result.threshold.metric):
         return None
     return _enough_for_level(result, level) if bad and result.p_value < 1 else _enough(result)
 

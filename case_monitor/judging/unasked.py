@@ -2,6 +2,7 @@
 
 from case_monitor.domain.alert import UNASKED, Alert
 from case_monitor.domain.arrays import UNDEFINED
+from case_monitor.domain.metrics import HOW_GOOD_A_MODEL_IS
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Severity
 from case_monitor.domain.verdict import Status
@@ -19,7 +20,7 @@ def unasked_alert(model: ModelVersion) -> Alert:
         limit=UNDEFINED,
         message=(
             f"Nothing asks how good {model} is: no version is in production to compare it with, and no blocking rule "
-            "of the policy has a limit on accuracy, balanced accuracy, macro F1, recall or skill."
+            f"of the policy has a limit on {HOW_GOOD_A_MODEL_IS}."
         ),
         advice=(
             "Add a rule such as {metric: skill, limit: 0, greater_is_better: true}, which asks that it is surely "

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 
 from case_monitor.domain.alert import Alert
 from case_monitor.domain.methods import method_title
-from case_monitor.domain.metrics import BASELINE_ONLY, BROKEN
+from case_monitor.domain.metrics import BROKEN, INSENSITIVE, METRICS, named, needs_baseline
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Rule, Severity, vs_baseline
 from case_monitor.domain.policy_check import asks_how_good
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Status, ThresholdResult, Verdict
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
 from case_monitor.judging.image_counts import image_counts
 from case_monitor.judging.rules import rule_outcomes
 from case_monitor.judging.unasked import unasked_alert
@@ -35,7 +34,7 @@ def judge(
     `insufficient`. The verdict is the worst of the blocking rules. Rules against a baseline are left out when there
     is none. A version in production is judged time after time, and fails at the stricter level of the run length.
     """
-    rules = [rule for rule in policy.rules if baseline or not _needs_baseline(rule)]
+    rules = [rule for rule in policy.rules if baseline or not needs_baseline(rule.metric)]
     results = rule_outcomes(rules, summaries, policy, len(class_names), in_production=in_production)
     results += _broken_logits(summaries)
     blocking = {r.status for r in results if r.threshold.severity is Severity.BLOCK}
@@ -50,10 +49,6 @@ def judge(
         alerts += (unasked_alert(model),)
     sentence = _sentence(model, status, policy, results, alerts)
     return Verdict(status=status, sentence=sentence, results=tuple(results)), alerts
-
-
-def _needs_baseline(rule: Rule) -> bool:
-    return rule.metric in BASELINE_ONLY or rule.metric.endswith(vs_baseline(""))
 
 
 def _broken_logits(summaries: Sequence[MetricSummary]) -> list[ThresholdResult]:
@@ -136,9 +131,9 @@ def _sentence(
 ) -> str:
     if status is Status.PASS:
         rules = [r for r in results if r.threshold.severity is Severity.BLOCK]
-        gate = [r.threshold.metric for r in rules if r.method == policy.gate_method]
-        claims = ["tell classes apart"] if "agreement_median" in gate else []
-        claims += ["matter to the model"] if any(metric.endswith("_vs_random") for metric in gate) else []
+        found = [named(r.threshold.metric) for r in rules if r.method == policy.gate_method]
+        judged = {known.metric.name for known in found if known is not None}
+        claims = [metric.claim for metric in METRICS.values() if metric.claim and metric.name in judged]
         shown = f"its {method_title(policy.gate_method)} maps {' and '.join(claims)} " if claims else ""
         return f"{model} passes: {shown}({len(rules)} of {len(rules)} blocking rules hold)."
     verb = "fails" if status is Status.FAIL else "cannot be judged"

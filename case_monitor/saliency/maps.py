@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from case_monitor.domain.errors import ConfigError, ModelError
+from case_monitor.domain.methods import METHODS as CATALOGUE
 from case_monitor.saliency.contrast_weights import ContrastWeights
 from case_monitor.saliency.forward import Speed
 from case_monitor.saliency.memory import SMALL_BATCH, batch_size_for
@@ -37,7 +38,7 @@ METHODS: dict[str, Callable[[Trace], Tensor]] = {
 }
 """Name -> function from a `Trace` to maps (B, T, h, w). See each function for its paper and formula."""
 
-GRADIENT_METHODS = tuple(method for method in METHODS if method not in {"scorecam", "ablationcam"})
+GRADIENT_METHODS = tuple(method for method in METHODS if CATALOGUE[method].by_gradients)
 """Those that cost one forward and one short backward pass, however many channels there are."""
 
 

@@ -23,8 +23,9 @@ from case_monitor.steps.notices import send_notices
 from case_monitor.steps.requests import OverrideRequest
 from case_monitor.steps.running import flow_run_id, run_id, step
 from case_monitor.store import read, write
-from case_monitor.store.read.evaluations import StoredEvaluation, StoredPromotion, promotions
+from case_monitor.store.read.evaluations import StoredEvaluation
 from case_monitor.store.read.overrides import standing_override
+from case_monitor.store.read.promotions import StoredPromotion, promotions
 from case_monitor.store.schema import open_store
 
 logger = logging.getLogger("case_monitor.override")

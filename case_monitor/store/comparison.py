@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Engine
 
 from case_monitor.domain.arrays import FloatArray, IntArray
-from case_monitor.domain.metrics import BASELINE_ONLY
+from case_monitor.domain.metrics import is_of_classes, needs_baseline, row_of
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, vs_baseline
 from case_monitor.domain.predictions import PredictedClasses
@@ -20,12 +20,13 @@ from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Verdict
 from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
 from case_monitor.judging.verdict import judge
-from case_monitor.store.read.evaluation import read_evaluation
-from case_monitor.store.read.evaluations import load_contrast_sets, load_verdict
-from case_monitor.store.read.model import EvaluationLine
+from case_monitor.store.read.contrast_sets import load_contrast_sets
+from case_monitor.store.read.evaluation_list import EvaluationLine
+from case_monitor.store.read.evaluations import read_evaluation
 from case_monitor.store.read.predictions import load_predictions
 from case_monitor.store.read.scores import load_scores
 from case_monitor.store.read.summaries import load_some_summaries
+from case_monitor.store.read.verdicts import load_verdict
 
 CLASS_METRICS = ("recall_vs_baseline", "contrast_jaccard")
 _POLICY, _PROTOCOL = TypeAdapter(Policy), TypeAdapter(Protocol)
@@ -135,7 +136,7 @@ def _protocol(written: Mapping[str, Any]) -> Protocol:
 
 def _own(summaries: Collection[MetricSummary]) -> Iterator[MetricSummary]:
     """Without differences from whatever else the candidate was compared with."""
-    return (s for s in summaries if s.metric not in BASELINE_ONLY and not s.metric.endswith(vs_baseline("")))
+    return (s for s in summaries if not needs_baseline(s.metric))
 
 
 def _differences(
@@ -153,9 +154,8 @@ def _differences(
     contrasts = [load_contrast_sets(engine, line.id) for line in (candidate, baseline)]
     ours, theirs = (Measured(preds=p, contrasts=c, scores=s) for p, c, s in zip(preds, contrasts, scores, strict=True))
     for row in comparison_summaries(ours, theirs, {}, protocol, policy.confidence_level):
-        rates = row.metric in {vs_baseline("accuracy"), vs_baseline("recall")}
-        known = len(preds[0].target) if rates else len(scores[0].sample_ids)
-        if known or row.metric == "contrast_jaccard":
+        of_maps = row_of(row.metric.removesuffix(vs_baseline(""))).of_methods
+        if is_of_classes(row.metric) or len(scores[0].sample_ids if of_maps else preds[0].target):
             yield row
 
 

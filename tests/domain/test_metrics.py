@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from case_monitor.domain.metrics import BASELINE_ONLY, METRICS, OF_CLASSES, SAY_HOW_GOOD, metrics_under
+from case_monitor.domain.metrics import HOW_GOOD_A_MODEL_IS, METRICS, metrics_under, named
 from case_monitor.domain.policy import Policy, vs_baseline
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.summary import MetricSummary
@@ -60,13 +60,30 @@ def test_no_figure_leaves_its_range(figures: tuple[MetricSummary, ...]) -> None:
 
 
 def test_what_protocols_measure() -> None:
-    assert len({m.name for m in METRICS}) == len(METRICS)
     one = metrics_under(Protocol(methods=("gradcam",), areas=(0.05,), fills=("mean", "blur")))
     assert {n for n in one if "drop" in n} == {
         f"{kind}confidence_drop_{suffix}{end}"
         for suffix in ("5", "5_blur")
         for kind, end in (("", ""), ("abs_", ""), ("relative_", ""), ("", "_vs_random"))
     }
-    assert {"contrast_jaccard", "baseline_agreement"} == BASELINE_ONLY
-    assert {"contrast_jaccard"} == OF_CLASSES
-    assert {"accuracy", "balanced_accuracy", "macro_f1", "recall", "skill"} == SAY_HOW_GOOD
+    assert {"contrast_jaccard", "baseline_agreement"} == {n for n, m in METRICS.items() if m.needs_baseline}
+    assert {"contrast_jaccard"} == {n for n, m in METRICS.items() if m.of_classes}
+    how_good = {n for n, m in METRICS.items() if m.says_how_good}
+    assert {"accuracy", "balanced_accuracy", "macro_f1", "recall", "skill"} == how_good
+    assert all(name.replace("_", " ") in HOW_GOOD_A_MODEL_IS.lower() for name in how_good)
+
+
+def test_every_name_leads_to_its_row_and_no_other() -> None:
+    protocol = Protocol(areas=(0.5, 0.025, 0.00005), fills=("mean", "blur"))
+    for name in metrics_under(protocol):
+        found = named(name)
+        assert found is not None
+        assert found.metric.name.format(found.suffix) == name
+        assert not found.suffix or found.suffix in protocol.suffixes
+    assert named("agreement_median_vs_baseline") is None
+    assert named("confidence_drop_{}") is None
+
+
+def test_figures_that_no_rule_is_about_have_a_row_as_well(figures: tuple[MetricSummary, ...]) -> None:
+    assert {n for n, m in METRICS.items() if not m.by_rules} == NOT_JUDGED
+    assert all(named(row.metric.removesuffix(vs_baseline(""))) for row in figures)

@@ -220,7 +220,7 @@ class TestAgreement:
             assert len(heights) == agreement.NUM_BINS
             assert sum(heights) == pytest.approx(1)
             assert heights[4] == pytest.approx(((defined >= 0.2) & (defined < 0.25)).mean())
-            assert to_hex(ax.containers[0][0].get_facecolor()).upper() == figures.METHOD_COLOURS[method].upper()
+            assert to_hex(ax.containers[0][0].get_facecolor()).upper() == CATALOGUE[method].ink.upper()
 
     def test_panels_count_what_is_degenerate(self, evaluation: Evaluation) -> None:
         values = evaluation.scores.values["gradcam++", "agreement"]
@@ -412,5 +412,5 @@ def test_every_method_of_the_paper_has_a_title_and_a_colour_of_its_own() -> None
     assert [CATALOGUE[m].title for m in methods] == [
         *("CASE", "Grad-CAM", "Grad-CAM++", "Score-CAM", "Ablation-CAM", "LayerCAM", "HiResCAM")
     ]
-    assert len({figures.METHOD_COLOURS[m] for m in CATALOGUE}) == len(CATALOGUE)
+    assert len({method.ink for method in CATALOGUE.values()}) == len(CATALOGUE)
     assert figures.method_title("my own") == "my own"

@@ -34,7 +34,7 @@ CLOSED = (
     "/login/",
     "/healthz/",
 )
-OPEN = ("/healthz", "/readyz", "/metrics", "/static/style.css", "/login", "/session.json")
+OPEN = ("/healthz", "/readyz", "/metrics", "/static/style.css", "/static/methods.css", "/login", "/session.json")
 
 
 @pytest.fixture(autouse=True)

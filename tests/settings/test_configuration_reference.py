@@ -6,6 +6,7 @@
 from pathlib import Path
 from typing import Any
 
+from case_monitor.domain.methods import METHODS
 from case_monitor.domain.metrics import METRICS, Metric
 from case_monitor.settings import Settings
 
@@ -79,7 +80,9 @@ def render() -> str:
     for name, title in SECTIONS.items():
         definition = schema["$defs"][name]
         parts += ["", f"## {title}", "", " ".join(definition.get("description", "").split()), "", *fields(definition)]
-    return "\n".join(parts).rstrip() + "\n" + METRIC_HEAD + "".join(map(metric_row, METRICS))
+    return (
+        "\n".join(parts).rstrip() + "\n" + METRIC_HEAD + "".join(metric_row(m) for m in METRICS.values() if m.by_rules)
+    )
 
 
 def metric_row(metric: Metric) -> str:
@@ -129,8 +132,14 @@ def test_the_page_is_current() -> None:
 
 def test_every_metric_is_explained() -> None:
     page = PAGE.with_name("method.md").read_text(encoding="utf-8")
-    for metric in METRICS:
+    for metric in METRICS.values():
         assert f"`{metric.name.format('q')}`" in page, metric.name
+
+
+def test_every_method_is_explained() -> None:
+    page = PAGE.with_name("method.md").read_text(encoding="utf-8")
+    for method in METHODS:
+        assert f"`{method}`" in page, method
 
 
 def test_every_field_is_documented() -> None:

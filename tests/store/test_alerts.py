@@ -17,8 +17,7 @@ from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Severity
 from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import connect, writing
-from case_monitor.store.read.alerts import StoredAlert, load_alert_lives
-from case_monitor.store.read.evaluations import load_alerts
+from case_monitor.store.read.alerts import StoredAlert, load_alert_lives, load_alerts
 from case_monitor.store.tables import AlertRow, EvaluationRow
 from case_monitor.store.write import acknowledge, claim_notices, mute, save_evaluation, settle_notices, unmute
 from tests.support.alerting import FIRST_NIGHT, RECALL, evaluation_with, found, night, recall

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import connect
-from case_monitor.store.read.evaluations import load_verdict
+from case_monitor.store.read.verdicts import load_verdict
 from case_monitor.store.write import record_promotion, save_evaluation
 from tests.support.factories import an_evaluation
 from tests.support.rows import counts, rows_of

@@ -17,8 +17,8 @@ from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.store.connection import reading
 from case_monitor.store.read.alerts import load_alert_lives
 from case_monitor.store.read.champions import champions
-from case_monitor.store.read.evaluations import promotions
 from case_monitor.store.read.overrides import standing_override
+from case_monitor.store.read.promotions import promotions
 from case_monitor.store.tables import name_digest
 from case_monitor.store.write import (
     apply_override,

@@ -18,15 +18,12 @@ from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import writing
 from case_monitor.store.read import evaluations
-from case_monitor.store.read.evaluations import (
-    find_evaluation,
-    latest_evaluation,
-    load_alerts,
-    load_contrast_sets,
-    load_summaries,
-    load_verdict,
-    promotions,
-)
+from case_monitor.store.read.alerts import load_alerts
+from case_monitor.store.read.contrast_sets import load_contrast_sets
+from case_monitor.store.read.evaluations import find_evaluation, latest_evaluation
+from case_monitor.store.read.promotions import promotions
+from case_monitor.store.read.summaries import load_summaries
+from case_monitor.store.read.verdicts import load_verdict
 from case_monitor.store.tables import EvaluationRow
 from case_monitor.store.write import record_promotion, save_evaluation, set_mlflow_run
 from tests.support.factories import an_evaluation

@@ -17,7 +17,7 @@ from case_monitor.domain.reproduction import Reproduction
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import writing
-from case_monitor.store.read.evaluations import promotions
+from case_monitor.store.read.promotions import promotions
 from case_monitor.store.tables import EvaluationRow, PromotionRunRow
 from case_monitor.store.write import (
     mark_promotion_applied,

@@ -8,10 +8,10 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Response
 from sqlalchemy import Engine
 
+from case_monitor.dashboard.api.items import Selection, read_items
 from case_monitor.dashboard.api.parts import PARTS, Part, require_evaluation
 from case_monitor.dashboard.api.shapes import NOT_STORED, EvaluationId
 from case_monitor.dashboard.shell.resources import Held
-from case_monitor.store.read.parts import Selection, read_items
 
 files = APIRouter(prefix="/api/v1")
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException
 
+from case_monitor.dashboard.api.items import EvaluationItem, PromotionItem, Selection, read_items
 from case_monitor.dashboard.api.parts import PARTS, PartRow, require_evaluation
 from case_monitor.dashboard.api.shapes import NOT_STORED, EvaluationId, Listed, PageNumber, PerPage, Text, Version
 from case_monitor.dashboard.shell.resources import Held, Resources
-from case_monitor.store.read.parts import EvaluationItem, PromotionItem, Selection, read_items
 
 lists = APIRouter(prefix="/api/v1")
 

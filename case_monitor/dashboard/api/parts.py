@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import HTTPException
 from sqlalchemy import Engine
 
-from case_monitor.store.read.parts import (
+from case_monitor.dashboard.api.items import (
     CellItem,
     ClassItem,
     ContrastItem,

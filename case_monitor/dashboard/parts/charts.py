@@ -14,18 +14,24 @@ CONTROL = "var(--control)"
 BAND = "var(--band)"
 LIMIT = "var(--fail)"
 
-# Not by colour alone: each method has a marker of its own as well.
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "star", "hexagon", "pentagon")
-
 
 def method_colour(method: str) -> str:
-    """The method's colour, the same on every page."""
-    return f"var(--{method.replace('+', 'p')})" if method in METHODS else CONTROL
+    """The method's colour, the same on every page: a property that `method_styles` sets."""
+    return f"var({colour_property(method)})" if method in METHODS else CONTROL
+
+
+def colour_property(method: str) -> str:
+    """What the style sheet calls the method's colour.
+
+    >>> colour_property("gradcam++")
+    '--gradcampp'
+    """
+    return f"--{method.replace('+', 'p')}"
 
 
 def method_symbol(method: str) -> str:
     """The method's marker, the same on every page."""
-    return _SYMBOLS[list(METHODS).index(method)] if method in METHODS else "circle-open"
+    return METHODS[method].marker if method in METHODS else "circle-open"
 
 
 def limit_line(value: float, text: str) -> Figure:

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from case_monitor.domain.promotion import Decision
 from case_monitor.domain.verdict import Status
 from case_monitor.settings import Settings
-from case_monitor.store.read.evaluation import EvaluationInPlace, OtherEvaluation, read_evaluation
-from case_monitor.store.read.evaluations import StoredEvaluation, StoredPromotion
+from case_monitor.store.read.evaluations import EvaluationInPlace, OtherEvaluation, StoredEvaluation, read_evaluation
+from case_monitor.store.read.promotions import StoredPromotion
 
 EvaluationId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from case_monitor.store.read.model import EvaluationLine
+from case_monitor.store.read.evaluation_list import EvaluationLine
 
 
 def latest_of_versions(lines: Iterable[EvaluationLine]) -> list[EvaluationLine]:

@@ -1,34 +1,9 @@
 """Names of metrics and rules, as sentences have them."""
 
-import re
-
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.metrics import named, row_of
 from case_monitor.domain.policy import vs_baseline
 
-_WORDS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "recall": "recall",
-    "skill": "gain over always answering the most frequent class",
-    "explained": "share of the drawn images that are classified correctly",
-    "finite_logits": "share of images with finite logits",
-    "finite_passes": "share of explained images with finite passes",
-    "same_answers": "share of images with the same answer when shown again",
-    "agreement_median": "median agreement",
-    "agreement_mean": "mean agreement",
-    "agreement_degenerate_rate": "share of images without a usable map",
-}
-_DROP = re.compile(
-    r"(?P<kind>|abs_|relative_)confidence_drop_(?P<suffix>\d[^_]*(?:_blur)?)(?P<end>|_vs_random|_vs_case|_below_case)"
-)
-_KINDS = {"": "confidence drop", "abs_": "absolute confidence drop", "relative_": "relative confidence drop"}
-_ENDS = {
-    "": "",
-    "_vs_random": " beyond that of random pixels",
-    "_vs_case": " beyond that of CASE",
-    "_below_case": " beyond that of CASE",
-}
 _OF_BASELINE = vs_baseline("")
 
 
@@ -50,16 +25,28 @@ def metric_words(metric: str, baseline: int | None = None) -> str:
     >>> metric_words("contrast_jaccard", 3)
     "overlap of the contrast sets with version 3's"
     """
-    other = "the baseline's" if baseline is None else f"version {baseline}'s"
-    if metric == "baseline_agreement":
-        return f"agreement of the maps with {other}"
-    if metric == "contrast_jaccard":
-        return f"overlap of the contrast sets with {other}"
-    drop = _DROP.fullmatch(metric)
-    if drop:
-        end = f",{_ENDS[drop['end']]}" if drop["end"] else ""
-        return f"{_KINDS[drop['kind']]} without the {area_words(drop['suffix'])}{end}"
-    return _WORDS.get(metric, metric.replace("_", " "))
+    found = named(metric)
+    if found is None:
+        return metric.replace("_", " ")
+    return filled_in(found.metric.words, found.suffix, baseline)
+
+
+def filled_in(text: str, suffix: str, baseline: int | None = None) -> str:
+    """A text of the catalogue, with the pixels that a suffix stands for and whoever is compared with."""
+    return text.format(area=area_words(suffix), baseline=_baselines(baseline))
+
+
+def direction(metric: str) -> str:
+    """Which values of a metric of the catalogue are better.
+
+    >>> direction("agreement_median")
+    'lower is better'
+    """
+    return row_of(metric).direction
+
+
+def _baselines(version: int | None) -> str:
+    return "the baseline's" if version is None else f"version {version}'s"
 
 
 def rule_words(
@@ -87,7 +74,6 @@ def rule_words(
     else:
         side = "below" if greater_is_better else "above"
         margin = "an unknown limit" if limit is None else f"{abs(limit):g}"
-        other = "the baseline's" if baseline is None else f"version {baseline}'s"
         what = metric_words(metric.removesuffix(_OF_BASELINE), baseline)
-        sentence = f"{subject}{what}{each} at most {margin} {side} {other}"
+        sentence = f"{subject}{what}{each} at most {margin} {side} {_baselines(baseline)}"
     return sentence[:1].upper() + sentence[1:]

@@ -4,12 +4,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from case_monitor.domain.metrics import named
 from case_monitor.domain.policy import GATE_METHOD
 from case_monitor.domain.protocol import drop_suffix
-from case_monitor.store.read.model import EvaluationSettings
-
-_DROP = "confidence_drop_"
-_KINDS = ("_vs_random", "_vs_case", "_below_case")
+from case_monitor.store.read.evaluation_list import EvaluationSettings
 
 
 def drop_suffixes(stored: EvaluationSettings) -> tuple[str, ...]:
@@ -21,8 +19,9 @@ def drop_suffixes(stored: EvaluationSettings) -> tuple[str, ...]:
 def gate_suffix(stored: EvaluationSettings) -> str | None:
     """Area and fill of the first rule on fidelity; without one the first that was measured, if any was."""
     known = drop_suffixes(stored)
-    named = (_suffix(entry["metric"]) for entry in _thresholds(stored.policy) if entry["metric"].startswith(_DROP))
-    return next((suffix for suffix in named if suffix in known), known[0] if known else None)
+    judged = (named(entry["metric"]) for entry in _thresholds(stored.policy))
+    suffixes = (found.suffix for found in judged if found is not None)
+    return next((suffix for suffix in suffixes if suffix in known), known[0] if known else None)
 
 
 def gate_limits(stored: EvaluationSettings) -> dict[str, float]:
@@ -45,10 +44,3 @@ def confidence_level(stored: EvaluationSettings) -> float | None:
 
 def _thresholds(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from policy.get("thresholds", ())
-
-
-def _suffix(metric: str) -> str:
-    suffix = metric.removeprefix(_DROP)
-    for kind in _KINDS:
-        suffix = suffix.removesuffix(kind)
-    return suffix

@@ -11,10 +11,9 @@ from case_monitor.evidence.pictures.channels import channel_activity
 from case_monitor.evidence.pictures.confusion import confusion_matrix
 from case_monitor.evidence.pictures.drop_bars import fidelity
 from case_monitor.evidence.pictures.image_rows import Caption, gallery, heat_maps, saliency_maps
-from case_monitor.evidence.pictures.style import METHOD_COLOURS, method_title
+from case_monitor.evidence.pictures.style import method_title
 
 __all__ = [
-    "METHOD_COLOURS",
     "Caption",
     "agreement_histograms",
     "channel_activity",

@@ -9,11 +9,11 @@ from matplotlib.ticker import MaxNLocator
 
 from case_monitor.domain.arrays import FloatArray
 from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.metrics import INSENSITIVE, METRICS
 from case_monitor.evidence.pictures import style
 from case_monitor.judging.distributions import histogram
 
 NUM_BINS = 20
-LIMIT = 0.5
 
 
 def agreement_histograms(evaluation: Evaluation) -> Figure:
@@ -43,15 +43,16 @@ def _finding(evaluation: Evaluation) -> str:
     level = evaluation.policy.confidence_level
     bounds = style.interval(summary.ci_low, summary.ci_high, level)
     figures = f"median agreement {style.percent(summary.value)} ({bounds})"
-    if summary.ci_high < LIMIT:
+    if summary.ci_high < INSENSITIVE:
         return f"{title} tells classes apart: {figures}"
-    if summary.ci_low > LIMIT:
+    if summary.ci_low > INSENSITIVE:
         return f"{title} maps look alike for the first and the second class: {figures}"
     return f"Undecided whether {title} tells classes apart: {figures}"
 
 
 def _detail(evaluation: Evaluation) -> str:
-    what = "overlap of the top 5% of the pixels for the first and the second class; lower is better"
+    better = METRICS["agreement_median"].direction
+    what = f"overlap of the top 5% of the pixels for the first and the second class; {better}"
     return f"{style.subject(evaluation)} · {len(evaluation.scores.sample_ids)} explained images · {what}"
 
 
@@ -77,7 +78,7 @@ def _panel(ax: Axes, evaluation: Evaluation, method: str, chance: float) -> None
     if gate:
         for side in ("left", "bottom"):
             ax.spines[side].set_linewidth(2)
-    ax.axvline(LIMIT, color=style.RED, linestyle="--", linewidth=1.3, gid="limit")
+    ax.axvline(INSENSITIVE, color=style.RED, linestyle="--", linewidth=1.3, gid="limit")
     if math.isfinite(chance):
         ax.axvline(chance, color=style.INK, linestyle=":", linewidth=1.1, gid="chance")
     if values is None or not np.isfinite(values).any():

@@ -38,8 +38,8 @@ def _draw(ax: Axes, values: FloatArray) -> None:
         style.note(ax, "one class only" if len(values) == 1 else "the same number for every class")
         return
     x, y = curve
-    ax.plot(x, y, color=style.METHOD_COLOURS["case"], linewidth=1.8)
-    ax.fill_between(x, y, color=style.METHOD_COLOURS["case"], alpha=0.18, linewidth=0)
+    ax.plot(x, y, color=style.method_colour("case"), linewidth=1.8)
+    ax.fill_between(x, y, color=style.method_colour("case"), alpha=0.18, linewidth=0)
     ax.set_ylim(0, float(y.max()) * 1.12)
     ax.annotate(f" median {middle:.1f}", (middle, float(y.max()) * 1.06), fontsize=8, color=style.INK)
 

@@ -1,7 +1,6 @@
 """How much confidence the model loses without the pixels that a map marks, against random pixels."""
 
 import math
-import re
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,10 +10,11 @@ from scipy import stats
 
 from case_monitor.domain.arrays import FloatArray
 from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.metrics import METRICS, named
 from case_monitor.evidence.pictures import style
 
 _PALE = "#E4E4E4"
-_DROP = re.compile(r"confidence_drop_(?P<area>[0-9.]+(?:e[+-]?[0-9]+)?)(?P<blur>_blur)?")
+_DROP = METRICS["confidence_drop_{}"]
 
 
 def fidelity(evaluation: Evaluation) -> Figure:
@@ -49,9 +49,9 @@ def _measured(evaluation: Evaluation, test: str) -> bool:
 def drop_tests(evaluation: Evaluation) -> tuple[str, ...]:
     """The suffixes of the fidelity metrics that are there, such as `50` or `5_blur`: largest area first."""
     names = {s.metric for s in evaluation.summaries} | {metric for _, metric in evaluation.scores.values}
-    matches = (_DROP.fullmatch(name) for name in names)
-    found = {m["area"] + (m["blur"] or ""): (bool(m["blur"]), -float(m["area"])) for m in matches if m}
-    return tuple(sorted(found, key=lambda suffix: found[suffix]))
+    found = map(named, names)
+    suffixes = {known.suffix for known in found if known is not None and known.metric is _DROP}
+    return tuple(sorted(suffixes, key=lambda suffix: (suffix.endswith("_blur"), -float(suffix.removesuffix("_blur")))))
 
 
 def control_interval(values: FloatArray, level: float) -> tuple[float, float, float]:
@@ -90,7 +90,7 @@ def _finding(evaluation: Evaluation, test: str) -> str:
 def _detail(evaluation: Evaluation) -> str:
     level = f"{100 * evaluation.policy.confidence_level:g}%"
     images = f"{len(evaluation.scores.sample_ids)} explained images"
-    return f"{style.subject(evaluation)} · {images} · whiskers: {level} confidence interval; higher is better"
+    return f"{style.subject(evaluation)} · {images} · whiskers: {level} confidence interval; {_DROP.direction}"
 
 
 def _gate_test(evaluation: Evaluation, tests: tuple[str, ...]) -> str:

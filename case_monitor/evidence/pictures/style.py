@@ -15,19 +15,6 @@ from matplotlib.text import Text
 from case_monitor.domain import methods
 from case_monitor.domain.evaluation import Evaluation
 
-# Okabe and Ito's palette, safe for colour-blind readers; its yellow is darkened to be seen on white.
-METHOD_COLOURS = {
-    "case": "#0072B2",
-    "case_full": "#003F66",
-    "case_soft": "#4D9BD1",
-    "case_subspace": "#7A6FB0",
-    "gradcam": "#E69F00",
-    "gradcam++": "#D55E00",
-    "scorecam": "#009E73",
-    "ablationcam": "#CC79A7",
-    "layercam": "#56B4E9",
-    "hirescam": "#A89600",
-}
 CONTROL_COLOUR = "#8C8C8C"
 INK = "#222222"
 MUTED = "#5F5F5F"
@@ -58,7 +45,7 @@ def method_title(method: str) -> str:
 
 def method_colour(method: str) -> str:
     """The colour of `method` in every figure."""
-    return METHOD_COLOURS.get(method, "#444444")
+    return methods.METHODS[method].ink if method in methods.METHODS else "#444444"
 
 
 def saliency_methods(evaluation: Evaluation) -> tuple[str, ...]:

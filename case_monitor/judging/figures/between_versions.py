@@ -9,11 +9,13 @@ import numpy.typing as npt
 from case_monitor.domain.arrays import UNDEFINED, FloatArray
 from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.errors import DataError
+from case_monitor.domain.metrics import METRICS
 from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.predictions import PredictedClasses
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.summary import MetricSummary
+from case_monitor.judging.figures.means import MEANS, means_by_area
 from case_monitor.judging.figures.row import DEGENERATE, MIN_FOR_INTERVAL, NO_IMAGE, NOT_FINITE, OTHER_VIEW, summary_row
 from case_monitor.judging.statistics.adjustment import benjamini_hochberg, holm
 from case_monitor.judging.statistics.hypothesis_tests import TestResult, mcnemar_test, paired_t_test, wilcoxon_test
@@ -139,21 +141,25 @@ class _Comparison:
 
     def agreements(self) -> Iterator[MetricSummary]:
         """Differences of mean and median agreement, per method."""
-        of = {method: self._pair(method, "agreement") for method in self._protocol.methods}
-        yield from self._family("agreement_mean", of, np.mean, _t_test, "paired-t two-sided")
+        yield from self._means("")
+        of = {method: self._pair("agreement_mean", method, "") for method in self._protocol.methods}
         yield from self._family("agreement_median", of, np.median, _signed_rank_test, "wilcoxon two-sided")
 
     def drops(self) -> Iterator[MetricSummary]:
         """Differences of mean confidence drop, per method, area and fill."""
         for suffix in self._protocol.suffixes:
-            metric = f"confidence_drop_{suffix}"
-            of = {method: self._pair(method, metric) for method in self._protocol.methods}
-            yield from self._family(metric, of, np.mean, _t_test, "paired-t two-sided")
+            yield from self._means(suffix)
 
-    def _pair(self, method: str, metric: str) -> tuple[FloatArray, FloatArray]:
-        """Both versions' scores of the images that both have."""
-        first, second = self._candidate.scores.values, self._baseline.scores.values
-        return first[method, metric][self._places], second[method, metric][self._base_places]
+    def _means(self, suffix: str) -> Iterator[MetricSummary]:
+        for name in means_by_area(by_area=bool(suffix)):
+            if METRICS[name].compared:
+                of = {method: self._pair(name, method, suffix) for method in self._protocol.methods}
+                yield from self._family(name.format(suffix), of, np.mean, _t_test, "paired-t two-sided")
+
+    def _pair(self, name: str, method: str, suffix: str) -> tuple[FloatArray, FloatArray]:
+        """Both versions' values of the images that both have."""
+        of, first, second = MEANS[name], self._candidate.scores, self._baseline.scores
+        return of(first, method, suffix)[self._places], of(second, method, suffix)[self._base_places]
 
     def _family(
         self,
@@ -239,9 +245,16 @@ class _Comparison:
 
     def _mean(self, metric: str, method: str, values: FloatArray, because: str) -> MetricSummary:
         """Of shares, where 1 says that nothing has changed."""
-        level, seed = self._level, self._protocol.seed
+        level, seed, reference = self._level, self._protocol.seed, METRICS[metric].reference
         return summary_row(
-            metric, method, values, np.mean, confidence_level=level, seed=seed, reference=1.0, because=because
+            metric,
+            method,
+            values,
+            np.mean,
+            confidence_level=level,
+            seed=seed,
+            reference=reference or 0.0,
+            because=because,
         )
 
 

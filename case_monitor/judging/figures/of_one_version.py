@@ -7,17 +7,17 @@ import numpy as np
 
 from case_monitor.domain.arrays import UNDEFINED, FloatArray
 from case_monitor.domain.confusion_matrix import ClassMetrics, ConfusionMatrix
+from case_monitor.domain.metrics import METRICS, row_of
 from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.summary import MetricSummary
+from case_monitor.judging.figures.means import MEANS, means_by_area
 from case_monitor.judging.figures.row import NO_IMAGE, NOT_FINITE, ONE_CLASS, rate_row, summary_row
 from case_monitor.judging.statistics.adjustment import holm
 from case_monitor.judging.statistics.effects import rate_difference_effect
 from case_monitor.judging.statistics.hypothesis_tests import Alternative, paired_t_test, wilcoxon_test
 from case_monitor.judging.statistics.intervals import macro_intervals
-
-INSENSITIVE = 0.5  # the paper's threshold on agreement
 
 
 def model_summaries(
@@ -129,13 +129,13 @@ class _Summariser:
         self._scores, self._level, self._seed = scores, confidence_level, seed
 
     def sensitivity(self, methods: tuple[str, ...]) -> Iterator[MetricSummary]:
-        medians = []
+        medians, insensitive = [], METRICS["agreement_median"].reference or UNDEFINED
         for method in methods:
             values = self._scores.values[method, "agreement"]
-            yield self._row("agreement_mean", method, values, np.mean, reference=INSENSITIVE)
+            yield from self._means(method, "")
             yield self._degenerate_rate(method, values)
-            median = self._row("agreement_median", method, values, np.median, reference=INSENSITIVE)
-            test = wilcoxon_test(values[np.isfinite(values)], INSENSITIVE)
+            median = self._row("agreement_median", method, values, np.median)
+            test = wilcoxon_test(values[np.isfinite(values)], insensitive)
             medians.append(replace(median, p_value=test.p_value, effect_size=test.effect_size, test="wilcoxon"))
             yield from self._per_class("agreement_median", method, values, np.median)
         yield from _with_holm(medians)
@@ -147,24 +147,30 @@ class _Summariser:
 
     def chance(self) -> Iterator[MetricSummary]:
         values = self._scores.values["random", "agreement"]
-        yield self._row("agreement_mean", "random", values, np.mean, reference=INSENSITIVE)
+        yield self._row("agreement_mean", "random", values, np.mean)
 
     def fidelity(self, methods: tuple[str, ...], suffix: str) -> Iterator[MetricSummary]:
         drop = f"confidence_drop_{suffix}"
         values = {method: self._scores.values[method, drop] for method in methods}
         control = {method: self._scores.values[method, f"random_drop_{suffix}"] for method in methods}
         for method in methods:
-            yield self._row(drop, method, values[method], np.mean)
-            yield self._row(f"abs_{drop}", method, np.abs(values[method]), np.mean)
-            relative = np.maximum(values[method], 0) / self._scores.confidence
-            yield self._row(f"relative_{drop}", method, relative, np.mean)
-            yield from self._per_class(drop, method, values[method], np.mean)
+            yield from self._means(method, suffix)
         yield from self._paired(f"{drop}_vs_random", values, control, "greater")
         if "case" in methods:
             others = {method: v for method, v in values.items() if method != "case"}
             case = dict.fromkeys(others, values["case"])
             yield from self._paired(f"{drop}_vs_case", others, case, "two-sided")
             yield from self._paired(f"{drop}_below_case", others, case, "less")
+
+    def _means(self, method: str, suffix: str) -> Iterator[MetricSummary]:
+        """Those of one area and fill, or, without a suffix, those that there are once; then the same per class."""
+        names = means_by_area(by_area=bool(suffix))
+        values = {name: MEANS[name](self._scores, method, suffix) for name in names}
+        for name in names:
+            yield self._row(name.format(suffix), method, values[name], np.mean)
+        for name in names:
+            if METRICS[name].per_class:
+                yield from self._per_class(name.format(suffix), method, values[name], np.mean)
 
     def _paired(
         self, metric: str, first: dict[str, FloatArray], second: dict[str, FloatArray], side: Alternative
@@ -180,10 +186,9 @@ class _Summariser:
     def _per_class(
         self, metric: str, method: str, values: FloatArray, statistic: Callable[..., FloatArray]
     ) -> Iterator[MetricSummary]:
-        reference = INSENSITIVE if metric.startswith("agreement") else 0.0
         for u in np.unique(self._scores.target).tolist():
             of_class = values[self._scores.target == u]
-            yield self._row(metric, method, of_class, statistic, reference=reference, class_idx=u)
+            yield self._row(metric, method, of_class, statistic, class_idx=u)
 
     def _row(
         self,
@@ -192,9 +197,9 @@ class _Summariser:
         values: FloatArray,
         statistic: Callable[..., FloatArray],
         *,
-        reference: float = 0.0,
         class_idx: int | None = None,
     ) -> MetricSummary:
+        reference = row_of(metric).reference
         return summary_row(
             metric,
             method,
@@ -202,7 +207,7 @@ class _Summariser:
             statistic,
             confidence_level=self._level,
             seed=self._seed,
-            reference=reference,
+            reference=UNDEFINED if reference is None else reference,
             class_idx=class_idx,
         )
 

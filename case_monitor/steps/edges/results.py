@@ -12,7 +12,8 @@ from case_monitor.domain.scores import SampleScores
 from case_monitor.judging.reproduce import Stored
 from case_monitor.steps.running import flow_run_id, run_id, step
 from case_monitor.store import write
-from case_monitor.store.read.evaluations import StoredEvaluation, load_contrast_sets
+from case_monitor.store.read.contrast_sets import load_contrast_sets
+from case_monitor.store.read.evaluations import StoredEvaluation
 from case_monitor.store.read.scores import find_scores, load_scores
 
 

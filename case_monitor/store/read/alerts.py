@@ -1,15 +1,20 @@
-"""Reads of alerts, open and resolved."""
+"""Alerts: as an evaluation saw them, and their lives, open and resolved."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine, RowMapping, select
+from sqlalchemy import Connection, Engine, RowMapping, select
 
 from case_monitor.alerts.life import Scope
+from case_monitor.domain.alert import Alert
 from case_monitor.domain.policy import Severity
 from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import reading
-from case_monitor.store.tables import AlertRow, name_digest
+from case_monitor.store.read.rows import parts_of, required, values_of
+from case_monitor.store.tables import AlertObservationRow, AlertRow, name_digest
+
+_OBSERVED = ("rule", "method", "class_idx", "severity", "status", "observed", "limit_value", "message", "advice")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,22 @@ class StoredAlert:
     muted_by: str | None
 
 
+def load_alerts(engine: Engine, evaluation_id: int) -> tuple[Alert, ...]:
+    """The alerts of an evaluation as they were saved.
+
+    Raises:
+        StoreError: there is no such evaluation.
+    """
+    with reading(engine) as connection:
+        required(connection, evaluation_id)
+        return observed_alerts(connection, evaluation_id)
+
+
+def observed_alerts(connection: Connection, evaluation_id: int) -> tuple[Alert, ...]:
+    """The same, by a connection; none of an evaluation that is not stored."""
+    return tuple(map(_alert, values_of(connection, parts_of(evaluation_id, AlertObservationRow, _OBSERVED))))
+
+
 def load_alert_lives(
     engine: Engine, model_name: str | None = None, *, resolved: bool = False
 ) -> tuple[StoredAlert, ...]:
@@ -86,3 +107,8 @@ def stored_alert(row: RowMapping) -> StoredAlert:
     }.items():
         values[name] = kind(row[name])
     return StoredAlert(**values)
+
+
+def _alert(row: dict[str, Any]) -> Alert:
+    limit = row.pop("limit_value")
+    return Alert(**{**row, "limit": limit, "severity": Severity(row["severity"]), "status": Status(row["status"])})

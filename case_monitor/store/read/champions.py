@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, Select, func, or_, select
 
 from case_monitor.domain.promotion import Decision
 from case_monitor.store.connection import reading
-from case_monitor.store.tables import EvaluationRow, ModelVersionRow, PromotionRow, name_digest
+from case_monitor.store.tables import EvaluationRow, ModelVersionRow, PromotionRow, ReproductionRow, name_digest
 
 _APPLIED = [Decision.PROMOTED.value, Decision.KEPT.value, Decision.OVERRIDDEN.value]
 
@@ -30,6 +30,19 @@ def champions(connection: Connection, alias: str, name_digest: str | None = None
         name_digest: of one model; None for all.
     """
     return {digest: version for digest, (_, version) in _last_seen(connection, alias, name_digest).items()}
+
+
+def champion_and_last_look(engine: Engine, model_name: str, alias: str) -> tuple[int | None, datetime | None]:
+    """The version last known to hold the alias, and when a stored evaluation was last looked at again."""
+    digest = name_digest(model_name)
+    last_look = (
+        select(func.max(ReproductionRow.started_at))
+        .join(EvaluationRow, EvaluationRow.id == ReproductionRow.evaluation_id)
+        .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
+        .where(ModelVersionRow.name_digest == digest)
+    )
+    with reading(engine) as connection:
+        return champions(connection, alias, digest).get(digest), connection.execute(last_look).scalar_one()
 
 
 def _last_seen(connection: Connection, alias: str, name_digest: str | None) -> dict[str, tuple[datetime, int]]:

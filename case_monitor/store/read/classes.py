@@ -1,25 +1,30 @@
 """The classes of one evaluation, with what was found out about each."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Select, select
 
-from case_monitor.domain.contrast_sets import ContrastSource
+from case_monitor.domain.confusion_matrix import ClassMetrics
+from case_monitor.domain.contrast_sets import ContrastMember
 from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import reading
-from case_monitor.store.read.parts import ClassItem, ContrastItem
-from case_monitor.store.tables import (
-    ClassMetricsRow,
-    ContrastMemberRow,
-    EvaluationRow,
-    MetricSummaryRow,
-    ThresholdResultRow,
-)
+from case_monitor.store.read.contrast_sets import members_of
+from case_monitor.store.read.rows import parts_of, some_values_of, values_of
+from case_monitor.store.read.summaries import MetricOfMethod, class_values, explained_by_class
+from case_monitor.store.tables import ClassMetricsRow, EvaluationRow, ThresholdResultRow
 
-MetricOfMethod = tuple[str, str]
-"""(metric, method)."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredClass(ClassMetrics):
+    """Quality of a class, with its name."""
+
+    class_name: str
+
+
+_NAMES = tuple(field.name for field in fields(StoredClass))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,35 +33,33 @@ class StoredClasses:
 
     `explained` counts the explained images of the classes that have some; `failing` are the classes that break a rule
     of the policy, `unseen` those without a validation image. `values` are the figures that were asked for, by class; a
-    class without explained images has none, and a figure that is undefined is None.
+    class without explained images has none.
     """
 
-    classes: tuple[ClassItem, ...]
+    classes: tuple[StoredClass, ...]
     explained: dict[int, int]
     failing: frozenset[int]
     unseen: frozenset[int]
-    values: dict[MetricOfMethod, dict[int, float | None]]
+    values: dict[MetricOfMethod, dict[int, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDetails:
     """Of some classes: the figures that were asked for, as above, and the contrast sets in rank order."""
 
-    values: dict[MetricOfMethod, dict[int, float | None]]
-    contrast: dict[int, tuple[ContrastItem, ...]]
+    values: dict[MetricOfMethod, dict[int, float]]
+    contrast: dict[int, tuple[ContrastMember, ...]]
 
 
 def read_classes(engine: Engine, evaluation_id: int, wanted: Collection[MetricOfMethod]) -> StoredClasses:
     """All classes of an evaluation, with `wanted` figures of each."""
-    query = select(*(getattr(ClassMetricsRow, field.name) for field in fields(ClassItem)))
-    query = query.where(ClassMetricsRow.evaluation_id == evaluation_id).order_by(ClassMetricsRow.class_idx)
     with reading(engine) as connection:
         return StoredClasses(
-            classes=tuple(ClassItem(**row) for row in connection.execute(query).mappings()),
-            explained=_explained(connection, evaluation_id),
+            classes=all_classes(connection, evaluation_id),
+            explained=explained_by_class(connection, evaluation_id),
             failing=_failing(connection, evaluation_id),
             unseen=_unseen(connection, evaluation_id),
-            values=_values(connection, evaluation_id, wanted),
+            values=class_values(connection, evaluation_id, wanted),
         )
 
 
@@ -66,23 +69,33 @@ def read_class_details(
     """More of some classes of an evaluation."""
     with reading(engine) as connection:
         return StoredDetails(
-            values=_values(connection, evaluation_id, wanted, class_idx),
+            values=class_values(connection, evaluation_id, wanted, class_idx),
             contrast=_contrast(connection, evaluation_id, class_idx),
         )
 
 
-def _explained(connection: Connection, evaluation_id: int) -> dict[int, int]:
-    """From the figures, which stay when the images are pruned; every method has the same images."""
-    query = (
-        select(MetricSummaryRow.class_idx, func.max(MetricSummaryRow.n + MetricSummaryRow.n_undefined))
-        .where(
-            MetricSummaryRow.evaluation_id == evaluation_id,
-            MetricSummaryRow.metric == "agreement_median",
-            MetricSummaryRow.class_idx.is_not(None),
-        )
-        .group_by(MetricSummaryRow.class_idx)
-    )
-    return {class_idx: images for class_idx, images in connection.execute(query) if class_idx is not None}
+def all_classes(connection: Connection, evaluation_id: int) -> tuple[StoredClass, ...]:
+    """Every class, in the order of the split."""
+    return tuple(StoredClass(**row) for row in values_of(connection, _query(evaluation_id)))
+
+
+def some_classes(
+    engine: Engine, evaluation_id: int, limit: int | None, offset: int
+) -> tuple[tuple[StoredClass, ...], int]:
+    """Some of the classes, and how many there are in all."""
+    rows, total = some_values_of(engine, _query(evaluation_id), limit, offset)
+    return tuple(StoredClass(**row) for row in rows), total
+
+
+def class_names(engine: Engine, evaluation_id: int) -> dict[int, str]:
+    """Names of the classes by index; none of an evaluation that is not stored."""
+    with reading(engine) as connection:
+        rows = connection.execute(parts_of(evaluation_id, ClassMetricsRow, ("class_idx", "class_name")))
+        return {row.class_idx: row.class_name for row in rows}
+
+
+def _query(evaluation_id: int) -> Select[Any]:
+    return parts_of(evaluation_id, ClassMetricsRow, _NAMES)
 
 
 def _failing(connection: Connection, evaluation_id: int) -> frozenset[int]:
@@ -99,42 +112,10 @@ def _unseen(connection: Connection, evaluation_id: int) -> frozenset[int]:
     return frozenset(connection.execute(query).scalar_one_or_none() or ())
 
 
-def _values(
-    connection: Connection,
-    evaluation_id: int,
-    wanted: Collection[MetricOfMethod],
-    class_idx: Collection[int] | None = None,
-) -> dict[MetricOfMethod, dict[int, float | None]]:
-    values: dict[MetricOfMethod, dict[int, float | None]] = {key: {} for key in wanted}
-    if not wanted:
-        return values
-    query = select(
-        MetricSummaryRow.metric, MetricSummaryRow.method, MetricSummaryRow.class_idx, MetricSummaryRow.value
-    ).where(
-        MetricSummaryRow.evaluation_id == evaluation_id,
-        MetricSummaryRow.metric.in_(_distinct(metric for metric, _ in wanted)),
-        MetricSummaryRow.method.in_(_distinct(method for _, method in wanted)),
-        MetricSummaryRow.class_idx.is_not(None) if class_idx is None else MetricSummaryRow.class_idx.in_(class_idx),
-    )
-    for metric, method, idx, value in connection.execute(query):
-        if (metric, method) in values and idx is not None:
-            values[metric, method][idx] = value
-    return values
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
-
-
 def _contrast(
     connection: Connection, evaluation_id: int, class_idx: Collection[int]
-) -> dict[int, tuple[ContrastItem, ...]]:
-    query = (
-        select(*(getattr(ContrastMemberRow, field.name) for field in fields(ContrastItem)))
-        .where(ContrastMemberRow.evaluation_id == evaluation_id, ContrastMemberRow.target_class.in_(class_idx))
-        .order_by(ContrastMemberRow.target_class, ContrastMemberRow.rank)
-    )
-    members: dict[int, list[ContrastItem]] = defaultdict(list)
-    for row in connection.execute(query).mappings():
-        members[row["target_class"]].append(ContrastItem(**{**row, "source": ContrastSource(row["source"])}))
+) -> dict[int, tuple[ContrastMember, ...]]:
+    members: dict[int, list[ContrastMember]] = defaultdict(list)
+    for member in members_of(connection, evaluation_id, class_idx):
+        members[member.target_class].append(member)
     return {idx: tuple(found) for idx, found in members.items()}

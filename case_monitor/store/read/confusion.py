@@ -1,15 +1,14 @@
-"""Which classes an evaluation saw confused, and which it contrasted for that."""
+"""Which classes an evaluation saw confused."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy import Engine, select
 
 from case_monitor.domain.arrays import IntArray
-from case_monitor.domain.contrast_sets import ContrastSource
 from case_monitor.store.connection import reading
-from case_monitor.store.tables import ConfusionCellRow, ContrastMemberRow, EvaluationRow
+from case_monitor.store.read.rows import parts_of, some_values_of
+from case_monitor.store.tables import ConfusionCellRow, EvaluationRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,15 +36,12 @@ class StoredConfusion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredContrast:
-    """One class in the contrast set of another; `weight` None: the soft confusion is undefined."""
+class CellItem:
+    """A cell of the confusion matrix that is not zero."""
 
     target_class: int
-    rank: int
-    class_idx: int
-    source: ContrastSource
+    predicted_class: int
     count: int
-    weight: float | None
 
 
 def read_confusion(engine: Engine, evaluation_id: int) -> StoredConfusion | None:
@@ -68,14 +64,8 @@ def read_confusion(engine: Engine, evaluation_id: int) -> StoredConfusion | None
     )
 
 
-def read_contrast(engine: Engine, evaluation_id: int, classes: Collection[int]) -> tuple[StoredContrast, ...]:
-    """The contrast sets of these classes, each in the order of its ranks."""
-    columns = ContrastMemberRow.__table__.columns
-    query = (
-        select(*(columns[name] for name in StoredContrast.__dataclass_fields__))
-        .where(ContrastMemberRow.evaluation_id == evaluation_id, ContrastMemberRow.target_class.in_(classes))
-        .order_by(ContrastMemberRow.target_class, ContrastMemberRow.rank)
-    )
-    with reading(engine) as connection:
-        rows = connection.execute(query).mappings().all()
-    return tuple(StoredContrast(**{**row, "source": ContrastSource(row["source"])}) for row in rows)
+def some_cells(engine: Engine, evaluation_id: int, limit: int | None, offset: int) -> tuple[tuple[CellItem, ...], int]:
+    """Some of the cells, and how many there are in all."""
+    names = ("target_class", "predicted_class", "count")
+    rows, total = some_values_of(engine, parts_of(evaluation_id, ConfusionCellRow, names), limit, offset)
+    return tuple(CellItem(**row) for row in rows), total

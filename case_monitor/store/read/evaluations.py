@@ -1,33 +1,17 @@
-"""Reads. They return frozen records; no row of a table leaves this package."""
+"""Evaluations without their parts: by key, by id, the last of a version."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Double, Engine, RowMapping, Select, select
+from sqlalchemy import Connection, Engine, RowMapping, Select, select
 
-from case_monitor.domain.alert import Alert
-from case_monitor.domain.arrays import UNDEFINED
-from case_monitor.domain.contrast_sets import ContrastMember, ContrastSets, ContrastSource
-from case_monitor.domain.errors import StoreError
 from case_monitor.domain.evaluation import EvaluationKey
 from case_monitor.domain.model_version import ModelVersion
-from case_monitor.domain.policy import Rule, Severity
-from case_monitor.domain.promotion import Decision
-from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, ThresholdResult, Verdict
+from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import reading
-from case_monitor.store.tables import (
-    AlertObservationRow,
-    ChildRow,
-    ContrastMemberRow,
-    EvaluationRow,
-    MetricSummaryRow,
-    ModelVersionRow,
-    PromotionRow,
-    ThresholdResultRow,
-    name_digest,
-)
+from case_monitor.store.read.promotions import StoredPromotion, last_promotion
+from case_monitor.store.tables import EvaluationRow, ModelVersionRow, name_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,21 +79,22 @@ class StoredEvaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPromotion:
-    """One entry of the audit log. `applied_at` None: decided, and the alias was not (yet) moved."""
+class OtherEvaluation:
+    """Another evaluation of the same version: on another split, or under another protocol, policy or baseline."""
 
     id: int
-    model_name: str
-    alias: str
-    version: int
-    previous_version: int | None
-    decision: Decision
-    evaluation_id: int
-    reason: str
-    decided_at: datetime
-    applied_at: datetime | None
-    decided_by: str | None
-    valid_until: datetime | None
+    evaluated_at: datetime
+    split_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationInPlace:
+    """An evaluation, what was decided on it last, and its neighbours in time among those of the same version."""
+
+    evaluation: StoredEvaluation
+    promotion: StoredPromotion | None
+    older: OtherEvaluation | None
+    newer: OtherEvaluation | None
 
 
 def find_evaluation(engine: Engine, key: EvaluationKey) -> StoredEvaluation | None:
@@ -150,63 +135,35 @@ def evaluations(engine: Engine, model_name: str) -> list[StoredEvaluation]:
         return [_stored(row) for row in connection.execute(_of_model(model_name)).mappings()]
 
 
-def load_verdict(engine: Engine, evaluation_id: int) -> Verdict:
-    """The verdict as it was saved."""
+def read_evaluation(engine: Engine, evaluation_id: int) -> EvaluationInPlace | None:
+    """The evaluation with this id; None if there is none."""
     with reading(engine) as connection:
-        evaluation = _evaluation(connection, evaluation_id)
-        rows = _children(connection, ThresholdResultRow, evaluation_id)
-    return Verdict(
-        status=Status(evaluation["verdict_status"]),
-        sentence=evaluation["verdict_sentence"],
-        notes=tuple(evaluation["notes"]),
-        results=tuple(_threshold_result(row) for row in rows),
+        evaluation = _evaluation_of(connection, evaluation_id)
+        if evaluation is None:
+            return None
+        promotion = last_promotion(connection, evaluation_id)
+        others = _of_the_same_version(connection, evaluation_id)
+    place = [other.id for other in others].index(evaluation_id)
+    return EvaluationInPlace(
+        evaluation=evaluation,
+        promotion=promotion,
+        older=others[place - 1] if place else None,
+        newer=others[place + 1] if place + 1 < len(others) else None,
     )
 
 
-def load_alerts(engine: Engine, evaluation_id: int) -> tuple[Alert, ...]:
-    """The alerts as they were saved."""
-    with reading(engine) as connection:
-        _evaluation(connection, evaluation_id)
-        return tuple(_alert(row) for row in _children(connection, AlertObservationRow, evaluation_id))
-
-
-def load_summaries(engine: Engine, evaluation_id: int) -> tuple[MetricSummary, ...]:
-    """The summaries as they were saved."""
-    with reading(engine) as connection:
-        _evaluation(connection, evaluation_id)
-        return tuple(MetricSummary(**row) for row in _children(connection, MetricSummaryRow, evaluation_id))
-
-
-def load_contrast_sets(engine: Engine, evaluation_id: int) -> ContrastSets:
-    """The contrast sets as they were saved."""
-    with reading(engine) as connection:
-        evaluation = _evaluation(connection, evaluation_id)
-        rows = _children(connection, ContrastMemberRow, evaluation_id)
-    members: list[list[ContrastMember]] = [[] for _ in evaluation["class_names"]]
-    for row in rows:
-        members[row["target_class"]].append(_contrast_member(row))
-    return ContrastSets(
-        contrast_k=evaluation["contrast_k"],
-        members=tuple(map(tuple, members)),
-        unseen=tuple(evaluation["unseen_classes"]),
-    )
-
-
-def promotions(engine: Engine, model_name: str) -> list[StoredPromotion]:
-    """The audit log of a model, the last decision first."""
+def _of_the_same_version(connection: Connection, evaluation_id: int) -> list[OtherEvaluation]:
+    """All of them with this one, the oldest first."""
+    version = select(EvaluationRow.model_version_id).where(EvaluationRow.id == evaluation_id).scalar_subquery()
     query = (
-        select(PromotionRow.__table__)
-        .join(EvaluationRow, EvaluationRow.id == PromotionRow.evaluation_id)
-        .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
-        .where(ModelVersionRow.name_digest == name_digest(model_name))
-        .order_by(PromotionRow.decided_at.desc(), PromotionRow.id.desc())
+        select(EvaluationRow.id, EvaluationRow.updated_at.label("evaluated_at"), EvaluationRow.split_name)
+        .where(EvaluationRow.model_version_id == version)
+        .order_by(EvaluationRow.updated_at, EvaluationRow.id)
     )
-    with reading(engine) as connection:
-        rows = connection.execute(query).mappings().all()
-    return [StoredPromotion(**{**row, "decision": Decision(row["decision"])}) for row in rows]
+    return [OtherEvaluation(**row) for row in connection.execute(query).mappings()]
 
 
-def evaluation_of(connection: Connection, evaluation_id: int) -> StoredEvaluation | None:
+def _evaluation_of(connection: Connection, evaluation_id: int) -> StoredEvaluation | None:
     """The evaluation with this id."""
     row = connection.execute(_with_version().where(EvaluationRow.id == evaluation_id)).mappings().one_or_none()
     return None if row is None else _stored(row)
@@ -239,43 +196,3 @@ def _stored(row: RowMapping) -> StoredEvaluation:
     values["notes"] = tuple(row["notes"])
     values["verdict_status"] = Status(row["verdict_status"])
     return StoredEvaluation(**values)
-
-
-def _evaluation(connection: Connection, evaluation_id: int) -> RowMapping:
-    query = select(EvaluationRow.__table__).where(EvaluationRow.id == evaluation_id)
-    row = connection.execute(query).mappings().one_or_none()
-    if row is None:
-        raise StoreError(f"evaluation {evaluation_id} is not stored")
-    return row
-
-
-def _children(connection: Connection, table: type[ChildRow], evaluation_id: int) -> list[dict[str, Any]]:
-    """An evaluation's rows in the order saved, as fields of records; a figure that is NULL was NaN."""
-    columns = table.__table__.columns
-    names = [column.name for column in columns if column.name not in {"evaluation_id", "position"}]
-    undefined = {column.name: UNDEFINED for column in columns if isinstance(column.type, Double)}
-    query = select(table.__table__).where(table.evaluation_id == evaluation_id)
-    rows = connection.execute(query.order_by(*table.__table__.primary_key)).mappings()
-    return [{name: undefined.get(name) if row[name] is None else row[name] for name in names} for row in rows]
-
-
-def _contrast_member(row: dict[str, Any]) -> ContrastMember:
-    return ContrastMember(**{**row, "source": ContrastSource(row["source"])})
-
-
-def _threshold_result(row: dict[str, Any]) -> ThresholdResult:
-    threshold = Rule(
-        metric=row.pop("metric"),
-        limit=row.pop("limit_value"),
-        greater_is_better=row.pop("greater_is_better"),
-        method=row.pop("threshold_method"),
-        per_class=row.pop("per_class"),
-        severity=Severity(row.pop("severity")),
-    )
-    return ThresholdResult(**{**row, "threshold": threshold, "status": Status(row["status"])})
-
-
-def _alert(row: dict[str, Any]) -> Alert:
-    limit = row.pop("limit_value")
-    del row["alert_id"]
-    return Alert(**{**row, "limit": limit, "severity": Severity(row["severity"]), "status": Status(row["status"])})

@@ -1,14 +1,30 @@
 """Reads of the scores per image, which are the bulk of the database."""
 
+from collections import defaultdict
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 import numpy as np
-from sqlalchemy import Engine, exists, select
+from sqlalchemy import Connection, Engine, and_, exists, select
 
 from case_monitor.domain.arrays import FloatArray
 from case_monitor.domain.scores import SampleScores
 from case_monitor.store.connection import reading
+from case_monitor.store.read.rows import some_values_of, values_of
 from case_monitor.store.tables import EvaluationRow, SampleRow, SampleScoreRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredScore:
+    """A score of an explained image."""
+
+    sample_id: str
+    target: int
+    top2: int
+    confidence: float
+    method: str
+    metric: str
+    value: float
 
 
 def find_scores(
@@ -62,3 +78,32 @@ def load_scores(engine: Engine, evaluation_id: int) -> SampleScores | None:
         values=values,
         broken_passes=np.array([row.broken_passes for row in samples], dtype=np.int64),
     )
+
+
+def agreements(connection: Connection, evaluation_id: int) -> dict[str, tuple[float, ...]]:
+    """Method -> the agreement of every explained image; none where the scores were pruned."""
+    query = select(SampleScoreRow.method, SampleScoreRow.value).where(
+        SampleScoreRow.evaluation_id == evaluation_id, SampleScoreRow.metric == "agreement"
+    )
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in values_of(connection, query):
+        found[row["method"]].append(row["value"])
+    return {method: tuple(values) for method, values in found.items()}
+
+
+def some_scores(
+    engine: Engine, evaluation_id: int, metric: str | None, method: str | None, limit: int | None, offset: int
+) -> tuple[tuple[StoredScore, ...], int]:
+    """Some of all scores, or of those of a metric or method, and how many there are in all."""
+    table = SampleScoreRow
+    of_sample = and_(SampleRow.evaluation_id == table.evaluation_id, SampleRow.position == table.position)
+    asked = [table.metric == metric] * (metric is not None) + [table.method == method] * (method is not None)
+    query = (
+        select(*(getattr(table if hasattr(table, f.name) else SampleRow, f.name) for f in fields(StoredScore)))
+        .select_from(table)
+        .join(SampleRow, of_sample)
+        .where(table.evaluation_id == evaluation_id, *asked)
+        .order_by(*table.__table__.primary_key)
+    )
+    rows, total = some_values_of(engine, query, limit, offset)
+    return tuple(StoredScore(**row) for row in rows), total

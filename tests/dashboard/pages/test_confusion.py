@@ -16,7 +16,8 @@ from case_monitor.domain.evaluation import Evaluation
 from case_monitor.judging.contrast_sets import contrast_sets
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
-from case_monitor.store.read.confusion import read_confusion, read_contrast
+from case_monitor.store.read.confusion import read_confusion
+from case_monitor.store.read.contrast_sets import read_contrast
 from case_monitor.store.write import save_evaluation
 from tests.support.factories import an_evaluation
 

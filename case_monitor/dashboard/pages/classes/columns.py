@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from case_monitor.domain.arrays import UNDEFINED, defined
 from case_monitor.domain.methods import method_title
-from case_monitor.store.read.classes import MetricOfMethod, StoredClasses
-from case_monitor.store.read.parts import ClassItem
+from case_monitor.domain.metrics import row_of
+from case_monitor.store.read.classes import StoredClass, StoredClasses
+from case_monitor.store.read.summaries import MetricOfMethod
 
 
 class Order(StrEnum):
@@ -55,25 +57,18 @@ def class_columns(methods: Iterable[str], suffix: str | None) -> Columns:
     known = tuple(methods)
     return Columns(
         plain=_PLAIN,
-        agreement=tuple(
-            Column(
-                key=f"agreement.{method}",
-                title=method_title(method),
-                first=Order.DESCENDING,
-                figure=("agreement_median", method),
-            )
-            for method in known
-        ),
-        drop=tuple(
-            Column(key=f"drop.{method}", title=method_title(method), figure=(f"confidence_drop_{suffix}", method))
-            for method in known
-            if suffix is not None
-        ),
+        agreement=tuple(_column("agreement", "agreement_median", method) for method in known),
+        drop=tuple(_column("drop", f"confidence_drop_{suffix}", method) for method in known if suffix is not None),
         channels=_CHANNELS,
     )
 
 
-def in_order(rows: Iterable[ClassItem], stored: StoredClasses, column: Column, order: Order) -> list[ClassItem]:
+def _column(group: str, metric: str, method: str) -> Column:
+    worst = Order.ASCENDING if row_of(metric).greater_is_better else Order.DESCENDING
+    return Column(key=f"{group}.{method}", title=method_title(method), first=worst, figure=(metric, method))
+
+
+def in_order(rows: Iterable[StoredClass], stored: StoredClasses, column: Column, order: Order) -> list[StoredClass]:
     """The classes by one column; what is undefined comes last, whatever the order, and equals in the split's order."""
     values = [(row, _value(row, stored, column)) for row in rows]
     defined = [(row, value) for row, value in values if value is not None]
@@ -81,9 +76,9 @@ def in_order(rows: Iterable[ClassItem], stored: StoredClasses, column: Column, o
     return [row for row, _ in defined] + [row for row, value in values if value is None]
 
 
-def _value(row: ClassItem, stored: StoredClasses, column: Column) -> Any:
+def _value(row: StoredClass, stored: StoredClasses, column: Column) -> Any:
     if column.figure is not None:
-        return stored.values[column.figure].get(row.class_idx)
+        return defined(stored.values[column.figure].get(row.class_idx, UNDEFINED))
     return stored.explained.get(row.class_idx, 0) if column.key == "explained" else _FIELDS[column.key](row)
 
 
@@ -97,12 +92,12 @@ _PLAIN = (
     Column(key="explained", title="Explained"),
 )
 _CHANNELS = Column(key="channels", title="Active channels")
-_FIELDS: Mapping[str, Callable[[ClassItem], Any]] = {
+_FIELDS: Mapping[str, Callable[[StoredClass], Any]] = {
     "index": lambda row: row.class_idx,
     "name": lambda row: row.class_name.casefold(),
     "support": lambda row: row.support,
-    "recall": lambda row: row.recall,
-    "precision": lambda row: row.precision,
-    "f1": lambda row: row.f1,
-    "channels": lambda row: row.active_channels,
+    "recall": lambda row: defined(row.recall),
+    "precision": lambda row: defined(row.precision),
+    "f1": lambda row: defined(row.f1),
+    "channels": lambda row: defined(row.active_channels),
 }

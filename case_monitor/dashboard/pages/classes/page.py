@@ -16,12 +16,11 @@ from case_monitor.dashboard.parts.stored_settings import drop_suffixes, gate_suf
 from case_monitor.dashboard.shell.paging import Pages, turn
 from case_monitor.dashboard.shell.rendering import address, page
 from case_monitor.dashboard.shell.resources import Held
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
+from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.settings import Settings
-from case_monitor.store.read.classes import StoredClasses, read_class_details, read_classes
+from case_monitor.store.read.classes import StoredClass, StoredClasses, read_class_details, read_classes
+from case_monitor.store.read.evaluation_list import EvaluationSettings
 from case_monitor.store.read.evaluations import StoredEvaluation
-from case_monitor.store.read.model import EvaluationSettings
-from case_monitor.store.read.parts import ClassItem
 
 pages = APIRouter()
 
@@ -136,7 +135,7 @@ def _column(columns: Columns, key: str) -> Column:
     return found
 
 
-def _fits(item: ClassItem, classes: StoredClasses, gate_method: str, chosen: ClassesQuery) -> bool:
+def _fits(item: StoredClass, classes: StoredClasses, gate_method: str, chosen: ClassesQuery) -> bool:
     if chosen.q.casefold() not in item.class_name.casefold():
         return False
     agreement = classes.values["agreement_median", gate_method].get(item.class_idx)
@@ -145,7 +144,7 @@ def _fits(item: ClassItem, classes: StoredClasses, gate_method: str, chosen: Cla
 
 
 def _rows(
-    engine: Engine, stored: StoredEvaluation, classes: StoredClasses, columns: Columns, shown: Sequence[ClassItem]
+    engine: Engine, stored: StoredEvaluation, classes: StoredClasses, columns: Columns, shown: Sequence[StoredClass]
 ) -> tuple[ClassRow, ...]:
     figures = ShownFigures(
         agreements=tuple(c.figure for c in columns.agreement if c.figure),

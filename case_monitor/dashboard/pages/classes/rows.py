@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from case_monitor.domain.arrays import UNDEFINED, defined
 from case_monitor.domain.contrast_sets import ContrastSource
-from case_monitor.store.read.classes import MetricOfMethod, StoredClasses, StoredDetails
-from case_monitor.store.read.parts import ClassItem
+from case_monitor.store.read.classes import StoredClass, StoredClasses, StoredDetails
+from case_monitor.store.read.summaries import MetricOfMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class ShownFigures:
 
 
 def class_row(
-    item: ClassItem, stored: StoredClasses, details: StoredDetails, figures: ShownFigures, names: Sequence[str]
+    item: StoredClass, stored: StoredClasses, details: StoredDetails, figures: ShownFigures, names: Sequence[str]
 ) -> ClassRow:
     """All about one class; `names` are those of all classes."""
     idx = item.class_idx
@@ -59,22 +60,22 @@ def class_row(
         is_failing=idx in stored.failing,
         is_unseen=idx in stored.unseen,
         support=item.support,
-        recall=item.recall,
-        recall_ci_low=item.recall_ci_low,
-        recall_ci_high=item.recall_ci_high,
-        precision=item.precision,
-        f1=item.f1,
+        recall=defined(item.recall),
+        recall_ci_low=defined(item.recall_ci_low),
+        recall_ci_high=defined(item.recall_ci_high),
+        precision=defined(item.precision),
+        f1=defined(item.f1),
         explained=stored.explained.get(idx, 0),
         agreements=_figures(details.values, figures.agreements, idx),
         drops=_figures(details.values, figures.drops, idx),
-        active_channels=item.active_channels,
+        active_channels=defined(item.active_channels),
         contrast=tuple(
             ContrastedClass(
                 class_idx=member.class_idx,
                 name=names[member.class_idx],
                 source=member.source,
                 count=member.count,
-                weight=member.weight,
+                weight=defined(member.weight),
             )
             for member in details.contrast.get(idx, ())
         ),
@@ -82,6 +83,6 @@ def class_row(
 
 
 def _figures(
-    values: Mapping[MetricOfMethod, Mapping[int, float | None]], figures: Sequence[MetricOfMethod], idx: int
+    values: Mapping[MetricOfMethod, Mapping[int, float]], figures: Sequence[MetricOfMethod], idx: int
 ) -> tuple[float | None, ...]:
-    return tuple(values[figure].get(idx) for figure in figures)
+    return tuple(defined(values[figure].get(idx, UNDEFINED)) for figure in figures)

@@ -1,6 +1,5 @@
 """Classes, contrast sets and pictures in the comparison of two versions."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from fastapi import HTTPException
@@ -9,13 +8,14 @@ from sqlalchemy import Engine
 from case_monitor.dashboard.pages.compare.record import ClassChange, CompareQuery, ContrastChange, MapPair
 from case_monitor.dashboard.shell.paging import Pages, turn
 from case_monitor.dashboard.shell.rendering import address
+from case_monitor.domain.arrays import defined
 from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.store.comparison import Pair
-from case_monitor.store.read.evaluations import load_contrast_sets
+from case_monitor.store.read.contrast_sets import load_contrast_sets
+from case_monitor.store.read.evaluation_list import EvaluationLine, EvaluationSettings
 from case_monitor.store.read.gallery import gallery_entries
-from case_monitor.store.read.model import EvaluationLine, EvaluationSettings
 
 CLASSES_PER_PAGE = 100
 
@@ -118,8 +118,3 @@ def map_pairs(
             for entry, other in both
         ),
     )
-
-
-def defined(value: float) -> float | None:
-    """None for what is undefined."""
-    return value if math.isfinite(value) else None

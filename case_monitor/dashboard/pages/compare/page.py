@@ -12,12 +12,12 @@ from case_monitor.dashboard.parts.metric_words import area_words
 from case_monitor.dashboard.shell.rendering import page
 from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.metrics import named
 from case_monitor.domain.verdict import Status
 
 pages = APIRouter()
 Version = Annotated[int, Query(le=2**31 - 1)] | Literal[""]
 
-_DROP = "confidence_drop_"
 _LOOKS = {
     Outcome.BETTER: ("var(--pass)", "triangle-up"),
     Outcome.WORSE: ("var(--fail)", "triangle-down"),
@@ -83,15 +83,10 @@ def _headline(found: Comparison) -> str:
 
 
 def _label(row: DifferenceRow) -> str:
-    if not row.method:
-        return row.metric.capitalize()
-    what = f"Drop {_short(row.metric)}" if row.metric.startswith(_DROP) else "Agreement"
-    return f"{what}, {method_title(row.method)}"
-
-
-def _short(metric: str) -> str:
-    """The area and fill of a confidence drop."""
-    return area_words(metric.removeprefix(_DROP)).removeprefix("top ").replace(" of the pixels", "")
+    found = named(row.metric)
+    area = area_words(found.suffix).removeprefix("top ").replace(" of the pixels", "") if found else ""
+    what = found.metric.label.format(area=area) if found else row.metric
+    return f"{what}, {method_title(row.method)}" if row.method else what
 
 
 def _forest(drawn: list[tuple[str, DifferenceRow]]) -> Figure:

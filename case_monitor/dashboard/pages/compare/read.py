@@ -7,13 +7,7 @@ from itertools import groupby
 from fastapi import HTTPException
 from sqlalchemy import Engine
 
-from case_monitor.dashboard.pages.compare.changes import (
-    changed_contrasts,
-    class_changes,
-    defined,
-    map_pairs,
-    page_of_classes,
-)
+from case_monitor.dashboard.pages.compare.changes import changed_contrasts, class_changes, map_pairs, page_of_classes
 from case_monitor.dashboard.pages.compare.record import (
     CompareQuery,
     Comparison,
@@ -26,24 +20,25 @@ from case_monitor.dashboard.pages.compare.record import (
 from case_monitor.dashboard.parts.latest import latest_of_versions
 from case_monitor.dashboard.parts.metric_words import rule_words
 from case_monitor.dashboard.parts.stored_settings import drop_suffixes
+from case_monitor.domain.arrays import defined
+from case_monitor.domain.metrics import Metric, metrics_of
 from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Status, ThresholdResult, Verdict
 from case_monitor.settings import Settings
 from case_monitor.store.comparison import Pair, StoredComparison, compare_stored, pair_of
-from case_monitor.store.read.model import (
+from case_monitor.store.read.champions import champion_and_last_look
+from case_monitor.store.read.classes import class_names
+from case_monitor.store.read.evaluation_list import (
     EvaluationLine,
     EvaluationSettings,
-    champion_and_last_look,
     evaluation_lines,
     evaluation_settings,
-    overall_figures,
 )
-from case_monitor.store.read.parts import ClassItem, Selection, read_items
+from case_monitor.store.read.summaries import overall_figures
 
 MOST = 20
 """Classes in a list, before the table of all."""
-_LOWER_IS_BETTER = ("agreement_median", "agreement_mean", "agreement_degenerate_rate")
 
 
 def comparison(engine: Engine, settings: Settings, chosen: CompareQuery) -> Comparison:
@@ -61,7 +56,7 @@ def comparison(engine: Engine, settings: Settings, chosen: CompareQuery) -> Comp
     other = pair.baseline or next(line for line in lines if line.version == baseline)
     stored = evaluation_settings(engine, pair.candidate.id)
     found = compare_stored(engine, pair)
-    names = _class_names(engine, pair.candidate.id)
+    names = class_names(engine, pair.candidate.id)
     changes = class_changes(found.summaries, names)
     shown, pages = page_of_classes(changes, chosen, candidate, baseline)
     contrasts = list(changed_contrasts(engine, pair, found.summaries, names))
@@ -149,17 +144,12 @@ def _why_not(pair: Pair, other: EvaluationLine) -> Iterator[str]:
         )
 
 
-def _class_names(engine: Engine, evaluation_id: int) -> dict[int, str]:
-    items, _ = read_items(engine, ClassItem, Selection(evaluation_id=evaluation_id))
-    return {item.class_idx: item.class_name for item in items}
-
-
 def _differences(
     engine: Engine, pair: Pair, found: StoredComparison, stored: EvaluationSettings
 ) -> Iterator[DifferenceRow]:
-    """Accuracy, agreement, and every confidence drop."""
-    metrics = {"accuracy": ("",), "agreement_median": stored.methods}
-    metrics |= {f"confidence_drop_{suffix}": stored.methods for suffix in drop_suffixes(stored)}
+    """Of every metric that has a label for it."""
+    known = metrics_of(drop_suffixes(stored), stored.methods)
+    metrics = {name: stored.methods if m.of_methods else ("",) for name, m in known.items() if m.label}
     ids = [line.id for line in (pair.candidate, pair.baseline) if line is not None]
     own = overall_figures(engine, ids, metrics)
     overall = {(s.metric, s.method): s for s in found.summaries if s.class_idx is None}
@@ -168,16 +158,16 @@ def _differences(
             row = overall.get((vs_baseline(metric), method))
             if row is not None:
                 values = [own.get((metric, method), {}).get(i) for i in ids]
-                yield _difference(metric, row, [v.value if v else None for v in values], found.verdict)
+                yield _difference(known[metric], row, [defined(v.value) if v else None for v in values], found.verdict)
 
 
 def _difference(
-    metric: str, row: MetricSummary, values: Sequence[float | None], verdict: Verdict | None
+    metric: Metric, row: MetricSummary, values: Sequence[float | None], verdict: Verdict | None
 ) -> DifferenceRow:
-    greater = metric not in _LOWER_IS_BETTER
+    greater = metric.greater_is_better
     p = row.p_value if math.isnan(row.p_adjusted) else row.p_adjusted
     return DifferenceRow(
-        metric=metric,
+        metric=metric.name,
         method=row.method,
         candidate=values[0],
         baseline=values[1] if len(values) > 1 else None,

@@ -7,8 +7,9 @@ import numpy as np
 
 from case_monitor.dashboard.parts.class_ref import ClassRef
 from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.contrast_sets import ContrastMember
 from case_monitor.judging.statistics.intervals import wilson_interval
-from case_monitor.store.read.confusion import StoredConfusion, StoredContrast
+from case_monitor.store.read.confusion import StoredConfusion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ def most_confused(confusion: StoredConfusion) -> IntArray:
 
 
 def confused_pairs(
-    confusion: StoredConfusion, cells: IntArray, contrast: Sequence[StoredContrast]
+    confusion: StoredConfusion, cells: IntArray, contrast: Sequence[ContrastMember]
 ) -> tuple[ConfusedPair, ...]:
     """These cells with names and figures.
 

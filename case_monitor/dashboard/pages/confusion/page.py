@@ -9,20 +9,16 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from sqlalchemy import Engine
 
 from case_monitor.dashboard.pages.confusion.class_order import MAX_CLUSTERED, clustered
-from case_monitor.dashboard.pages.confusion.confused_pairs import (
-    ConfusedPair,
-    class_ref,
-    confused_pairs,
-    most_confused,
-)
+from case_monitor.dashboard.pages.confusion.confused_pairs import ConfusedPair, class_ref, confused_pairs, most_confused
 from case_monitor.dashboard.parts.class_ref import ClassIndex, ClassRef
 from case_monitor.dashboard.parts.evaluation_head import EvaluationHead, EvaluationId, read_head
 from case_monitor.dashboard.shell.rendering import page
 from case_monitor.dashboard.shell.resources import Held
-from case_monitor.domain.arrays import IntArray
-from case_monitor.domain.contrast_sets import ContrastSource
+from case_monitor.domain.arrays import IntArray, defined
+from case_monitor.domain.contrast_sets import ContrastMember, ContrastSource
 from case_monitor.settings import Settings
-from case_monitor.store.read.confusion import StoredConfusion, StoredContrast, read_confusion, read_contrast
+from case_monitor.store.read.confusion import StoredConfusion, read_confusion
+from case_monitor.store.read.contrast_sets import read_contrast
 
 pages = APIRouter()
 
@@ -187,9 +183,12 @@ def _about(engine: Engine, evaluation_id: int, confusion: StoredConfusion, idx: 
     )
 
 
-def _contrasted(confusion: StoredConfusion, member: StoredContrast) -> Contrasted:
+def _contrasted(confusion: StoredConfusion, member: ContrastMember) -> Contrasted:
     return Contrasted(
-        member=class_ref(confusion, member.class_idx), source=member.source, count=member.count, weight=member.weight
+        member=class_ref(confusion, member.class_idx),
+        source=member.source,
+        count=member.count,
+        weight=defined(member.weight),
     )
 
 

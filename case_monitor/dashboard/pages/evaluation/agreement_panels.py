@@ -1,5 +1,6 @@
 """How the agreement of each method spreads over the images (paper, Figs. 7 to 11)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,13 +8,13 @@ import numpy as np
 
 from case_monitor.dashboard.parts.charts import CONTROL, LIMIT, Figure, method_colour
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.judging.distributions import histogram
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
 
 NUM_BINS = 20
 CHANCE = "random"
 
-Agreements = Mapping[str, Sequence[float | None]]
+Agreements = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def agreement_panels(agreements: Agreements, methods: Sequence[str], gate_method
     """Histograms of all methods on one scale.
 
     Args:
-        agreements: method -> the agreement of every explained image, None where it is undefined; also of `random`.
+        agreements: method -> the agreement of every explained image, NaN where it is undefined; also of `random`.
         methods: which, in which order.
         gate_method: the one that the gate judges.
     """
@@ -75,13 +76,13 @@ def _bin(i: int, shares: Mapping[str, Sequence[float]], methods: Sequence[str]) 
     return AgreementBin(bounds=bounds, shares=tuple(map(share, methods)), chance=share(CHANCE))
 
 
-def _shares(values: Sequence[float | None]) -> tuple[float, ...]:
-    defined = np.array([value for value in values if value is not None], dtype=np.float64)
+def _shares(values: Sequence[float]) -> tuple[float, ...]:
+    defined = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
     return tuple(histogram(defined, NUM_BINS).tolist()) if len(defined) else ()
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
+def _mean(values: Sequence[float]) -> float | None:
+    defined = [value for value in values if math.isfinite(value)]
     return sum(defined) / len(defined) if defined else None
 
 
@@ -111,9 +112,9 @@ def _mark(x: float, colour: str, dash: str) -> dict[str, object]:
     return {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x, "line": line}
 
 
-def _summary(method: str, values: Sequence[float | None], *, is_gate: bool) -> str:
+def _summary(method: str, values: Sequence[float], *, is_gate: bool) -> str:
     title = f"{method_title(method)}{' (gate)' if is_gate else ''}"
-    defined = [value for value in values if value is not None]
+    defined = [value for value in values if math.isfinite(value)]
     without = len(values) - len(defined)
     if not defined:
         return f"{title}: no image has two usable maps."

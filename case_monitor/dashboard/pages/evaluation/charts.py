@@ -1,5 +1,6 @@
 """Charts of one evaluation: fidelity against the random control, and channel activity."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,7 +12,7 @@ from case_monitor.dashboard.parts.charts import BAND, CONTROL, Figure, method_co
 from case_monitor.domain.arrays import FloatArray
 from case_monitor.domain.methods import method_title
 from case_monitor.judging.distributions import density
-from case_monitor.store.read.evidence import ClassActivity
+from case_monitor.store.read.classes import StoredClass
 
 MAX_NAME = 60
 _LINE = "var(--case)"
@@ -93,14 +94,14 @@ def _fidelity_words(cells: dict[str, FidelityCell]) -> str:
     return f"{highest} The pixels of {count} matter more to the model than random ones."
 
 
-def activity_chart(activity: Sequence[ClassActivity], threshold: float | None) -> Chart | None:
+def activity_chart(activity: Sequence[StoredClass], threshold: float | None) -> Chart | None:
     """The distribution over classes of the mean number of active channels, with a stroke per class; None if undefined.
 
     Args:
         activity: of every class.
         threshold: above which a channel's pooled activation counts as active (tau).
     """
-    defined = [(row.class_name, row.active_channels) for row in activity if row.active_channels is not None]
+    defined = [(row.class_name, row.active_channels) for row in activity if math.isfinite(row.active_channels)]
     if not defined:
         return None
     values = np.array([value for _, value in defined], dtype=np.float64)

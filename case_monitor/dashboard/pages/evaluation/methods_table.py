@@ -1,14 +1,15 @@
 """The methods side by side, in the form of the paper's Tables I (class sensitivity) and III (fidelity)."""
 
-import re
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from case_monitor.dashboard.parts.metric_words import area_words
-from case_monitor.store.read.parts import SummaryItem
+from case_monitor.domain.arrays import UNDEFINED, defined
+from case_monitor.domain.metrics import METRICS, named, row_of
+from case_monitor.domain.summary import MetricSummary
 
-_DROP = re.compile(r"confidence_drop_(\d[^_]*(?:_blur)?)")
-Figures = dict[tuple[str, str], SummaryItem]
+Figures = dict[tuple[str, str], MetricSummary]
 """(metric, method) -> the figure over all classes."""
 
 
@@ -65,21 +66,21 @@ class MethodsTable:
 
     gate_method: str
     sensitivity: tuple[SensitivityRow, ...]
-    chance: SummaryItem | None
+    chance: MetricSummary | None
     areas: tuple[str, ...]
     fidelity: tuple[FidelityRow, ...]
 
 
-def methods_table(stored: Iterable[SummaryItem], gate_method: str) -> MethodsTable:
+def methods_table(stored: Iterable[MetricSummary], gate_method: str) -> MethodsTable:
     """From the figures over all classes."""
     figures = {(figure.metric, figure.method): figure for figure in stored}
     methods = [method for metric, method in figures if metric == "agreement_median"]
-    suffixes = list(dict.fromkeys(found[1] for metric, _ in figures if (found := _DROP.fullmatch(metric))))
-    lowest = min(_defined(figures, "agreement_median", methods), default=None)
-    highest = {s: max(_defined(figures, f"confidence_drop_{s}", methods), default=None) for s in suffixes}
+    suffixes = list(dict.fromkeys(_drop_suffixes(metric for metric, _ in figures)))
+    least_alike = _best(figures, "agreement_median", methods)
+    highest = {s: _best(figures, f"confidence_drop_{s}", methods) for s in suffixes}
     return MethodsTable(
         gate_method=gate_method,
-        sensitivity=tuple(_sensitivity(figures, method, gate_method, lowest) for method in methods),
+        sensitivity=tuple(_sensitivity(figures, method, gate_method, least_alike) for method in methods),
         chance=figures.get(("agreement_mean", "random")),
         areas=tuple(map(area_words, suffixes)),
         fidelity=tuple(
@@ -93,64 +94,56 @@ def methods_table(stored: Iterable[SummaryItem], gate_method: str) -> MethodsTab
     )
 
 
-def _defined(figures: Figures, metric: str, methods: Sequence[str]) -> list[float]:
+def _drop_suffixes(metrics: Iterable[str]) -> Iterator[str]:
+    for found in map(named, metrics):
+        if found is not None and found.metric is METRICS["confidence_drop_{}"]:
+            yield found.suffix
+
+
+def _best(figures: Figures, metric: str, methods: Sequence[str]) -> float | None:
     found = (figures.get((metric, method)) for method in methods)
-    return [figure.value for figure in found if figure is not None and figure.value is not None]
+    values = [figure.value for figure in found if figure is not None and math.isfinite(figure.value)]
+    return (max if row_of(metric).greater_is_better else min)(values, default=None)
 
 
-def _sensitivity(figures: Figures, method: str, gate_method: str, lowest: float | None) -> SensitivityRow:
+def _sensitivity(figures: Figures, method: str, gate_method: str, best: float | None) -> SensitivityRow:
     median, mean = (_figure(figures, metric, method) for metric in ("agreement_median", "agreement_mean"))
     return SensitivityRow(
         method=method,
         is_gate=method == gate_method,
-        best=median.value is not None and median.value == lowest,
-        median=median.value,
-        ci_low=median.ci_low,
-        ci_high=median.ci_high,
-        mean=mean.value,
-        sd=mean.sd,
-        p_value=median.p_value,
-        p_adjusted=median.p_adjusted,
+        best=median.value == best,
+        median=defined(median.value),
+        ci_low=defined(median.ci_low),
+        ci_high=defined(median.ci_high),
+        mean=defined(mean.value),
+        sd=defined(mean.sd),
+        p_value=defined(median.p_value),
+        p_adjusted=defined(median.p_adjusted),
         n=median.n,
-        degenerate_rate=_figure(figures, "agreement_degenerate_rate", method).value,
+        degenerate_rate=defined(_figure(figures, "agreement_degenerate_rate", method).value),
     )
 
 
-def _fidelity(figures: Figures, method: str, suffix: str, highest: float | None) -> FidelityCell:
+def _fidelity(figures: Figures, method: str, suffix: str, best: float | None) -> FidelityCell:
     metric = f"confidence_drop_{suffix}"
     drop, beyond, case = (_figure(figures, f"{metric}{end}", method) for end in ("", "_vs_random", "_vs_case"))
     # Both are undefined for the same images, so that the difference of the means is the mean difference.
-    control = None if drop.value is None or beyond.value is None else drop.value - beyond.value
+    control = drop.value - beyond.value
     return FidelityCell(
-        drop=drop.value,
-        sd=drop.sd,
-        ci_low=drop.ci_low,
-        ci_high=drop.ci_high,
+        drop=defined(drop.value),
+        sd=defined(drop.sd),
+        ci_low=defined(drop.ci_low),
+        ci_high=defined(drop.ci_high),
         n=drop.n,
-        control=control,
-        beyond=beyond.value,
-        beyond_low=beyond.ci_low,
-        p_random=beyond.p_adjusted,
-        p_case=case.p_adjusted,
-        best=drop.value is not None and drop.value == highest,
+        control=defined(control),
+        beyond=defined(beyond.value),
+        beyond_low=defined(beyond.ci_low),
+        p_random=defined(beyond.p_adjusted),
+        p_case=defined(case.p_adjusted),
+        best=drop.value == best,
     )
 
 
-def _figure(figures: Figures, metric: str, method: str) -> SummaryItem:
+def _figure(figures: Figures, metric: str, method: str) -> MetricSummary:
     """The figure, or one that says that nothing was measured."""
-    return figures.get((metric, method)) or SummaryItem(
-        metric=metric,
-        method=method,
-        class_idx=None,
-        value=None,
-        n=0,
-        n_undefined=0,
-        undefined_because=None,
-        ci_low=None,
-        ci_high=None,
-        sd=None,
-        p_value=None,
-        p_adjusted=None,
-        effect_size=None,
-        test=None,
-    )
+    return figures.get((metric, method)) or MetricSummary(metric=metric, method=method, value=UNDEFINED, n=0)

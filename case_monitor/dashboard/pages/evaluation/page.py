@@ -17,12 +17,13 @@ from case_monitor.dashboard.pages.evaluation.rules import ClassRule, RuleOutcome
 from case_monitor.dashboard.parts.evaluation_head import EvaluationHead, EvaluationId, head_of, read_in_place
 from case_monitor.dashboard.shell.rendering import page
 from case_monitor.dashboard.shell.resources import Held
+from case_monitor.domain.alert import Alert
+from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.domain.policy import Severity
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
+from case_monitor.domain.summary import MetricSummary
 from case_monitor.settings import Settings
 from case_monitor.store.read.evaluations import StoredEvaluation
-from case_monitor.store.read.evidence import Evidence, ObservedAlert, read_evidence
-from case_monitor.store.read.parts import SummaryItem
+from case_monitor.store.read.evidence import Evidence, read_evidence
 
 pages = APIRouter()
 
@@ -75,13 +76,13 @@ class EvaluationPage:
     """
 
     head: EvaluationHead
-    accuracy: SummaryItem | None
-    skill: SummaryItem | None
-    balanced_accuracy: SummaryItem | None
-    macro_f1: SummaryItem | None
+    accuracy: MetricSummary | None
+    skill: MetricSummary | None
+    balanced_accuracy: MetricSummary | None
+    macro_f1: MetricSummary | None
     explained: int
     confidence_level: float | None
-    alerts: tuple[ObservedAlert, ...]
+    alerts: tuple[Alert, ...]
     more_alerts: int
     rules: tuple[RuleOutcome, ...]
     class_rules: tuple[ClassRule, ...]
@@ -125,7 +126,7 @@ def evaluation_page(engine: Engine, settings: Settings, evaluation_id: int) -> E
         scores=_scores_state(evidence),
         agreement=agreement_panels(evidence.agreements, names, head.gate_method),
         fidelity=fidelity_charts(methods),
-        activity=activity_chart(evidence.activity, _number(stored.protocol, "activity_threshold")),
+        activity=activity_chart(evidence.classes, _number(stored.protocol, "activity_threshold")),
         provenance=_provenance(stored),
         downloads=_downloads(evaluation_id),
     )

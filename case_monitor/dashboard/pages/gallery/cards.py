@@ -9,7 +9,7 @@ from case_monitor.dashboard.pages.gallery.pictures import View, picture_path, pi
 from case_monitor.dashboard.parts.class_ref import ClassRef
 from case_monitor.dashboard.shell.rendering import address
 from case_monitor.domain.methods import method_title
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
+from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.store.read.evaluations import StoredEvaluation
 from case_monitor.store.read.gallery import GalleryEntry, empty_maps
 

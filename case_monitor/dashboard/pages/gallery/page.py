@@ -15,7 +15,7 @@ from case_monitor.dashboard.parts.evaluation_head import EvaluationHead, Evaluat
 from case_monitor.dashboard.shell.paging import Pages, turn
 from case_monitor.dashboard.shell.rendering import address, page
 from case_monitor.dashboard.shell.resources import Held
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
+from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.settings import Settings
 from case_monitor.store.read.gallery import GalleryEntry, gallery_entries, picture_size
 

@@ -15,6 +15,7 @@ from case_monitor.dashboard.parts.charts import (
     rounded,
 )
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.metrics import Metric, Unit, row_of
 from case_monitor.domain.promotion import Decision
 
 Trace = dict[str, Any]
@@ -32,26 +33,31 @@ _MARK_LOOKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """How a metric is drawn: d3's format of its values, and what its y axis is fixed to, if anything."""
+    """How a metric is drawn: whether in per cent, d3's format of its values, and what its y axis is fixed to."""
 
-    number_format: str = ".1%"
-    tick_format: str = ".0%"
-    bounds: tuple[float, float] | None = None
+    is_share: bool
+    number_format: str
+    tick_format: str
+    bounds: tuple[float, float] | None
+
+    @classmethod
+    def of(cls, metric: Metric) -> "Look":
+        """As its row of the catalogue says."""
+        is_share = metric.unit is Unit.SHARE
+        formats = (".1%", ".0%") if is_share else (".3f", ".2f")
+        bounds = (metric.low, metric.high) if metric.whole_range else None
+        return cls(is_share=is_share, number_format=formats[0], tick_format=formats[1], bounds=bounds)
 
 
-SHARE, SHARE_OF_ALL = Look(), Look(bounds=(0, 1))
-DIFFERENCE = Look(number_format=".3f", tick_format=".2f")
-
-
-def quality_figure(model: Model, metric: str, look: Look, root: str) -> Figure | None:
+def quality_figure(model: Model, metric: str, root: str) -> Figure | None:
     """One metric along versions or time; None where it is undefined everywhere.
 
     Args:
         model: what is shown.
         metric: of the model itself, or of its saliency methods.
-        look: how values are written.
         root: what addresses begin with.
     """
+    look = Look.of(row_of(metric))
     series = [s for s in model.series if s.metric == metric and any(v is not None for v in s.value)]
     if not series:
         return None
@@ -188,7 +194,7 @@ class _Drawing:
         low, high = series.ci_low[i], series.ci_high[i]
         if low is None or high is None:
             return ""
-        if self._look is DIFFERENCE:
+        if not self._look.is_share:
             return f" [{low:+.3f}, {high:+.3f}]"
         return f" [{low:.1%}, {high:.1%}]"
 
@@ -240,7 +246,7 @@ def _mark_x(mark: Mark, by: By) -> int | str:
 
 
 def _limit_words(limit: float, look: Look) -> str:
-    return f"limit {limit:g}" if look is DIFFERENCE else f"limit {100 * limit:g}%"
+    return f"limit {100 * limit:g}%" if look.is_share else f"limit {limit:g}"
 
 
 def _layout(model: Model, metric: str, look: Look) -> Figure:
@@ -248,7 +254,7 @@ def _layout(model: Model, metric: str, look: Look) -> Figure:
     versions: Figure = {"tickformat": "d", "dtick": max(1, (max(of) - min(of)) // 10)}
     if len(of) < 9:
         versions |= {"tickmode": "array", "tickvals": of, "ticktext": [f"v{version}" for version in of]}
-    axis: Figure = {"tickformat": look.tick_format, "zeroline": look is DIFFERENCE}
+    axis: Figure = {"tickformat": look.tick_format, "zeroline": not look.is_share}
     axis |= {"range": list(look.bounds)} if look.bounds else {"rangemode": "normal"}
     foot = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
     limit = model.limits.get(metric)

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from case_monitor.dashboard.pages.model import words as model_words
-from case_monitor.dashboard.pages.model.charts import DIFFERENCE, SHARE, SHARE_OF_ALL, Look, quality_figure
+from case_monitor.dashboard.pages.model.charts import quality_figure
 from case_monitor.dashboard.pages.model.read import model
 from case_monitor.dashboard.pages.model.record import By, Model, ModelQuery
 from case_monitor.dashboard.parts.charts import Figure
@@ -15,6 +15,7 @@ from case_monitor.dashboard.shell.paging import PAGE_SIZE
 from case_monitor.dashboard.shell.rendering import page
 from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.metrics import Unit, row_of
 
 pages = APIRouter()
 
@@ -66,23 +67,22 @@ def show_model(
 
 def with_charts(found: Model, root: str) -> ModelPage:
     """The model with its charts; `root` is what addresses begin with."""
-    kinds: list[tuple[str, str, str, Look, Callable[[Model], str]]] = [
-        ("accuracy", "Accuracy", "accuracy", SHARE, model_words.accuracy),
-        ("agreement", "Agreement of the maps", "agreement_median", SHARE_OF_ALL, model_words.agreement),
+    kinds: list[tuple[str, str, Callable[[Model], str]]] = [
+        ("accuracy", "accuracy", model_words.accuracy),
+        ("agreement", "agreement_median", model_words.agreement),
     ]
     if found.area is not None:
-        kinds.append(("drop", "Confidence drop", f"confidence_drop_{found.area}", DIFFERENCE, model_words.drop))
+        kinds.append(("drop", f"confidence_drop_{found.area}", model_words.drop))
     kinds += [
-        ("degenerate", "Empty maps", "agreement_degenerate_rate", SHARE, model_words.degenerate),
-        ("drift", "Explanation drift", "baseline_agreement", SHARE_OF_ALL, model_words.drift),
-        ("contrast", "Stability of the contrast sets", "contrast_jaccard", SHARE_OF_ALL, model_words.contrast),
+        ("degenerate", "agreement_degenerate_rate", model_words.degenerate),
+        ("drift", "baseline_agreement", model_words.drift),
+        ("contrast", "contrast_jaccard", model_words.contrast),
     ]
     return ModelPage(model=found, charts=tuple(_chart(found, *kind, root) for kind in kinds))
 
 
-def _chart(
-    found: Model, id_: str, title: str, metric: str, look: Look, finding: Callable[[Model], str], root: str
-) -> QualityChart:
+def _chart(found: Model, id_: str, metric: str, finding: Callable[[Model], str], root: str) -> QualityChart:
+    row = row_of(metric)
     order = ("", *found.methods)
     series = sorted(
         (s for s in found.series if s.metric == metric and s.method in order), key=lambda s: order.index(s.method)
@@ -90,11 +90,11 @@ def _chart(
     last = range(len(found.points) - 1, max(len(found.points) - 1 - PAGE_SIZE, -1), -1)
     return QualityChart(
         id=id_,
-        title=title,
-        figure=quality_figure(found, metric, look, root),
+        title=row.chart,
+        figure=quality_figure(found, metric, root),
         finding=finding(found),
-        is_share=look is not DIFFERENCE,
-        columns=tuple(method_title(s.method) if s.method else title for s in series),
+        is_share=row.unit is Unit.SHARE,
+        columns=tuple(method_title(s.method) if s.method else row.chart for s in series),
         numbers=tuple(
             NumberRow(
                 label=model_words.where(found, found.points[i]),

@@ -10,20 +10,21 @@ from case_monitor.dashboard.parts.latest import latest_of_versions
 from case_monitor.dashboard.parts.stored_settings import confidence_level, drop_suffixes, gate_limits, gate_suffix
 from case_monitor.dashboard.shell.paging import turn
 from case_monitor.dashboard.shell.rendering import address
+from case_monitor.domain.arrays import defined
 from case_monitor.domain.promotion import Decision
+from case_monitor.domain.summary import MetricSummary
 from case_monitor.settings import Settings
 from case_monitor.store.read.alerts import StoredAlert, load_alert_lives, recently_resolved
-from case_monitor.store.read.evaluations import StoredPromotion, promotions
-from case_monitor.store.read.model import (
+from case_monitor.store.read.champions import champion_and_last_look
+from case_monitor.store.read.evaluation_list import (
     EvaluationLine,
     EvaluationSettings,
-    StoredFigure,
-    champion_and_last_look,
     evaluation_lines,
     evaluation_settings,
-    overall_figures,
 )
 from case_monitor.store.read.overrides import standing_override
+from case_monitor.store.read.promotions import StoredPromotion, promotions
+from case_monitor.store.read.summaries import overall_figures
 
 MOST = 250
 """Points of a chart: more cannot be told apart, and make the page slow."""
@@ -97,7 +98,7 @@ def _address(chosen: ModelQuery, page: int) -> str:
 
 def _figures(
     engine: Engine, ids: set[int], stored: EvaluationSettings, area: str | None
-) -> dict[tuple[str, str], dict[int, StoredFigure]]:
+) -> dict[tuple[str, str], dict[int, MetricSummary]]:
     methods = tuple(dict.fromkeys((stored.gate_method, *stored.methods)))
     of_methods = ["agreement_median", "agreement_degenerate_rate", "baseline_agreement"]
     of_methods += [f"confidence_drop_{area}"] if area else []
@@ -115,14 +116,14 @@ def _point(line: EvaluationLine) -> Point:
     )
 
 
-def _series(key: tuple[str, str], found: dict[int, StoredFigure], shown: Sequence[EvaluationLine]) -> Series:
+def _series(key: tuple[str, str], found: dict[int, MetricSummary], shown: Sequence[EvaluationLine]) -> Series:
     rows = [found.get(line.id) for line in shown]
     return Series(
         metric=key[0],
         method=key[1],
-        value=tuple(row.value if row else None for row in rows),
-        ci_low=tuple(row.ci_low if row else None for row in rows),
-        ci_high=tuple(row.ci_high if row else None for row in rows),
+        value=tuple(defined(row.value) if row else None for row in rows),
+        ci_low=tuple(defined(row.ci_low) if row else None for row in rows),
+        ci_high=tuple(defined(row.ci_high) if row else None for row in rows),
     )
 
 
@@ -150,7 +151,7 @@ class _Rows:
 
     def __init__(
         self,
-        figures: dict[tuple[str, str], dict[int, StoredFigure]],
+        figures: dict[tuple[str, str], dict[int, MetricSummary]],
         gate_method: str,
         area: str | None,
         decided: Iterable[StoredPromotion],
@@ -178,7 +179,7 @@ class _Rows:
 
     def _value(self, metric: str, method: str, evaluation_id: int) -> float | None:
         figure = self._figures.get((metric, method), {}).get(evaluation_id)
-        return figure.value if figure else None
+        return defined(figure.value) if figure else None
 
 
 def _alert(stored: StoredAlert) -> AlertLine:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from case_monitor.dashboard.pages.model.record import By, Model, Point, Series
-from case_monitor.dashboard.parts.metric_words import area_words
+from case_monitor.dashboard.parts.metric_words import area_words, direction
 from case_monitor.dashboard.shell.rendering import number, percent
 from case_monitor.domain.methods import method_title
 
@@ -26,7 +26,7 @@ def agreement(model: Model) -> str:
         return f"The median agreement of {title} is {UNDEFINED} for {here}."
     what = (
         f"{title}: in the median image of {here}, the maps for the first and the second class share "
-        f"{percent(series.value[-1])} of their top pixels{_interval(series)}; lower is better."
+        f"{percent(series.value[-1])} of their top pixels{_interval(series)}; {direction('agreement_median')}."
     )
     return what + _beyond(model, series, "agreement_median")
 
@@ -50,7 +50,8 @@ def degenerate(model: Model) -> str:
     if series is None or series.value[-1] is None:
         return f"For {here} it is not known how many maps of {title} are empty."
     what = f"{title} has an empty or constant map for {percent(series.value[-1])} of the images of {here}"
-    return f"{what}{_interval(series)}; lower is better." + _beyond(model, series, "agreement_degenerate_rate")
+    metric = "agreement_degenerate_rate"
+    return f"{what}{_interval(series)}; {direction(metric)}." + _beyond(model, series, metric)
 
 
 def drift(model: Model) -> str:
@@ -103,7 +104,7 @@ def _change(model: Model, series: Series) -> str:
 
 
 def _beyond(model: Model, series: Series, metric: str) -> str:
-    """Of rules where lower is better."""
+    """Of rules whose limit is not to be reached."""
     limit = model.limits.get(metric)
     known = [value for value in series.value if value is not None]
     if limit is None or not known:

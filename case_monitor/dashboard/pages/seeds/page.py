@@ -7,11 +7,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from case_monitor.dashboard.pages.seeds.study import DEFAULT_METRIC, MethodOverSeeds, SeedQuery, SeedStudy, seed_study
 from case_monitor.dashboard.parts.charts import LIMIT, Figure, method_colour, method_symbol, rounded
-from case_monitor.dashboard.parts.metric_words import area_words
+from case_monitor.dashboard.parts.metric_words import direction, filled_in
 from case_monitor.dashboard.shell.rendering import number, page
 from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.methods import method_title
-from case_monitor.judging.figures.of_one_version import INSENSITIVE
+from case_monitor.domain.metrics import INSENSITIVE, named
 
 pages = APIRouter()
 
@@ -60,9 +60,8 @@ def metric_title(metric: str) -> str:
     >>> metric_title("agreement_mean"), metric_title("confidence_drop_5")
     ('mean agreement', 'confidence drop, top 5% of the pixels')
     """
-    if metric.startswith("agreement_"):
-        return f"{metric.removeprefix('agreement_')} agreement"
-    return f"confidence drop, {area_words(metric.removeprefix('confidence_drop_'))}"
+    found = named(metric)
+    return filled_in(found.metric.axis, found.suffix) if found else metric
 
 
 def stacked(values: list[float], width: float) -> list[float]:
@@ -148,7 +147,7 @@ def _finding(study: SeedStudy) -> str:
     return (
         f"Each dot is a version, the bar below is mean ± SD. {method_title(best.method)} has the best "
         f"{metric_title(study.chosen.metric)} over {best.n} {'version' if best.n == 1 else 'versions'}: "
-        f"{number(best.mean)}{spread} ({'higher' if study.greater_is_better else 'lower'} is better)."
+        f"{number(best.mean)}{spread} ({direction(study.chosen.metric)})."
     )
 
 

@@ -13,20 +13,20 @@ from sqlalchemy import Engine
 from case_monitor.dashboard.pages.seeds.version_ranges import VersionRanges
 from case_monitor.dashboard.parts.latest import latest_of_versions
 from case_monitor.dashboard.parts.stored_settings import confidence_level, drop_suffixes
+from case_monitor.domain.arrays import UNDEFINED, defined
+from case_monitor.domain.metrics import metrics_of
+from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.rank_agreement import kendalls_w
-from case_monitor.store.read.model import (
+from case_monitor.store.read.evaluation_list import (
     EvaluationLine,
     EvaluationSettings,
-    StoredFigure,
     evaluation_lines,
     evaluation_settings,
-    overall_figures,
 )
-from case_monitor.store.read.seeds import adjusted_p_values
+from case_monitor.store.read.summaries import adjusted_p_values, overall_figures
 
 DEFAULT_VERSIONS, MOST = 20, 100
 DEFAULT_METRIC = "agreement_mean"
-_AGREEMENTS = (DEFAULT_METRIC, "agreement_median")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +106,15 @@ def seed_study(engine: Engine, chosen: SeedQuery) -> SeedStudy:
     asked = _asked(chosen.versions)
     reference, seeds, left_out = _seeds(lines, asked)
     stored = evaluation_settings(engine, reference.id)
-    metrics = (*_AGREEMENTS, *(f"confidence_drop_{suffix}" for suffix in drop_suffixes(stored)))
+    known = metrics_of(drop_suffixes(stored), stored.methods)
+    metrics = tuple(name for name, metric in known.items() if metric.axis)
     if chosen.metric not in metrics:
         raise HTTPException(400, f"metric: one of {', '.join(metrics)} was expected, {chosen.metric!r} came")
     ids = [seed.evaluation_id for seed in seeds]
     figures = overall_figures(engine, ids, {chosen.metric: stored.methods})
     p_values = adjusted_p_values(engine, ids, stored.methods)
     values = {m: _values(figures.get((chosen.metric, m), {}), ids) for m in stored.methods}
-    greater, alpha = chosen.metric not in _AGREEMENTS, _alpha(stored)
+    greater, alpha = known[chosen.metric].greater_is_better, _alpha(stored)
     ranks, w = _ranks(values, greater_is_better=greater)
     return SeedStudy(
         chosen=chosen,
@@ -124,7 +125,8 @@ def seed_study(engine: Engine, chosen: SeedQuery) -> SeedStudy:
         left_out=tuple(left_out),
         split_name=reference.split_name,
         methods=tuple(
-            _over_seeds(m, values[m], ranks[m], [p_values.get((i, m)) for i in ids], alpha) for m in stored.methods
+            _over_seeds(m, values[m], ranks[m], [defined(p_values.get((i, m), UNDEFINED)) for i in ids], alpha)
+            for m in stored.methods
         ),
         w=w,
         ranked=len(_complete(values)),
@@ -192,8 +194,8 @@ def _left_out(line: EvaluationLine, reference: EvaluationLine) -> LeftOut:
     return LeftOut(version=line.version, why="evaluated " + " and ".join(why for why, same in whys if not same))
 
 
-def _values(found: Mapping[int, StoredFigure], ids: Sequence[int]) -> tuple[float | None, ...]:
-    return tuple(found[i].value if i in found else None for i in ids)
+def _values(found: Mapping[int, MetricSummary], ids: Sequence[int]) -> tuple[float | None, ...]:
+    return tuple(defined(found[i].value) if i in found else None for i in ids)
 
 
 def _ranks(

@@ -1,17 +1,16 @@
-"""What one model's page shows: its evaluations in short, and their figures by column."""
+"""Evaluations in lists: without what is long of them, their class names and settings."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import ColumnElement, Engine, select
 
 from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import reading
-from case_monitor.store.read.champions import champions
-from case_monitor.store.tables import EvaluationRow, MetricSummaryRow, ModelVersionRow, ReproductionRow, name_digest
+from case_monitor.store.read.rows import some_values_of
+from case_monitor.store.tables import EvaluationRow, ModelVersionRow, name_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +31,30 @@ class EvaluationLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFigure:
-    """One figure over all classes; None where it is undefined."""
+class EvaluationItem:
+    """An evaluation of a registered version."""
 
-    value: float | None
-    ci_low: float | None
-    ci_high: float | None
-    n: int
+    id: int
+    model_name: str
+    version: int
+    verdict_status: Status
+    verdict_sentence: str
+    in_production: bool
+    baseline_version: int | None
+    split_name: str
+    split_size: int
+    model_digest: str
+    split_digest: str
+    protocol_digest: str
+    policy_digest: str
+    target_layer: str
+    device: str
+    torch_version: str
+    package_version: str
+    mlflow_run_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,43 +112,48 @@ def evaluation_settings(engine: Engine, evaluation_id: int) -> EvaluationSetting
     return EvaluationSettings(policy=row.policy, protocol=row.protocol)
 
 
-def champion_and_last_look(engine: Engine, model_name: str, alias: str) -> tuple[int | None, datetime | None]:
-    """The version last known to hold the alias, and when a stored evaluation was last looked at again."""
-    digest = name_digest(model_name)
-    last_look = (
-        select(func.max(ReproductionRow.started_at))
-        .join(EvaluationRow, EvaluationRow.id == ReproductionRow.evaluation_id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfModel:
+    """What belongs to a model, or to one version of it; None: to any."""
+
+    name: str | None = None
+    version: int | None = None
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """On rows that are joined with their model version."""
+        conditions = []
+        if self.name is not None:
+            conditions.append(ModelVersionRow.name_digest == name_digest(self.name))
+        if self.version is not None:
+            conditions.append(ModelVersionRow.version == self.version)
+        return conditions
+
+
+def is_stored(engine: Engine, evaluation_id: int) -> bool:
+    """Whether there is such an evaluation."""
+    with reading(engine) as connection:
+        query = select(EvaluationRow.id).where(EvaluationRow.id == evaluation_id)
+        return connection.execute(query).first() is not None
+
+
+def some_evaluations(
+    engine: Engine, of: OfModel, evaluation_id: int | None, limit: int | None, offset: int
+) -> tuple[tuple[EvaluationItem, ...], int]:
+    """Some of a model's evaluations, the last saved first, or the one with an id; and how many there are in all."""
+    of_version: dict[str, Any] = {
+        "model_name": ModelVersionRow.name.label("model_name"),
+        "version": ModelVersionRow.version,
+    }
+    of_evaluation = EvaluationRow.__table__.columns
+    names = [field.name for field in fields(EvaluationItem)]
+    columns = [of_version[name] if name in of_version else of_evaluation[name] for name in names]
+    one = [] if evaluation_id is None else [EvaluationRow.id == evaluation_id]
+    query = (
+        select(*columns)
         .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
-        .where(ModelVersionRow.name_digest == digest)
+        .where(*of.conditions, *one)
+        .order_by(EvaluationRow.updated_at.desc(), EvaluationRow.id.desc())
     )
-    with reading(engine) as connection:
-        return champions(connection, alias, digest).get(digest), connection.execute(last_look).scalar_one()
-
-
-def overall_figures(
-    engine: Engine, evaluation_ids: Collection[int], wanted: Mapping[str, Collection[str]]
-) -> dict[tuple[str, str], dict[int, StoredFigure]]:
-    """Figures over all classes.
-
-    Args:
-        engine: the results database.
-        evaluation_ids: of whichever evaluations.
-        wanted: metric -> saliency methods; "" for metrics of the model itself.
-
-    Returns:
-        (metric, method) -> id of the evaluation -> figure; without those that were not measured.
-    """
-    table = MetricSummaryRow
-    # Metric, method and evaluation, each by itself: so the partial index of the overall rows is used as a whole. With
-    # a condition on pairs, PostgreSQL reads all of a metric, whichever evaluation it is of.
-    methods = sorted({method for some in wanted.values() for method in some})
-    of_these = (table.metric.in_(wanted), table.method.in_(methods), table.evaluation_id.in_(evaluation_ids))
-    query = select(
-        table.metric, table.method, table.evaluation_id, table.value, table.ci_low, table.ci_high, table.n
-    ).where(*of_these, table.class_idx.is_(None))
-    found: dict[tuple[str, str], dict[int, StoredFigure]] = defaultdict(dict)
-    with reading(engine) as connection:
-        for metric, method, evaluation_id, value, low, high, n in connection.execute(query):
-            if method in wanted[metric]:
-                found[metric, method][evaluation_id] = StoredFigure(value=value, ci_low=low, ci_high=high, n=n)
-    return dict(found)
+    rows, total = some_values_of(engine, query, limit, offset)
+    return tuple(EvaluationItem(**{**row, "verdict_status": Status(row["verdict_status"])}) for row in rows), total
