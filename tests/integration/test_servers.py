@@ -22,6 +22,7 @@ from case_monitor.registry.loading import fetch
 from case_monitor.store import read
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import upgrade
+from case_monitor.store.read.evaluations import promotions
 from tests.conftest import MlflowServer, end_group, free_port
 from tests.integration.conftest import Demo
 from tests.support.commands import registry_of
@@ -148,7 +149,7 @@ def test_a_deployment_run_by_a_worker(
 
     engine = connect(postgres_url)
     [stored] = read.evaluations(engine, "served")
-    [promotion] = read.promotions(engine, "served")
+    [promotion] = promotions(engine, "served")
     engine.dispose()
     assert stored.mlflow_run_id == tags["case_monitor.run_id"]
     assert (promotion.decision, promotion.evaluation_id) == ("promoted", stored.id)

@@ -22,6 +22,7 @@ from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import fetch
 from case_monitor.store import read
 from case_monitor.store.read.alerts import load_alert_lives
+from case_monitor.store.read.evaluations import promotions
 from case_monitor.store.schema import open_store
 from tests.integration.conftest import Demo
 from tests.support.rows import rows_of
@@ -166,7 +167,7 @@ def test_a_failing_version_is_withheld_and_its_alert_is_open(
     gated = gate(stack, f"served/{version}")
     assert (gated.returncode, json.loads(gated.stdout)["promotion"]["decision"]) == (1, "withheld"), gated.stderr
     assert alias_holder(client) == holder
-    assert next(p.decision for p in read.promotions(store, "served")) == "withheld"
+    assert next(p.decision for p in promotions(store, "served")) == "withheld"
     [alert] = [alert for alert in load_alert_lives(store) if alert.rule == "agreement_median"]
     assert alert.message in unescape(served(stack, "/alerts?model=served"))
     assert f"alias champion stays with version {holder}" in served(stack, f"/evaluation/{evaluation.id}")
