@@ -394,6 +394,22 @@ def deep() -> Pairs:
     return Pairs([(Image.fromarray(np.full((4, 4), 5000, np.uint16)), 0)])
 
 
+class Augmented(Pairs):
+    """Another picture, or label, of each at each reading, as from a training set."""
+
+    def __init__(self, what: str, size: int) -> None:
+        super().__init__([(noise(i), 0) for i in range(size)], ("cat", "dog"))
+        self.what, self.readings = what, 0
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        self.readings += 1
+        return noise(self.readings) if self.what == "image" else noise(index), self.readings % 7 % 2
+
+
+def augmented(what: str, size: int = 120) -> Pairs:
+    return Augmented(what, size)
+
+
 def arrays() -> Pairs:
     return Pairs([(np.zeros((4, 4, 3), np.uint8), 0)])
 
@@ -434,6 +450,13 @@ class TestFunction:
     def test_integers_of_unknown_scale_are_refused(self, dtype: str) -> None:
         with pytest.raises(DataError, match=rf"^image '000000' .*a tensor of uint8, .* one of torch\.{dtype} came"):
             all_of(prepare(function("tensors", dtype=dtype), None, RGB)[1])
+
+    @pytest.mark.parametrize("what", ["image", "label"])
+    @pytest.mark.parametrize("size", [1, 3, 120])
+    def test_images_that_change_from_reading_to_reading_are_refused(self, what: str, size: int) -> None:
+        said = rf"^image '\d+' of split 'augmented': the same {what} was expected at each reading, another came"
+        with pytest.raises(DataError, match=rf"{said} .*leave random augmentation out"):
+            function("augmented", what=what, size=size)
 
     def test_a_label_beyond_the_classes_is_an_error(self) -> None:
         with pytest.raises(DataError, match=r"labels in 0\.\.1 were expected, 0\.\.2 came"):
