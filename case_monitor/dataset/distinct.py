@@ -10,8 +10,8 @@ from case_monitor.dataset.raw_split import RawSplit
 
 
 def distinct(raw: RawSplit) -> RawSplit:
-    """The split without images that stand there before with the same class; `notes` say how many those are."""
-    pairs = list(zip(raw.contents, raw.labels.tolist(), strict=True))
+    """The split without images that stand there before with the same class, pixel by pixel; `notes` say how many."""
+    pairs = list(zip(raw.pixels or raw.contents, raw.labels.tolist(), strict=True))
     first: dict[tuple[bytes, int], int] = {}
     for place, pair in enumerate(pairs):
         first.setdefault(pair, place)
@@ -30,5 +30,6 @@ def distinct(raw: RawSplit) -> RawSplit:
         sample_ids=tuple(raw.sample_ids[i] for i in places),
         labels=raw.labels[np.array(places)],
         contents=tuple(raw.contents[i] for i in places),
+        pixels=tuple(raw.pixels[i] for i in places) if raw.pixels else (),
         notes=notes,
     )

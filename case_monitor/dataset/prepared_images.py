@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.transforms import v2
 
+from case_monitor.dataset.pictures import why_no_rgb
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import CaseMonitorError, ConfigError, DataError
@@ -66,23 +67,34 @@ class _Preprocessed(Dataset[Tensor | CaseMonitorError]):
 
     def __getitem__(self, index: int) -> Tensor | CaseMonitorError:
         try:
-            return self._prepared(self._raw.images[index][0])
+            return self._prepared(self._raw.images[index][0], self._raw.sample_ids[index])
         except CaseMonitorError as error:
             return error
         except (Exception, SystemExit) as error:  # a data set may be a user's own code
             name = self._raw.sample_ids[index]
             return DataError(f"image {name!r} of split {self._raw.name!r} cannot be read: {short_message(error)}")
 
-    def _prepared(self, image: Any) -> Tensor:
+    def _prepared(self, image: Any, name: str) -> Tensor:
         if isinstance(image, Tensor) and image.is_floating_point():
             return image.float()
         if not isinstance(image, Tensor | Image.Image):
             msg = f"split {self._raw.name!r}: PIL images or tensors were expected, {type(image).__name__} came"
             raise DataError(msg)
+        problem = why_no_rgb(image) if isinstance(image, Image.Image) else _why_no_bytes(image)
+        if problem:
+            msg = f"image {name!r} of split {self._raw.name!r}: {problem}"
+            raise DataError(msg)
         if self._transform is None:
             msg = "preprocessing: the model version was logged without it; set it in the configuration"
             raise ConfigError(msg)
         return self._transform(image)
+
+
+def _why_no_bytes(image: Tensor) -> str | None:
+    """Other integers would be divided by their type's greatest, which makes nearly nothing of 0..255."""
+    if image.dtype in {torch.uint8, torch.bool}:
+        return None
+    return f"a tensor of uint8, or one of floats that is preprocessed already, was expected, one of {image.dtype} came"
 
 
 def _stack(images: list[Tensor | CaseMonitorError]) -> Tensor | CaseMonitorError:

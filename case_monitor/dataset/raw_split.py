@@ -21,7 +21,8 @@ class RawSplit:
         labels: (N,) class indices in the data set's own order.
         class_names: the data set's own, or None.
         digest: SHA-256 of the images and their names; `prepare` adds targets, class names and preprocessing.
-        contents: (N,) a digest of each image alone; equal where one image stands twice.
+        contents: (N,) a digest of each image alone, as stored.
+        pixels: (N,) the same of what is seen of it, whatever it is stored as; empty: `contents` are of that.
         notes: what is to be said about the images.
     """
 
@@ -32,6 +33,7 @@ class RawSplit:
     class_names: tuple[str, ...] | None
     digest: str
     contents: tuple[bytes, ...]
+    pixels: tuple[bytes, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -9,9 +9,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from case_monitor.doctor.check import Answer, Check, Outcome, ask, failed, ok, skipped
-from case_monitor.domain.errors import StoreError
-from case_monitor.store.connection import connect, shown
-from case_monitor.store.schema import SchemaState, current_revision, require_schema, schema_state
+from case_monitor.domain.errors import ForeignDatabaseError, StoreError
+from case_monitor.store.connection import connect, reading, shown
+from case_monitor.store.schema import SchemaState, current_revision, refuse_foreign, require_schema, schema_state
 
 DATABASE, MIGRATIONS = "results database", "results database: tables"
 
@@ -65,12 +65,17 @@ def _schema(url: str) -> Answer:
     try:
         revision = current_revision(engine)
         state = schema_state(revision)
+        if state is SchemaState.MISSING:
+            with reading(engine) as connection:
+                refuse_foreign(connection)
         if state is SchemaState.MISSING and engine.dialect.name == "sqlite":
             return ok("none yet; the first command that stores results makes them")
         require_schema(engine)
     except StoreError as error:
         if state is SchemaState.NEWER:
             return failed(str(error), "install the case-monitor that upgraded the database, or a newer one")
+        if isinstance(error, ForeignDatabaseError):
+            return failed(str(error), f"name a database of case_monitor's own in {_WHERE}")
         return failed(str(error), "run: case-monitor db upgrade")
     finally:
         engine.dispose()

@@ -33,6 +33,10 @@ class StoreError(CaseMonitorError):
     """The results database is missing, outdated or refused a write."""
 
 
+class ForeignDatabaseError(StoreError):
+    """What should be the results database is another program's."""
+
+
 class ClosedAlertError(StoreError):
     """There is no such alert, or it is resolved."""
 

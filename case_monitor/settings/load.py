@@ -11,6 +11,7 @@ from pydantic_settings import SettingsError
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.policy_check import check_policy
 from case_monitor.logs.masking import remember, remember_password, remember_url
+from case_monitor.settings.environment import require_known_variables
 from case_monitor.settings.model_settings import ArtifactSplit
 from case_monitor.settings.problems import first_problems
 from case_monitor.settings.relative_places import anchored
@@ -26,8 +27,10 @@ def load_settings(path: Path | str | None = None) -> Settings:
         path: the YAML file; None takes `CASE_MONITOR_CONFIG`, else `case-monitor.yaml` here if there is one.
 
     Raises:
-        ConfigError: the file is missing or not YAML, a field is unknown or wrong, or a policy cannot be judged.
+        ConfigError: the file is missing or not YAML, a field or a variable is unknown or wrong, or a policy cannot be
+            judged.
     """
+    require_known_variables(os.environ)
     chosen = path or os.environ.get("CASE_MONITOR_CONFIG")
     file = Path(chosen or DEFAULT_CONFIG).absolute()
     content = _read_yaml(file) if chosen or file.exists() else {}

@@ -1,12 +1,17 @@
-"""Where the inputs of an evaluation are measured, as configured."""
+"""The inputs of an evaluation as they are measured, and where, as configured."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
+from case_monitor.domain.scores import SampleScores
 from case_monitor.measuring.local import Bench
-from case_monitor.steps.inputs import Inputs
+from case_monitor.steps.inputs import Inputs, Prepared
 from case_monitor.steps.progress import ProgressReport
+from case_monitor.steps.trial import LoadedVersion
 from case_monitor.steps.workers import open_workers
+
+NOTHING_KNOWN: Mapping[str, SampleScores] = MappingProxyType({})
 
 
 @contextmanager
@@ -19,3 +24,15 @@ def open_bench(inputs: Inputs, what: str) -> Iterator[Bench]:
             shard_size=inputs.engine.shard_size,
             progress=ProgressReport(what),
         )
+
+
+def loaded(prepared: Prepared, scores: Mapping[str, SampleScores] = NOTHING_KNOWN) -> LoadedVersion:
+    """As it is measured; `scores` are what is stored of it."""
+    return LoadedVersion(
+        version=prepared.version,
+        model=prepared.registered.model,
+        split=prepared.split,
+        source=prepared.source,
+        declared_layer=prepared.registered.target_layer,
+        scores=scores,
+    )

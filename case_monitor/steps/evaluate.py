@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from prefect import flow
 from sqlalchemy import Engine
@@ -15,25 +14,24 @@ from case_monitor.logs.configure import logging_about
 from case_monitor.settings import Settings
 from case_monitor.steps.artifacts import show_in_prefect
 from case_monitor.steps.begin import begin
-from case_monitor.steps.bench import open_bench
+from case_monitor.steps.bench import NOTHING_KNOWN, loaded, open_bench
 from case_monitor.steps.claims import alone_on, device_slot
 from case_monitor.steps.edges.evidence import publish_evidence
 from case_monitor.steps.edges.registry import resolve_model
 from case_monitor.steps.edges.results import fetch_baseline_scores, store_evaluation
 from case_monitor.steps.evidence import find_evidence, oldest
-from case_monitor.steps.inputs import Inputs, Prepared, gather
+from case_monitor.steps.inputs import Inputs, gather
+from case_monitor.steps.look_again import why_not_again, with_note
 from case_monitor.steps.notices import send_notices
 from case_monitor.steps.outcomes import Outcome
 from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import flow_run_id, step
 from case_monitor.steps.standing import with_artifact, with_override
-from case_monitor.steps.trial import LoadedVersion, evaluate
+from case_monitor.steps.trial import evaluate
 from case_monitor.store import read
 from case_monitor.store.schema import open_store
 
 logger = logging.getLogger("case_monitor.evaluate")
-
-NOTHING_KNOWN: Mapping[str, SampleScores] = MappingProxyType({})
 
 
 @flow(name="evaluate-version", flow_run_name="evaluate {request.model}", persist_result=False)
@@ -47,10 +45,22 @@ def evaluate_version(request: EvaluationRequest) -> Outcome:
             ref = ModelRef(ref.name, version=resolve_model(settings, ref))
             with logging_about(version=ref.version), alone_on(engine, f"evaluation of {ref}"):
                 inputs = gather(settings, engine, ref, first=request.first)
-                stored = find_evidence(settings, engine, inputs) if request.reuse else None
-                return _reused(engine, stored, inputs) if stored else evaluate_inputs(settings, engine, inputs)
+                run = _from_evidence if request.reuse else evaluate_inputs
+                return run(settings, engine, inputs)
         finally:
             engine.dispose()
+
+
+def _from_evidence(settings: Settings, engine: Engine, inputs: Inputs) -> Outcome:
+    """What is stored, where it counts and comes out again; else measured now."""
+    stored = find_evidence(settings, engine, inputs)
+    if stored:
+        with logging_about(evaluation_id=stored.id):
+            reason = why_not_again(settings, engine, inputs, stored)
+        if reason is None:
+            return _reused(engine, stored, inputs)
+        inputs = with_note(inputs, reason)
+    return evaluate_inputs(settings, engine, inputs)
 
 
 def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outcome:
@@ -94,18 +104,6 @@ def measure(inputs: Inputs, baseline_scores: Mapping[str, SampleScores]) -> Find
             notes=inputs.notes,
         )
     return with_artifact(findings, inputs.first_digest)
-
-
-def loaded(prepared: Prepared, scores: Mapping[str, SampleScores] = NOTHING_KNOWN) -> LoadedVersion:
-    """As it is measured; `scores` are what is stored of it."""
-    return LoadedVersion(
-        version=prepared.version,
-        model=prepared.registered.model,
-        split=prepared.split,
-        source=prepared.source,
-        declared_layer=prepared.registered.target_layer,
-        scores=scores,
-    )
 
 
 def stored_baseline_scores(engine: Engine, inputs: Inputs) -> Mapping[str, SampleScores]:

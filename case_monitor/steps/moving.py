@@ -5,10 +5,11 @@ import logging
 from sqlalchemy import Engine
 
 from case_monitor.domain.errors import StaleEvidenceError
-from case_monitor.domain.promotion import Promotion
+from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.settings import Settings
 from case_monitor.steps.edges.registry import give_back_alias, move_alias, read_alias, read_artifact_digest
 from case_monitor.steps.edges.results import confirm_decision
+from case_monitor.steps.tell_override import promotion_of, tell_override
 from case_monitor.store import read
 from case_monitor.store.read.promotions import unfinished_moves
 
@@ -38,14 +39,17 @@ def move(settings: Settings, promotion: Promotion, digest: str) -> None:
 def complete_moves(settings: Settings, engine: Engine, name: str, holder: int | None) -> None:
     """Confirm what moved the alias to its holder, where the run that did so died before it could.
 
-    Not of an artifact that is another by now: nobody has seen that the right one was promoted.
+    Not of an artifact that is another by now: nobody has seen that the right one was promoted. An override is told of.
     """
     for entry in unfinished_moves(engine, name, settings.alias, holder) if holder is not None else []:
-        evaluated = {e.id: e.model_digest for e in read.evaluations(engine, name)}[entry.evaluation_id]
-        if read_artifact_digest(settings, name, entry.version) != evaluated:
+        evaluated = {e.id: e.model for e in read.evaluations(engine, name)}[entry.evaluation_id]
+        if read_artifact_digest(settings, name, entry.version) != evaluated.digest:
             logger.warning("%s/%d holds alias %s with another artifact than was judged", name, holder, entry.alias)
             continue
-        confirm_decision(engine, entry.id)
+        if entry.decision is Decision.OVERRIDDEN:
+            tell_override(settings, engine, entry.id, promotion_of(entry), evaluated)
+        else:
+            confirm_decision(engine, entry.id)
         logger.info("alias %s: completed what a run had left: version %d was %s", entry.alias, holder, entry.decision)
 
 

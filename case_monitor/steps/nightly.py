@@ -25,21 +25,21 @@ from case_monitor.logs.configure import logging_about
 from case_monitor.settings import Settings
 from case_monitor.steps.artifacts import show_night_in_prefect
 from case_monitor.steps.begin import begin
-from case_monitor.steps.bench import open_bench
 from case_monitor.steps.claims import alone_on, device_slot
 from case_monitor.steps.edges.registry import read_alias
 from case_monitor.steps.edges.results import fetch_stored, store_reproduction
-from case_monitor.steps.evaluate import evaluate_inputs, loaded
+from case_monitor.steps.evaluate import evaluate_inputs
 from case_monitor.steps.evidence import find_published
 from case_monitor.steps.first_version import require_never_held
 from case_monitor.steps.inputs import Inputs, gather
+from case_monitor.steps.look_again import look_again
 from case_monitor.steps.moving import complete_moves
 from case_monitor.steps.notices import send_notices
 from case_monitor.steps.outcomes import Night
 from case_monitor.steps.requests import NightlyRequest
-from case_monitor.steps.running import flow_run_id, run_flow, step
+from case_monitor.steps.running import flow_run_id, run_flow
 from case_monitor.steps.standing import standing_override_alert
-from case_monitor.steps.trial import TORCH_VERSION, reproduce
+from case_monitor.steps.trial import TORCH_VERSION
 from case_monitor.store import read
 from case_monitor.store.schema import open_store
 
@@ -163,11 +163,3 @@ def _look_again(
         alerts=seen.alerts,
         reproduction=found,
     )
-
-
-@step("look-again")
-def look_again(inputs: Inputs, stored: Stored, images: int) -> Reproduction:
-    """Predict and explain some images again. Not retried: the same numbers would come out."""
-    version = inputs.candidate
-    with open_bench(inputs, f"look again at {version.version}") as bench:
-        return reproduce(loaded(version), stored, protocol=inputs.protocol, images=images, bench=bench)

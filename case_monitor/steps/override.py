@@ -6,31 +6,29 @@ from datetime import UTC, datetime
 from prefect import flow
 from sqlalchemy import Engine
 
-from case_monitor.alerts.override import Override, require_answer
+from case_monitor.alerts.override import require_answer
 from case_monitor.domain.errors import ConfigError, StaleEvidenceError
 from case_monitor.domain.model_ref import ModelRef
-from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.verdict import Status
 from case_monitor.logs.configure import logging_about
 from case_monitor.settings import Settings
 from case_monitor.steps.begin import begin
 from case_monitor.steps.claims import alone_on
-from case_monitor.steps.edges.registry import open_registry, read_alias, read_artifact_digest
+from case_monitor.steps.edges.registry import read_alias, read_artifact_digest
 from case_monitor.steps.edges.results import record_decision
 from case_monitor.steps.moving import move
 from case_monitor.steps.notices import send_notices
 from case_monitor.steps.requests import OverrideRequest
-from case_monitor.steps.running import flow_run_id, run_id, step
-from case_monitor.store import read, write
+from case_monitor.steps.running import flow_run_id
+from case_monitor.steps.tell_override import promotion_of, tell_override
+from case_monitor.store import read
 from case_monitor.store.read.evaluations import StoredEvaluation
 from case_monitor.store.read.overrides import standing_override
 from case_monitor.store.read.promotions import StoredPromotion, promotions
 from case_monitor.store.schema import open_store
 
 logger = logging.getLogger("case_monitor.override")
-
-TAG = "case_monitor.override"
 
 
 @flow(name="override", flow_run_name="override {request.model}", persist_result=False)
@@ -81,7 +79,7 @@ def _decide(settings: Settings, engine: Engine, evidence: StoredEvaluation, requ
     )
     promotion_id: int = record_decision(engine, promotion)
     move(settings, promotion, evidence.model_digest)
-    _tell(settings, engine, promotion_id, promotion, evidence.model)
+    tell_override(settings, engine, promotion_id, promotion, evidence.model)
     return promotion
 
 
@@ -117,55 +115,11 @@ def _see_through(settings: Settings, engine: Engine, evidence: StoredEvaluation)
     entry = next((e for e in entries if _is_unfinished(e, settings.alias, evidence.version)), None)
     if entry is None:
         return None
-    promotion = Promotion(
-        model_name=entry.model_name,
-        alias=entry.alias,
-        version=entry.version,
-        previous_version=entry.previous_version,
-        decision=entry.decision,
-        evaluation_id=entry.evaluation_id,
-        reason=entry.reason,
-        decided_by=entry.decided_by,
-        valid_until=entry.valid_until,
-    )
-    _tell(settings, engine, entry.id, promotion, evidence.model)
+    promotion = promotion_of(entry)
+    tell_override(settings, engine, entry.id, promotion, evidence.model)
     return promotion
 
 
 def _is_unfinished(entry: StoredPromotion, alias: str, version: int) -> bool:
     is_override = (entry.alias, entry.version, entry.decision) == (alias, version, Decision.OVERRIDDEN)
     return is_override and entry.applied_at is None
-
-
-def _tell(settings: Settings, engine: Engine, promotion_id: int, promotion: Promotion, model: ModelVersion) -> None:
-    """In the registry, in the audit log, and to people; the log last, so that a crash before is seen there."""
-    made = _override(promotion)
-    set_override_tag(settings, made)
-    confirm_override(engine, promotion_id, made, model)
-    logger.warning("alias %s moved against the verdict to version %d, %s", made.alias, made.version, made)
-
-
-def _override(promotion: Promotion) -> Override:
-    if promotion.decided_by is None or promotion.valid_until is None:
-        msg = f"the override of {promotion.model_name}/{promotion.version} in the audit log names nobody, or no end"
-        raise StaleEvidenceError(msg)
-    return Override(
-        model_name=promotion.model_name,
-        version=promotion.version,
-        alias=promotion.alias,
-        by=promotion.decided_by,
-        reason=promotion.reason,
-        until=promotion.valid_until,
-    )
-
-
-@step("tag-override", retried=True)
-def set_override_tag(settings: Settings, made: Override) -> None:
-    """Say so to whoever looks at the version in the registry."""
-    open_registry(settings).set_tags(made.model_name, made.version, {TAG: str(made)[:500]})
-
-
-@step("confirm-override", retried=True)
-def confirm_override(engine: Engine, promotion_id: int, made: Override, model: ModelVersion) -> None:
-    """Note in the audit log that the registry is as decided, and open the alert."""
-    write.apply_override(engine, promotion_id, made, model, run_id())

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 import case_monitor
 from case_monitor.domain.errors import StoreError
 from case_monitor.store.connection import connect, open_engine, shown, writing
-from case_monitor.store.schema import migrations_folder, refuse_newer, revision_of
+from case_monitor.store.schema import migrations_folder, refuse_foreign, refuse_newer, revision_of
 
 MIGRATION_LOCK = 7_241_306_052  # any constant that no other program on the server locks
 
@@ -59,6 +59,7 @@ def _migrate(url: str, run: Callable[[Config, str], None], revision: str) -> Non
     with migrating(url) as connection:
         config = alembic_config(connection)
         refuse_newer(revision_of(connection), connection.engine.url)
+        refuse_foreign(connection)
         try:
             run(config, revision)
         except CommandError as error:

@@ -8,9 +8,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 import case_monitor
-from case_monitor.domain.errors import StoreError
+from case_monitor.domain.errors import ForeignDatabaseError, StoreError
 from case_monitor.store.connection import connect, reading, shown
-from case_monitor.store.tables.base import VERSION_TABLE
+from case_monitor.store.tables import VERSION_TABLE, Base
 
 
 def open_store(url: str) -> Engine:
@@ -92,6 +92,9 @@ def require_schema(engine: Engine) -> None:
     if state is SchemaState.CURRENT:
         return
     refuse_newer(current, engine.url)
+    if state is SchemaState.MISSING:
+        with reading(engine) as connection:
+            refuse_foreign(connection)
     has = "has no case_monitor tables yet" if state is SchemaState.MISSING else f"has the older schema {current}"
     raise StoreError(f"{shown(engine.url)} {has}; run: case-monitor db upgrade")
 
@@ -109,3 +112,15 @@ def refuse_newer(current: str | None, url: URL) -> None:
             f"{shown(url)} has the schema {current}, which is newer than case-monitor "
             f"{case_monitor.__version__}; install the case-monitor that upgraded it, or a newer one"
         )
+
+
+def refuse_foreign(connection: Connection) -> None:
+    """Raise a ForeignDatabaseError if another program's tables stand where ours would: MLflow's, for one."""
+    names = set(inspect(connection).get_table_names())
+    taken = sorted(names & Base.metadata.tables.keys())
+    if VERSION_TABLE in names or not taken:
+        return
+    whose = "MLflow's database" if "registered_models" in names else f"another program's database (table {taken[0]})"
+    raise ForeignDatabaseError(
+        f"{shown(connection.engine.url)}: this is {whose}; give case_monitor one of its own: database_url"
+    )

@@ -61,6 +61,23 @@ def test_copies_of_files_count_once(tmp_path: Path) -> None:
     assert raw.labels.tolist() == [0, 1]
 
 
+def test_copies_in_another_encoding_count_once(tmp_path: Path) -> None:
+    """What a model sees of a file is its pixels in RGB."""
+    pixels = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    (tmp_path / "a").mkdir()
+    pixels.save(tmp_path / "a" / "0.png")
+    pixels.save(tmp_path / "a" / "1.png", compress_level=1)
+    pixels.convert("RGB").save(tmp_path / "a" / "2.png")
+    pixels.save(tmp_path / "a" / "3.bmp")
+    pixels.save(tmp_path / "a" / "4.tiff")
+    pixels.save(tmp_path / "a" / "5.webp", lossless=True)
+    pixels.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a" / "6.png")  # of the same size
+    pixels.resize((4, 16)).save(tmp_path / "a" / "7.png")
+    raw = load_split(ImageFolderSplit(kind="image_folder", path=tmp_path))
+    assert raw.sample_ids == ("a/0.png", "a/6.png", "a/7.png")
+    assert raw.notes == (f"5 of the 8 images of {tmp_path.name!r} repeat another one: each counts once.",)
+
+
 def test_classes_without_an_image_are_named(tmp_path: Path) -> None:
     raw = archive(tmp_path, ten_images(), [0, 2] * 5, class_names=["cat", "dog", "fox", "hen"])
     split, _ = prepare(raw, None, GREY)

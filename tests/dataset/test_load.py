@@ -3,7 +3,9 @@
 import gc
 import hashlib
 import pickle
+import struct
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,17 @@ def noise(seed: int, size: tuple[int, ...] = (6, 6, 3)) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 255, size, dtype=np.uint8))
 
 
+def png_of_48_bits(value: int) -> bytes:
+    """One pixel, three channels of 16 bits, which Pillow does not write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0))
+    pixel = chunk(b"IDAT", zlib.compress(b"\0" + struct.pack(">3H", *[value] * 3)))
+    return b"\x89PNG\r\n\x1a\n" + head + pixel + chunk(b"IEND", b"")
+
+
 def write_npz(path: Path, **changes: Any) -> Path:
     rng = np.random.default_rng(0)
     content = {
@@ -98,6 +111,50 @@ class TestImageFolder:
         _, source = prepare(folder(write_images(tmp_path / "val", {"a": [image]})), None, RGB)
         expected = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
         torch.testing.assert_close(all_of(source), expected)
+
+    @pytest.mark.parametrize("suffix", ["png", "tiff"])
+    @pytest.mark.parametrize(
+        ("image", "problem"),
+        [
+            (Image.fromarray(np.full((4, 4), 51 * 257, np.uint16)), "8 bits a channel were expected, mode I;16 came"),
+            (Image.fromarray(np.full((4, 4), 51 << 16, np.int32)), "8 bits a channel were expected, mode I"),
+            (Image.fromarray(np.full((4, 4), 0.2, np.float32)), "8 bits a channel were expected, mode F came"),
+            (Image.new("RGBA", (4, 4), (*RED, 0)), r"transparent pixels came \(mode RGBA\); save it as RGB"),
+            (Image.new("LA", (4, 4), (9, 254)), r"transparent pixels came \(mode LA\)"),
+        ],
+        ids=["16 bits", "32 bits", "floats", "transparent", "grey, transparent"],
+    )
+    def test_what_would_be_another_picture_in_rgb_is_refused(
+        self, tmp_path: Path, image: Image.Image, problem: str, suffix: str
+    ) -> None:
+        if image.mode in {"I", "F"} and suffix == "png":
+            pytest.skip("PNG holds neither")
+        write_images(tmp_path / "val", {"a": [Image.new("RGB", (4, 4), RED)]})
+        image.save(tmp_path / "val" / "a" / f"1.{suffix}")
+        with pytest.raises(DataError, match=rf"^image 'a/1\.{suffix}' of split 'val': .*{problem}.*trained on"):
+            folder(tmp_path / "val")
+
+    def test_a_transparent_palette_is_refused_and_an_opaque_one_is_not(self, tmp_path: Path) -> None:
+        palette = Image.new("RGB", (4, 4), RED).convert("P", palette=Image.Palette.ADAPTIVE)
+        (tmp_path / "val" / "a").mkdir(parents=True)
+        palette.save(tmp_path / "val" / "a" / "0.png", transparency=255)  # a colour that no pixel has
+        assert folder(tmp_path / "val").sample_ids == ("a/0.png",)
+        palette.save(tmp_path / "val" / "a" / "1.png", transparency=palette.getpixel((0, 0)))
+        with pytest.raises(DataError, match=r"^image 'a/1\.png' of split 'val': an opaque picture was expected"):
+            folder(tmp_path / "val")
+
+    def test_how_many_more_there_are_is_said(self, tmp_path: Path) -> None:
+        deep = [Image.fromarray(np.full((4, 4), u, np.uint16)) for u in range(3)]
+        with pytest.raises(DataError, match=r"^image 'a/0\.png' .* \(2 other images of the split"):
+            folder(write_images(tmp_path / "val", {"a": deep}))
+
+    def test_sixteen_bits_in_three_channels_are_the_upper_eight(self, tmp_path: Path) -> None:
+        """So Pillow reads them; nothing is cut off."""
+        (tmp_path / "val" / "a").mkdir(parents=True)
+        (tmp_path / "val" / "a" / "0.png").write_bytes(png_of_48_bits(51 * 257))
+        torch.testing.assert_close(
+            all_of(prepare(folder(tmp_path / "val"), None, RGB)[1]), torch.full((1, 3, 1, 1), 0.2)
+        )
 
     def test_a_grey_image_becomes_rgb_for_an_rgb_model(self, tmp_path: Path) -> None:
         raw = folder(write_images(tmp_path / "val", {"a": [Image.new("L", (4, 4), 51)]}))
@@ -333,6 +390,26 @@ def painted(colour: str) -> Pairs:
     return Pairs([(image, 0)])
 
 
+def deep() -> Pairs:
+    return Pairs([(Image.fromarray(np.full((4, 4), 5000, np.uint16)), 0)])
+
+
+class Augmented(Pairs):
+    """Another picture, or label, of each at each reading, as from a training set."""
+
+    def __init__(self, what: str, size: int) -> None:
+        super().__init__([(noise(i), 0) for i in range(size)], ("cat", "dog"))
+        self.what, self.readings = what, 0
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        self.readings += 1
+        return noise(self.readings) if self.what == "image" else noise(index), self.readings % 7 % 2
+
+
+def augmented(what: str, size: int = 120) -> Pairs:
+    return Augmented(what, size)
+
+
 def arrays() -> Pairs:
     return Pairs([(np.zeros((4, 4, 3), np.uint8), 0)])
 
@@ -364,6 +441,22 @@ class TestFunction:
     def test_other_images_are_an_error(self) -> None:
         with pytest.raises(DataError, match="PIL images or tensors were expected, ndarray came"):
             all_of(prepare(function("arrays"), None, RGB)[1])
+
+    def test_pictures_of_more_bits_are_refused(self) -> None:
+        with pytest.raises(DataError, match=r"^image '000000' of split 'deep': 8 bits .*, mode I;16 came"):
+            all_of(prepare(function("deep"), None, RGB)[1])
+
+    @pytest.mark.parametrize("dtype", ["int64", "int32", "int16"])
+    def test_integers_of_unknown_scale_are_refused(self, dtype: str) -> None:
+        with pytest.raises(DataError, match=rf"^image '000000' .*a tensor of uint8, .* one of torch\.{dtype} came"):
+            all_of(prepare(function("tensors", dtype=dtype), None, RGB)[1])
+
+    @pytest.mark.parametrize("what", ["image", "label"])
+    @pytest.mark.parametrize("size", [1, 3, 120])
+    def test_images_that_change_from_reading_to_reading_are_refused(self, what: str, size: int) -> None:
+        said = rf"^image '\d+' of split 'augmented': the same {what} was expected at each reading, another came"
+        with pytest.raises(DataError, match=rf"{said} .*leave random augmentation out"):
+            function("augmented", what=what, size=size)
 
     def test_a_label_beyond_the_classes_is_an_error(self) -> None:
         with pytest.raises(DataError, match=r"labels in 0\.\.1 were expected, 0\.\.2 came"):

@@ -9,7 +9,7 @@ import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
-import case_monitor.steps.override as override_module
+import case_monitor.steps.tell_override as tell_override_module
 from case_monitor.domain.errors import RegistryError, StoreError
 from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import fetch as load_version
@@ -147,7 +147,7 @@ def test_what_a_crash_left_is_done_by_the_next_run(
         raise (StoreError if dies_at == "confirm_override" else RegistryError)("it went away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(moving if dies_at == "move_alias" else override_module, dies_at, dies)
+        patch.setattr(moving if dies_at == "move_alias" else tell_override_module, dies_at, dies)
         with pytest.raises((RegistryError, StoreError)):
             override(request)
     assert log(config) == [("overridden", 3, 2, "Ann", 0)]
@@ -160,6 +160,31 @@ def test_what_a_crash_left_is_done_by_the_next_run(
     assert receiver.titles == ["digits/3 (production): alert: override"]
     tags = MlflowClient(*2 * (f"sqlite:///{config.parent / 'mlflow.db'}",)).get_model_version("digits", "3").tags
     assert tags["case_monitor.override"] == f"overridden by Ann until {UNTIL} 00:00 UTC: new camera"
+
+
+@pytest.mark.parametrize("dies_at", ["set_override_tag", "confirm_override"])
+def test_a_night_says_what_an_override_that_died_did_not(
+    cli: Cli, config: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, dies_at: str
+) -> None:
+    """Whoever completes the entry in the audit log tags the version and opens the alert, too."""
+    assert cli("check", "digits/3", cwd=config.parent).code == 1
+    until = datetime.strptime(UNTIL, "%Y-%m-%d").replace(tzinfo=UTC)
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tell_override_module, dies_at, dies)
+        with pytest.raises(KeyboardInterrupt):
+            override(OverrideRequest(model="digits/3", by="Ann", reason="new", until=until, config=str(config)))
+    assert (log(config), champion(config)) == ([("overridden", 3, 2, "Ann", 0)], 3)
+    receiver.messages.clear()
+    assert cli("nightly", cwd=config.parent).code == 1
+    assert log(config) == [("overridden", 3, 2, "Ann", 1)]
+    assert ("production", "override", 3, "warn") in open_alerts(config)
+    assert "digits/3 (production): alert: override" in receiver.titles
+    tags = registry_of(config).get_model_version("digits", "3").tags
+    assert tags["case_monitor.override"] == f"overridden by Ann until {UNTIL} 00:00 UTC: new"
 
 
 def test_the_digest_is_that_of_a_loaded_version(cli: Cli, config: Path) -> None:

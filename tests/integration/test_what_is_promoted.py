@@ -14,9 +14,12 @@ from sqlalchemy import create_engine, text
 import case_monitor.steps.moving as moving
 import case_monitor.steps.promote as promote_module
 from case_monitor.cli.gate_by_worker import _stored
+from case_monitor.demo.models import PlainCNN
 from case_monitor.domain.errors import StaleEvidenceError, StoreError
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.promotion import Decision
+from case_monitor.domain.verdict import Status
+from case_monitor.steps.evaluate import evaluate_version
 from case_monitor.steps.outcomes import Gated
 from case_monitor.steps.promote import promote
 from case_monitor.steps.requests import EvaluationRequest
@@ -190,3 +193,45 @@ def test_the_decision_is_that_of_the_flow_run_that_was_started(
 def known_runs() -> set[UUID]:
     with get_client(sync_client=True) as client:
         return {run.id for run in client.read_flow_runs() if run.name == "promote digits/3"}
+
+
+@pytest.fixture
+def passed(demo_copy: Callable[[str], Path]) -> tuple[Path, MlflowClient]:
+    """Version 2 passed a check against version 1, which is in production."""
+    config = demo_copy(CONFIG)
+    client = registry_of(config)
+    client.set_registered_model_alias("digits", "champion", "1")
+    request = EvaluationRequest(model="digits/2", config=str(config))
+    assert run_flow(evaluate_version, request).verdict.status is Status.PASS
+    return config, client
+
+
+def test_a_stored_pass_counts_where_it_comes_out_again(passed: tuple[Path, MlflowClient]) -> None:
+    config, client = passed
+    gated = gate(config, 2)
+    assert (gated.outcome.evaluation, gated.promotion.decision, holder(client)) == (None, Decision.PROMOTED, 2)
+
+
+def test_a_stored_pass_of_code_that_changed_since_promotes_nothing(
+    passed: tuple[Path, MlflowClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The class stands in a module beside the artifact, whose SHA-256 stays."""
+    config, client = passed
+    forward = PlainCNN.forward
+    wrong = lambda model, images: forward(model, images).roll(1, 1)  # noqa: E731
+    monkeypatch.setattr(PlainCNN, "forward", wrong)
+    gated = gate(config, 2)
+    assert (gated.promotion.decision, holder(client)) == (Decision.WITHHELD, 1)
+    assert gated.outcome.evaluation is not None
+    assert any("no longer gives the stored figures" in note for note in gated.outcome.verdict.notes)
+    assert len(evaluations(config)) == 1  # the same inputs: what was stored is replaced
+
+
+def test_a_stored_pass_without_its_scores_is_measured_anew(passed: tuple[Path, MlflowClient]) -> None:
+    config, client = passed
+    with create_engine(f"sqlite:///{config.parent / 'case-monitor.db'}").begin() as connection:
+        connection.execute(text("DELETE FROM sample_scores"))
+    gated = gate(config, 2)
+    assert gated.outcome.evaluation is not None
+    assert any("are gone" in note for note in gated.outcome.verdict.notes)
+    assert (gated.promotion.decision, holder(client)) == (Decision.PROMOTED, 2)

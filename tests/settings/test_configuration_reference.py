@@ -19,7 +19,8 @@ HEAD = """\
 
 Every field may come from the environment instead: `CASE_MONITOR_` and the field's name, with two
 underscores for each level below (`CASE_MONITOR_PROTOCOL__SAMPLE_SIZE=1000`); it goes before the file. A field
-that does not exist, or has a wrong value, is an error that names its path.
+that does not exist, or has a wrong value, is an error that names its path, and so is a variable `CASE_MONITOR_*` that
+nothing reads.
 
 Passwords in `database_url`, `tracking_uri` and `registry_uri` are percent-encoded: @ as %40, / as %2F, ? as %3F, # as
 %23, a space as %20. One that is not is refused, and not repeated; behind a host, an @ is written as %40 as well.

@@ -1,6 +1,7 @@
 """Configuration: every mistake is a ConfigError with the field's path, and no secret is ever shown."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.logs.foreign_errors import short_message
 from case_monitor.settings import ImageFolderSplit, NpzSplit, Preprocessing, Settings, load_settings
+from case_monitor.settings.environment import require_known_variables
 
 Load = Callable[[str], Settings]
 MODEL = "models: {{digits: {{split: {{kind: npz, path: val.npz}}, {}}}}}"
@@ -192,6 +194,56 @@ def test_the_environment_goes_before_the_file(load: Load, monkeypatch: pytest.Mo
     monkeypatch.setenv("CASE_MONITOR_NUM_WORKERS", "3")
     settings = load("alias: champion\nexperiment: mine\n")
     assert (settings.alias, settings.num_workers, settings.experiment) == ("live", 3, "mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("CASE_MONITOR_DATABSE_URL", "CASE_MONITOR_DATABASE_URL was expected"),
+        ("case_monitor_databse_url", "CASE_MONITOR_DATABASE_URL was expected"),
+        ("CASE_MONITOR_CONFG", "CASE_MONITOR_CONFIG"),
+        ("CASE_MONITOR_POLICY_MIN_SAMPLES", "CASE_MONITOR_POLICY__MIN_SAMPLES"),
+        ("CASE_MONITOR_POLCY__MIN_SAMPLES", "CASE_MONITOR_POLICY__MIN_SAMPLES"),
+        ("CASE_MONITOR_READ_TOKEN_FILE", "CASE_MONITOR_READ_TOKEN"),
+        ("CASE_MONITOR_ZZZ", "docs/configuration.md"),
+    ],
+)
+def test_a_variable_that_nothing_reads_is_an_error(
+    load: Load, monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    monkeypatch.setenv(name, "hunter2secret")
+    message = error_of(load, "")
+    assert message.startswith(f"environment: {name}: no such setting; ")
+    assert meant in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CASE_MONITOR_LOG_FORMAT",
+        "CASE_MONITOR_WEBHOOK_SECRET_FILE",
+        "CASE_MONITOR_TEST_DATABASE_URL",
+        "case_monitor_policy__min_samples",
+        "CASE_MONITOR_SERVICE_HOST",  # Kubernetes, of a service called case-monitor
+        "CASE_MONITOR_SERVICE_PORT_HTTP",
+        "CASE_MONITOR_PORT_8000_TCP_ADDR",
+        "CASE_MONITOR_WEB_SERVICE_HOST",
+    ],
+)
+def test_a_variable_that_something_reads_is_none(load: Load, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "20")
+    load("")
+
+
+def test_the_list_of_variables_is_whole() -> None:
+    """Whatever the code, its documents and its containers speak of is known."""
+    root = Path(__file__).parents[2]
+    files = [*root.glob("case_monitor/**/*.py"), *root.glob("docker/**/*"), *root.glob("docs/*.md"), root / "README.md"]
+    texts = [file.read_text(encoding="utf-8") for file in files if file.is_file() and file.suffix != ".pyc"]
+    names = {name for text in texts for name in re.findall(r"CASE_MONITOR_[A-Z]\w+", text)}
+    assert len(names) > 10
+    require_known_variables(dict.fromkeys(names, ""))
 
 
 def test_a_nested_variable_replaces_one_field_and_leaves_the_file_its_others(

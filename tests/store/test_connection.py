@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, inspect, text
 from sqlalchemy.engine import make_url
 
-from case_monitor.domain.errors import StoreError
+from case_monitor.doctor.check import Outcome
+from case_monitor.doctor.database import database_checks
+from case_monitor.domain.errors import ForeignDatabaseError, StoreError
 from case_monitor.store.connection import connect, reading, shown, writing
 from case_monitor.store.migrate import alembic_config, downgrade, upgrade
 from case_monitor.store.schema import current_revision, migrations_folder, open_store, require_schema, revisions
@@ -30,6 +32,29 @@ def test_connect_does_not_need_or_make_tables(database_url: str) -> None:
     with engine.connect() as connection:
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
     assert current_revision(engine) is None
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("tables", "whose"),
+    [
+        (("model_versions", "registered_models"), "MLflow's database"),
+        (("alerts",), r"another program's database \(table alerts\)"),
+    ],
+)
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path, tables: tuple[str, ...], whose: str) -> None:
+    url = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    engine = connect(url)
+    with engine.begin() as connection:
+        for table in tables:
+            connection.execute(text(f"CREATE TABLE {table} (name TEXT)"))
+    said = rf"mlflow\.db: this is {whose}; give case_monitor one of its own: database_url$"
+    for use in (open_store, upgrade, lambda _: require_schema(engine)):
+        with pytest.raises(ForeignDatabaseError, match=said):
+            use(url)
+    [_, seen] = database_checks(url)
+    assert (seen.outcome, "of case_monitor's own" in seen.remedy) == (Outcome.FAILED, True)
+    assert set(inspect(engine).get_table_names()) == set(tables)
     engine.dispose()
 
 

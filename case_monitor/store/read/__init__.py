@@ -9,7 +9,7 @@ from case_monitor.store.read.evaluations import (
     first_digest,
     latest_evaluation,
 )
-from case_monitor.store.read.promotions import StoredPromotion, promotions
+from case_monitor.store.read.promotions import StoredPromotion
 from case_monitor.store.read.summaries import load_summaries
 from case_monitor.store.read.verdicts import load_verdict
 
@@ -24,5 +24,4 @@ __all__ = [
     "load_contrast_sets",
     "load_summaries",
     "load_verdict",
-    "promotions",
 ]
