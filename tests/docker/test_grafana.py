@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ProgrammingError
 
 from case_monitor.store.connection import connect, upgrade
-from tests.conftest import autocommit
+from tests.support.databases import autocommit
 from tests.support.generated_store import HOSTILE_NAME, fill
 
 ROOT = Path(__file__).parents[2]

@@ -21,8 +21,8 @@ from torch import nn
 
 from case_monitor.demo.digits import CLASS_NAMES
 from case_monitor.registry.client import model_metadata
-from tests.integration import specimens
 from tests.integration.conftest import Demo
+from tests.support import specimens
 
 DEMO_LOOK = {"mean": [0.3], "std": [0.35]}
 REVERSED = tuple(reversed(range(10)))

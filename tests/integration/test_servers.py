@@ -19,9 +19,10 @@ from case_monitor.demo.digits import CLASS_NAMES, MEAN, STD
 from case_monitor.registry.client import Registry, model_metadata
 from case_monitor.store import read
 from case_monitor.store.connection import connect, upgrade
-from tests.conftest import MlflowServer, end_group, free_port
 from tests.integration.conftest import Demo
 from tests.support.commands import registry_of
+from tests.support.mlflow_registries import MlflowServer
+from tests.support.servers import end_group, free_port
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.top_pixels import pixel_budget
 from case_monitor.measuring.top_pixels import is_degenerate, top_fraction_mask
+from tests.support.profiles import examples
 from tests.support.rounding import masks_but_for_rounding
 
 # Few distinct values, so that ties are the rule.
@@ -30,14 +31,14 @@ def slow_mask(saliency: np.ndarray, fraction: float) -> np.ndarray:
     return mask.reshape(saliency.shape)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(saliency=MAPS, fraction=st.sampled_from([0.07, 0.25, 0.5, 0.9, 1.0]))
 def test_the_mask_equals_a_slow_reference(saliency: np.ndarray, fraction: float) -> None:
     mask = top_fraction_mask(torch.from_numpy(saliency), fraction)
     np.testing.assert_array_equal(mask.numpy(), slow_mask(saliency, fraction))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(saliency=MAPS, fraction=st.sampled_from([0.07, 0.25, 0.5]), seed=st.integers(0, 99))
 def test_noise_exchanges_only_pixels_at_the_cut(saliency: np.ndarray, fraction: float, seed: int) -> None:
     noise = 1e-6

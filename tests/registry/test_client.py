@@ -24,7 +24,8 @@ from case_monitor.domain.model_ref import ModelRef
 from case_monitor.registry.client import Registry, digest_directory, model_metadata, pick_device
 from case_monitor.saliency import saliency_maps
 from case_monitor.settings import Preprocessing
-from tests.conftest import MlflowServer, free_port
+from tests.support.mlflow_registries import MlflowServer
+from tests.support.servers import free_port
 
 LogVersion = Callable[..., int]
 NETWORK = """

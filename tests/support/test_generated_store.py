@@ -20,8 +20,8 @@ from case_monitor.store.read.gallery import gallery_entries, gallery_map
 from case_monitor.store.read.predictions import load_predictions
 from case_monitor.store.read.scores import load_scores
 from case_monitor.store.write import record_promotion, save_evaluation
-from tests.conftest import autocommit
 from tests.support.alerting import evaluation_with, found
+from tests.support.databases import autocommit
 from tests.support.generated_store import HOSTILE_NAME, LARGE_NAME, LONG_CLASS, SCRIPT_CLASS, fill
 from tests.support.rows import counts, rows_of
 
