@@ -37,6 +37,7 @@ from case_monitor.steps.promote import promote
 from case_monitor.steps.running import run_flow
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
+from case_monitor.store.read.evaluations import promotions
 
 NAME = "digits"
 CONFIG = """\
@@ -142,7 +143,7 @@ def _decided(settings: Settings) -> dict[int, read.StoredPromotion]:
     """Version -> its first decision that was carried out."""
     engine = open_store(settings.database_url.get_secret_value())
     try:
-        log = read.promotions(engine, NAME)
+        log = promotions(engine, NAME)
     finally:
         engine.dispose()
     return {entry.version: entry for entry in log if entry.applied_at is not None}

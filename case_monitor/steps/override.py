@@ -23,7 +23,7 @@ from case_monitor.steps.notices import send_notices
 from case_monitor.steps.running import flow_run_id, run_id, step
 from case_monitor.store import read, write
 from case_monitor.store.connection import open_store
-from case_monitor.store.read.evaluations import StoredEvaluation, StoredPromotion
+from case_monitor.store.read.evaluations import StoredEvaluation, StoredPromotion, promotions
 from case_monitor.store.read.overrides import standing_override
 
 logger = logging.getLogger("case_monitor.override")
@@ -128,7 +128,7 @@ def _require_need(settings: Settings, engine: Engine, evidence: StoredEvaluation
 
 def _see_through(settings: Settings, engine: Engine, evidence: StoredEvaluation) -> Promotion | None:
     """Do what an override that moved the alias, and then died, has left undone; None if there is no such one."""
-    entries = read.promotions(engine, evidence.model_name)
+    entries = promotions(engine, evidence.model_name)
     entry = next((e for e in entries if _is_unfinished(e, settings.alias, evidence.version)), None)
     if entry is None:
         return None

@@ -19,6 +19,7 @@ from case_monitor.demo.digits import CLASS_NAMES, MEAN, STD
 from case_monitor.registry.client import Registry, model_metadata
 from case_monitor.store import read
 from case_monitor.store.connection import connect, upgrade
+from case_monitor.store.read.evaluations import promotions
 from tests.integration.conftest import Demo
 from tests.support.commands import registry_of
 from tests.support.mlflow_registries import MlflowServer
@@ -146,7 +147,7 @@ def test_a_deployment_run_by_a_worker(
 
     engine = connect(postgres_url)
     [stored] = read.evaluations(engine, "served")
-    [promotion] = read.promotions(engine, "served")
+    [promotion] = promotions(engine, "served")
     engine.dispose()
     assert stored.mlflow_run_id == tags["case_monitor.run_id"]
     assert (promotion.decision, promotion.evaluation_id) == ("promoted", stored.id)

@@ -21,6 +21,7 @@ from case_monitor.registry.client import Registry, model_metadata
 from case_monitor.store import read
 from case_monitor.store.connection import open_store
 from case_monitor.store.read.alerts import load_alert_lives
+from case_monitor.store.read.evaluations import promotions
 from tests.integration.conftest import Demo
 from tests.support.rows import rows_of
 from tests.support.running_stack import RunningStack
@@ -164,7 +165,7 @@ def test_a_failing_version_is_withheld_and_its_alert_is_open(
     gated = gate(stack, f"served/{version}")
     assert (gated.returncode, json.loads(gated.stdout)["promotion"]["decision"]) == (1, "withheld"), gated.stderr
     assert alias_holder(client) == holder
-    assert next(p.decision for p in read.promotions(store, "served")) == "withheld"
+    assert next(p.decision for p in promotions(store, "served")) == "withheld"
     [alert] = [alert for alert in load_alert_lives(store) if alert.rule == "agreement_median"]
     assert alert.message in unescape(served(stack, "/alerts?model=served"))
     assert f"alias champion stays with version {holder}" in served(stack, f"/evaluation/{evaluation.id}")

@@ -16,6 +16,7 @@ from case_monitor.judging.confusion import class_metrics
 from case_monitor.store import read
 from case_monitor.store.connection import connect, upgrade
 from case_monitor.store.read.alerts import load_alert_lives
+from case_monitor.store.read.evaluations import promotions
 from case_monitor.store.read.gallery import gallery_entries, gallery_map
 from case_monitor.store.read.predictions import load_predictions
 from case_monitor.store.read.scores import load_scores
@@ -164,7 +165,7 @@ def test_each_version_is_compared_with_the_champion_of_its_time(filled: Engine) 
     for name in names(filled):
         stored = {e.id: e for e in read.evaluations(filled, name)}
         champion = None
-        for entry in reversed(read.promotions(filled, name)):
+        for entry in reversed(promotions(filled, name)):
             evaluation = stored[entry.evaluation_id]
             assert (entry.model_name, entry.version) == (name, evaluation.version)
             assert entry.previous_version == evaluation.baseline_version == (champion and champion.version)

@@ -12,7 +12,6 @@ from case_monitor.store.read.evaluations import (
     load_contrast_sets,
     load_summaries,
     load_verdict,
-    promotions,
 )
 
 __all__ = [
@@ -27,5 +26,4 @@ __all__ = [
     "load_contrast_sets",
     "load_summaries",
     "load_verdict",
-    "promotions",
 ]
