@@ -22,6 +22,7 @@ __all__ = ["page", "page_directory"]
 
 pytest_plugins = (
     "tests.support.databases",
+    "tests.support.forked_commands",
     "tests.support.mlflow_registries",
     "tests.support.profiles",
     "tests.support.selection",

@@ -3,6 +3,7 @@
 Every run of tests imports this module, so what takes long to import is imported by the functions that need it.
 """
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ def prepare_page(namespace: dict[str, Any]) -> None:
     """A page starts with a trained `model` and its `class_names`."""
     from tests.support.shapes import CLASS_NAMES, train_flowers
 
-    namespace["model"], namespace["class_names"] = train_flowers(), CLASS_NAMES
+    namespace["model"], namespace["class_names"] = deepcopy(train_flowers()), CLASS_NAMES
 
 
 @pytest.fixture(scope="session")

@@ -1,27 +1,44 @@
 """Which tests run, and in which order: markers by what a test uses and by where it stands, `--db`, pure tests first."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 MARKERS = {
-    "slow": "takes seconds: real networks, references, processes",
+    "slow": "takes seconds: real networks, references, pictures, processes",
     "server": "needs PostgreSQL, MLflow over HTTP or Prefect",
     "browser": "needs a browser",
 }
 _OF_FIXTURES = {
-    "postgres_server": "server",
-    "mlflow_server": "server",
-    "prefect_server": "server",
     "browser": "browser",
+    "forked_cli": "slow",
+    "mlflow_server": "server",
+    "postgres_server": "server",
+    "prefect_server": "server",
 }
-# The first place that a test's name begins with counts.
+# The first that the name of a test begins with counts.
 _OF_PLACES = {
     "tests/integration/browser/": "browser",
     "tests/integration/": "server",
     "README.md": "server",
     "docs/": "server",
+    "case_monitor/evidence/": "slow",
+    "tests/benchmarks/": "slow",
+    "tests/cli/test_supervision.py": "slow",
+    "tests/dashboard/test_api_by_schema.py": "slow",
+    "tests/dataset/test_load.py::TestBatches::test_two_workers": "slow",
+    "tests/dataset/test_load.py::TestImageFolder::test_a_corrupt_file_is_named_in_one_line[1]": "slow",
+    "tests/docker/test_supervisor.py": "slow",
+    "tests/doctor/": "slow",
+    "tests/evidence/": "slow",
+    "tests/judging/test_layers.py": "slow",
+    "tests/judging/test_statistics.py::test_intervals_over_classes": "slow",
+    "tests/saliency/test_parity": "slow",
+    "tests/saliency/test_ways_to_run.py::test_300_calls": "slow",
+    "tests/service/test_operations.py::test_the_service_starts": "slow",
+    "tests/service/test_request_deadline.py": "slow",
+    "tests/service/test_webhook.py": "server",
+    "tests/steps/": "slow",
 }
 _FIRST = ("case_monitor/", "tests/domain/", "tests/judging/", "tests/alerts/", "tests/settings/", "tests/dataset/")
 
@@ -38,10 +55,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """What `-m "not (slow or ...)"` leaves out as a whole is not even imported."""
-    place = str(collection_path.relative_to(config.rootpath))
-    expression = config.getoption("markexpr")
-    marker = _OF_PLACES.get(place, _marker_of_place(place + "/" if collection_path.is_dir() else place))
+    """Not even imported: what `-m "not (slow or ...)"` leaves out as a whole, and modules without an example."""
+    place = collection_path.relative_to(config.rootpath).as_posix() + "/" * collection_path.is_dir()
+    if place.startswith("case_monitor/") and place.endswith(".py") and ">>>" not in collection_path.read_text("utf-8"):
+        return True
+    expression, marker = config.getoption("markexpr"), _marker_of_place(place)
     return True if marker and expression.startswith("not (") and marker in expression else None
 
 
@@ -54,28 +72,36 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("db") == "sqlite":
         left_out = [item for item in items if _needs_postgres(item)]
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        items[:] = [item for item in items if not _needs_postgres(item)]
     items.sort(key=_turn)
 
 
-def _markers(item: pytest.Item) -> Iterable[str]:
+def is_pure(file: str) -> bool:
+    """Whether a file as a whole is neither slow nor needs a server or a browser."""
+    return _marker_of_place(file) is None
+
+
+def _markers(item: pytest.Item) -> set[str]:
     of_place = _marker_of_place(item.nodeid)
-    of_fixtures = {_OF_FIXTURES[name] for name in getattr(item, "fixturenames", ()) if name in _OF_FIXTURES}
+    of_fixtures = {_OF_FIXTURES[name] for name in _fixtures(item) if name in _OF_FIXTURES}
     return of_fixtures | ({of_place} if of_place else set()) | ({"server"} if _needs_postgres(item) else set())
 
 
-def _marker_of_place(nodeid: str) -> str | None:
-    return next((marker for place, marker in _OF_PLACES.items() if nodeid.startswith(place)), None)
+def _marker_of_place(name: str) -> str | None:
+    return next((marker for place, marker in _OF_PLACES.items() if name.startswith(place)), None)
 
 
 def _needs_postgres(item: pytest.Item) -> bool:
-    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return parameters.get("database_url") == "postgresql" or "postgres_server" in getattr(item, "fixturenames", ())
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("database_url") == "postgresql" or "postgres_server" in _fixtures(item)
 
 
-def _turn(item: pytest.Item) -> tuple[int, int]:
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
+
+
+def _turn(item: pytest.Item) -> tuple[int, bool, int]:
     """Pure tests, then those that take long, then servers, browsers and documents; files stay together."""
     file = item.nodeid.partition("::")[0]
-    kinds = (None, *MARKERS)
     place = next((i for i, first in enumerate(_FIRST) if file.startswith(first)), len(_FIRST))
-    return kinds.index(_marker_of_place(file)) + file.endswith(".md"), place
+    return [None, *MARKERS].index(_marker_of_place(file)), file.endswith(".md"), place
