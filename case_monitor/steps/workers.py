@@ -23,7 +23,7 @@ def open_workers(spec: EngineSpec) -> Iterator[Workers]:
     try:
         from case_monitor.steps.ray_workers import open_ray
     except ModuleNotFoundError as error:
-        msg = f"engine: kind ray needs the extra, pip install 'case-monitor[ray]' ({error.name} is not installed)"
+        msg = f"engine: kind ray needs the extra ray of case-monitor ({error.name} is not installed)"
         raise ConfigError(msg) from None
     with open_ray(spec) as workers:
         yield workers

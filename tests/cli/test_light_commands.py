@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import free_port
+from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "torchvision", "evidently", "matplotlib", "pandas", "case_monitor.measuring", "case_monitor.saliency"}

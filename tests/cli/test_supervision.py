@@ -16,8 +16,8 @@ from sqlalchemy import create_engine, text
 
 from case_monitor.registry import model_metadata
 from tests.support.commands import registry_of, run_cli
+from tests.support.forked_commands import Forked
 
-COMMAND = [sys.executable, "-m", "case_monitor"]
 PREAMBLE = """
 import atexit, os, signal, sys, time
 import case_monitor.cli.supervision as supervision
@@ -227,12 +227,12 @@ def verdicts(folder: Path) -> list[str]:
     ],
 )
 def test_no_model_says_what_its_verdict_is(
-    registered: Callable[[str, str], int], tmp_path: Path, kind: str, code: int, words: str
+    registered: Callable[[str, str], int], tmp_path: Path, forked_cli: Forked, kind: str, code: int, words: str
 ) -> None:
     registered("first", kind)
-    ran = subprocess.run([*COMMAND, "gate", "first/1"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ran.returncode == code, ran.stderr
-    assert words in ran.stderr
+    ran = forked_cli("gate", "first/1", cwd=tmp_path)
+    assert ran.code == code, ran.err
+    assert words in ran.err
     assert verdicts(tmp_path) == (["insufficient"] if code == 3 else [])
     assert "champion" not in registry_of(tmp_path / "case-monitor.yaml").get_registered_model("first").aliases
 

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import pytest
 from sqlalchemy import Engine
 
-from case_monitor.dashboard import json_items
+from case_monitor.dashboard.api import items as json_items
 from case_monitor.dashboard.api.items import Selection, read_items
 from case_monitor.domain.contrast_sets import ContrastMember
 from case_monitor.domain.summary import MetricSummary

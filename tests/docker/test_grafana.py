@@ -16,7 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import upgrade
-from tests.conftest import autocommit
+from tests.support.databases import autocommit
 from tests.support.generated_store import HOSTILE_NAME, fill
 
 ROOT = Path(__file__).parents[2]

@@ -31,8 +31,9 @@ from case_monitor.domain.errors import StoreError
 from case_monitor.registry import model_metadata
 from case_monitor.settings import Settings
 from case_monitor.store.migrate import upgrade
-from tests.conftest import MlflowServer, free_port
 from tests.support.commands import Ran, run_cli
+from tests.support.mlflow_registries import MlflowServer
+from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 CLASS_NAMES = ("cat", "dog")

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from case_monitor.domain import methods
@@ -18,6 +18,7 @@ from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Status
 from case_monitor.judging.verdict import judge
 from case_monitor.saliency import METHODS
+from tests.support.profiles import examples
 
 PROTOCOL = Protocol()
 KNOWN = metrics_under(PROTOCOL)
@@ -76,7 +77,7 @@ def ends(metric: Metric, rule: Rule) -> tuple[float, float]:
     return (metric.low, metric.high) if rule.metric == metric.name else (-metric.width, metric.width)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(threshold=st.one_of(IN_RANGE, MARGINS))
 def test_what_is_accepted_can_both_pass_and_fail(threshold: Threshold) -> None:
     policy = policy_of(threshold)
@@ -106,7 +107,7 @@ TOO_WIDE = COMPARED.flatmap(
 REVERSED = st.one_of(IN_RANGE, MARGINS).map(lambda t: replace(t, greater_is_better=not t.greater_is_better))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     wrong=st.one_of(OUTSIDE, TOO_WIDE, REVERSED),
     severity=st.sampled_from(Severity),
@@ -135,7 +136,7 @@ POLICIES = st.builds(
 FIGURES = st.floats(-1, 1)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(policy=POLICIES, values=st.lists(FIGURES, min_size=4, max_size=4), more=st.lists(IN_RANGE, max_size=2))
 def test_no_other_text_turns_a_failing_version_into_a_passing_one(
     policy: Policy, values: list[float], more: list[Threshold]

@@ -27,9 +27,10 @@ from case_monitor.evidence.mlflow_run import (
     version_tags,
 )
 from case_monitor.registry.client import Registry
-from tests.conftest import MlflowServer, free_port
 from tests.support.factories import METHODS, a_gallery, an_evaluation
+from tests.support.mlflow_registries import MlflowServer
 from tests.support.registries import Answer, answering
+from tests.support.servers import free_port
 
 FIGURES = {"confusion_matrix", "agreement_histograms", "fidelity", "gallery", "saliency_maps", "channel_activity"}
 ARTIFACTS = (

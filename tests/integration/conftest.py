@@ -9,10 +9,27 @@ import numpy as np
 import pytest
 
 from case_monitor.demo.digits import CLASS_NAMES, load_digits
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.gallery import Gallery
+from case_monitor.evidence import mlflow_run
 from tests.support.commands import Ran, run_cli
 from tests.support.running_stack import RunningStack
 
 Cli = Callable[..., Ran]
+
+
+@pytest.fixture(autouse=True)
+def figures_undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the time of an evaluation goes into figures that few of these tests look at.
+
+    Those of the demo, which is run before, and those of processes of their own are drawn.
+    """
+
+    def save_figures(_evaluation: Evaluation, _gallery: Gallery, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        (directory / "undrawn.txt").touch()
+
+    monkeypatch.setattr(mlflow_run, "save_figures", save_figures)
 
 
 @pytest.fixture(scope="session")

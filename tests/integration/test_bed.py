@@ -2,12 +2,9 @@
 
 import copy
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +18,9 @@ from torch import nn
 
 from case_monitor.demo.digits import CLASS_NAMES
 from case_monitor.registry import model_metadata
-from tests.integration import specimens
 from tests.integration.conftest import Demo
+from tests.support import specimens
+from tests.support.forked_commands import Forked
 
 DEMO_LOOK = {"mean": [0.3], "std": [0.35]}
 REVERSED = tuple(reversed(range(10)))
@@ -268,11 +266,12 @@ def models(demo: Demo) -> dict[int, nn.Module]:
 
 
 @pytest.fixture(scope="module")
-def seen(demo: Demo, models: dict[int, nn.Module], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
-    """Every version gated, two at a time."""
+def seen(
+    demo: Demo, models: dict[int, nn.Module], tmp_path_factory: pytest.TempPathFactory, forked_cli: Forked
+) -> dict[str, Seen]:
+    """Every version gated, each in a process of its own."""
     places = {s.name: _place(demo, tmp_path_factory.mktemp("bed"), s, models) for s in ALL}
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(places, pool.map(_gated, ALL, places.values()), strict=True))
+    return {s.name: _gated(s, *places[s.name], forked_cli) for s in ALL}
 
 
 def _place(demo: Demo, directory: Path, specimen: Specimen, models: dict[int, nn.Module]) -> tuple[Place, int]:
@@ -309,20 +308,10 @@ def _log(place: Place, model: nn.Module, specimen: Specimen) -> int:
     return int(info.registered_model_version)
 
 
-def _gated(specimen: Specimen, at: tuple[Place, int]) -> Seen:
-    place, version = at
-    command = [str(Path(sys.executable).with_name("case-monitor")), "gate", f"digits/{version}", "--json"]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
-    ran = subprocess.run(
-        [*command, *specimen.arguments],
-        cwd=place.directory,
-        env=environment | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
+def _gated(specimen: Specimen, place: Place, version: int, forked_cli: Forked) -> Seen:
+    ran = forked_cli("gate", f"digits/{version}", "--json", *specimen.arguments, cwd=place.directory)
     holder = str(place.client.get_registered_model("digits").aliases.get("champion", "none"))
-    return Seen(ran.returncode, "new" if holder == str(version) else holder, ran.stdout, ran.stderr)
+    return Seen(ran.code, "new" if holder == str(version) else holder, ran.out, ran.err)
 
 
 @pytest.mark.parametrize("specimen", ALL, ids=lambda s: s.name)

@@ -25,9 +25,10 @@ from case_monitor.service import create_app
 from case_monitor.settings import load_settings
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import upgrade
-from tests.conftest import MlflowServer, free_port
 from tests.support.commands import run_cli
 from tests.support.guarded_server import guarded
+from tests.support.mlflow_registries import MlflowServer
+from tests.support.servers import free_port
 
 SPLIT = """
 import os

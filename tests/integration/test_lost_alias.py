@@ -12,9 +12,9 @@ from sqlalchemy import create_engine, text
 from torch import nn
 
 from case_monitor.registry import model_metadata
-from tests.conftest import MlflowServer
 from tests.integration.test_cli import CONFIG, rows
 from tests.support.commands import registry_of, run_cli
+from tests.support.mlflow_registries import MlflowServer
 from tests.support.registries import NO_ALIAS, Answer, answering
 
 

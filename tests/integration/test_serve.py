@@ -16,8 +16,8 @@ import pytest
 from case_monitor.store.migrate import downgrade, upgrade
 from case_monitor.store.schema import open_store
 from case_monitor.store.write import save_evaluation
-from tests.conftest import end_group, free_port
 from tests.support.factories import an_evaluation
+from tests.support.servers import end_group, free_port
 
 TOKEN = "hunter2 of some length"
 COMMAND = [sys.executable, "-c", "from case_monitor.cli import main; main()", "serve"]

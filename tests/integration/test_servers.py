@@ -22,10 +22,11 @@ from case_monitor.registry.loading import fetch
 from case_monitor.store import read
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import upgrade
-from case_monitor.store.read.evaluations import promotions
-from tests.conftest import MlflowServer, end_group, free_port
+from case_monitor.store.read.promotions import promotions
 from tests.integration.conftest import Demo
 from tests.support.commands import registry_of
+from tests.support.mlflow_registries import MlflowServer
+from tests.support.servers import end_group, free_port
 
 ROOT = Path(__file__).parent.parent.parent
 

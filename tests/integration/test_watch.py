@@ -16,10 +16,10 @@ from case_monitor.steps.promote import promote
 from case_monitor.steps.requests import EvaluationRequest, WatchRequest
 from case_monitor.steps.watch_registry import watch_registry
 from case_monitor.store.connection import connect
-from tests.conftest import free_port
 from tests.integration.conftest import Cli
 from tests.integration.test_cli import CONFIG, rows
 from tests.support.rows import rows_of
+from tests.support.servers import free_port
 
 
 @pytest.fixture

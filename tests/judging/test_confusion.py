@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
@@ -11,6 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from case_monitor.domain.predictions import Predictions
 from case_monitor.judging.confusion import class_metrics
+from tests.support.profiles import examples
 from tests.support.whole import confusion_matrix
 
 
@@ -36,7 +37,7 @@ def test_counts_equal_scikit_learn(unbalanced: Predictions) -> None:
     assert not (ours == ours.T).all()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     logits=arrays(np.float32, (12, 4), elements=st.floats(-3, 3, width=32) | st.sampled_from([np.nan, np.inf])),
     target=arrays(np.int64, 12, elements=st.integers(0, 3)),

@@ -1,12 +1,13 @@
 """Contrast sets against a slow reference and by hand."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from case_monitor.domain.confusion_matrix import ConfusionMatrix
 from case_monitor.domain.contrast_sets import ContrastSets, ContrastSource
 from case_monitor.judging.contrast_sets import contrast_sets
+from tests.support.profiles import examples
 
 
 def confmat(counts: list[list[int]], soft: list[list[float]]) -> ConfusionMatrix:
@@ -35,7 +36,7 @@ def classes(sets: ContrastSets, u: int) -> list[int]:
     return [member.class_idx for member in sets.members[u]]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(m=confusions(), k=st.integers(0, 8), observed_only=st.booleans())
 def test_contrast_sets_equal_a_slow_reference(m: ConfusionMatrix, k: int, observed_only: bool) -> None:
     sets = contrast_sets(m, k, observed_only=observed_only)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -16,6 +16,7 @@ from case_monitor.domain.verdict import Status, Verdict
 from case_monitor.judging.layers import looks, worse_of
 from case_monitor.steps.trial import evaluate
 from tests.steps.test_trial import POLICY, PROTOCOL, loaded, trained
+from tests.support.profiles import examples
 from tests.support.sources import TensorSource, a_split, blobs
 
 AGREEMENT = Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False)
@@ -54,7 +55,7 @@ def judged(model: nn.Module, source: TensorSource, declared: str | None, **chang
     return evaluate(candidate, baseline, policy=policy, protocol=protocol).evaluation
 
 
-@settings(max_examples=6, deadline=None)
+@examples(6)
 @given(data=st.data())
 def test_no_declared_layer_turns_a_withheld_version_into_a_pass(model: Any, source: TensorSource, data: Any) -> None:
     names = [n for n, m in model.features.named_children() if isinstance(m, nn.Conv2d | nn.ReLU)]

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
@@ -13,6 +13,7 @@ from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Status, ThresholdResult
 from case_monitor.judging.rules import rule_outcomes
 from case_monitor.judging.statistics.intervals import wilson_interval
+from tests.support.profiles import examples
 
 ACCURACY = Threshold(metric="accuracy", limit=0.9, greater_is_better=True)
 RECALL = Threshold(metric="recall", limit=0.5, greater_is_better=True, per_class=True, severity=Severity.WARN)
@@ -69,7 +70,7 @@ def test_a_figure_exactly_at_its_limit_raises_about_one_false_alarm_in_a_run_len
     assert 0.1 < alarms * policy.in_control_run_length < 1.6
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     value=st.sampled_from([math.nan, 0.5, 0.85, 0.9, 0.95]),
     low=st.floats(0, 0.3),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
@@ -26,13 +26,14 @@ from case_monitor.judging.statistics.intervals import (
     paired_bootstrap_interval,
     wilson_interval,
 )
+from tests.support.profiles import examples
 
 
 def assert_undefined(*values: float) -> None:
     assert all(math.isnan(v) for v in values)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(n=st.integers(1, 400), share=st.floats(0, 1), level=st.sampled_from([0.8, 0.95, 0.99]))
 def test_wilson_equals_statsmodels(n: int, share: float, level: float) -> None:
     hits = round(share * n)
@@ -159,7 +160,7 @@ def newcombe_10(a: int, b: int, c: int, d: int, z: float) -> tuple[float, float]
     return (b - c) / n - delta, (b - c) / n + epsilon
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(cells=st.tuples(*[st.integers(0, 30)] * 4).filter(lambda cells: sum(cells) > 0))
 def test_newcombe_equals_the_formula_written_out(cells: tuple[int, int, int, int]) -> None:
     assert_allclose(newcombe_paired_interval(*cells, 0.95), newcombe_10(*cells, stats.norm.ppf(0.975)), atol=1e-10)

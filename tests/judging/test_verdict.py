@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -18,6 +18,7 @@ from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Status, Verdict
 from case_monitor.judging.verdict import judge
+from tests.support.profiles import examples
 
 MODEL = ModelVersion(name="digits", version=3, run_id=None, digest="d" * 64)
 NAN = float("nan")
@@ -104,7 +105,7 @@ def test_a_rule_is_decided_by_its_whole_interval(low: float, high: float, greate
     assert status([row], policy) is expected
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     i=st.integers(0, 4),
     field=st.sampled_from(["value", "ci_low", "ci_high"]),
@@ -114,7 +115,7 @@ def test_an_undefined_number_anywhere_never_passes(i: int, field: str, value: fl
     assert status(with_figure(i, **{field: value})) is Status.INSUFFICIENT
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(i=st.integers(0, 2), n=st.integers(0, 99))
 def test_too_few_images_never_pass(i: int, n: int) -> None:
     assert status(with_figure(i, n=n)) is Status.INSUFFICIENT
@@ -129,7 +130,7 @@ ROWS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     fields=st.lists(ROWS, min_size=6, max_size=6),
     removed=st.sets(st.integers(0, 5), min_size=1),
@@ -144,7 +145,7 @@ def test_removing_evidence_never_makes_a_version_pass(
     assert after is not Status.PASS or before is Status.PASS
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     fields=st.lists(ROWS, min_size=6, max_size=6),
     wider=st.lists(st.tuples(*[st.sampled_from([0.0, 0.02, 0.5])] * 2), min_size=6, max_size=6),

@@ -25,8 +25,8 @@ from case_monitor.domain.errors import ConfigError
 from case_monitor.logs.configure import are_json, configure_logs, logging_about
 from case_monitor.logs.masking import remember_password
 from case_monitor.registry import model_metadata
-from tests.conftest import free_port
 from tests.support.commands import run_cli
+from tests.support.servers import free_port
 
 LOGGER = logging.getLogger("case_monitor.tests")
 

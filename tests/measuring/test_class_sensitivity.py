@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
@@ -11,11 +11,12 @@ from torch import Tensor
 from case_monitor.judging.distributions import histogram
 from case_monitor.measuring.class_sensitivity import agreement
 from case_monitor.measuring.top_pixels import is_degenerate, top_fraction_mask
+from tests.support.profiles import examples
 
 MAPS = arrays(np.float32, (6, 7), elements=st.sampled_from([0.0, 0.0, 0.1, 0.5, 0.5, 1.0]))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(first=MAPS, second=MAPS, fraction=st.sampled_from([0.05, 0.2, 0.6]))
 def test_agreement_is_symmetric_and_in_the_unit_interval_or_undefined(
     first: np.ndarray, second: np.ndarray, fraction: float
@@ -29,7 +30,7 @@ def test_agreement_is_symmetric_and_in_the_unit_interval_or_undefined(
         assert 0 <= value <= 1
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(saliency=MAPS)
 def test_a_map_agrees_with_itself_whatever_its_scale(saliency: np.ndarray) -> None:
     a = torch.from_numpy(saliency)
@@ -37,7 +38,7 @@ def test_a_map_agrees_with_itself_whatever_its_scale(saliency: np.ndarray) -> No
     assert value.isnan() if is_degenerate(a) else value == 1
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(first=MAPS, second=MAPS)
 def test_disjoint_maps_do_not_agree(first: np.ndarray, second: np.ndarray) -> None:
     a, b = torch.from_numpy(first), torch.from_numpy(second)
@@ -46,7 +47,7 @@ def test_disjoint_maps_do_not_agree(first: np.ndarray, second: np.ndarray) -> No
     assert value.isnan() if is_degenerate(a) or is_degenerate(b) else value == 0
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(first=MAPS, second=MAPS, noisy=MAPS, fraction=st.sampled_from([0.05, 0.2, 0.6]))
 def test_k_exchanged_pixels_move_it_by_k_of_the_smaller_set_at_most(
     first: np.ndarray, second: np.ndarray, noisy: np.ndarray, fraction: float

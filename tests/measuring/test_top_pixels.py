@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -13,6 +13,7 @@ from case_monitor.domain import top_pixels as one_map
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.top_pixels import pixel_budget
 from case_monitor.measuring.top_pixels import is_degenerate, top_fraction_mask
+from tests.support.profiles import examples
 from tests.support.rounding import masks_but_for_rounding
 
 # Few distinct values, so that ties are the rule.
@@ -31,7 +32,7 @@ def slow_mask(saliency: np.ndarray, fraction: float) -> np.ndarray:
     return mask.reshape(saliency.shape)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(saliency=MAPS, fraction=st.sampled_from([0.07, 0.25, 0.5, 0.9, 1.0]))
 def test_the_mask_equals_a_slow_reference(saliency: np.ndarray, fraction: float) -> None:
     mask = top_fraction_mask(torch.from_numpy(saliency), fraction)
@@ -39,7 +40,6 @@ def test_the_mask_equals_a_slow_reference(saliency: np.ndarray, fraction: float)
     np.testing.assert_array_equal(one_map.top_pixels(saliency, fraction), slow_mask(saliency, fraction))
 
 
-@settings(max_examples=150, deadline=None)
 @given(saliency=arrays(np.float64, (3, 4), elements=st.sampled_from([0.0, -1.0, 1.0, 1.0 + 1e-7, np.nan, np.inf])))
 def test_both_sides_call_the_same_maps_degenerate(saliency: np.ndarray) -> None:
     degenerate = bool(is_degenerate(torch.from_numpy(saliency)))
@@ -48,7 +48,7 @@ def test_both_sides_call_the_same_maps_degenerate(saliency: np.ndarray) -> None:
         assert not one_map.top_pixels(saliency, 0.5).any()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(saliency=MAPS, fraction=st.sampled_from([0.07, 0.25, 0.5]), seed=st.integers(0, 99))
 def test_noise_exchanges_only_pixels_at_the_cut(saliency: np.ndarray, fraction: float, seed: int) -> None:
     noise = 1e-6

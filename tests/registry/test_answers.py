@@ -15,7 +15,8 @@ from case_monitor.domain.errors import NotFoundError, RegistryError
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import fetch
-from tests.conftest import MlflowServer
+from tests.support.mlflow_registries import MlflowServer
+from tests.support.profiles import examples
 from tests.support.registries import NO_ALIAS, Answer, answering, no_model
 
 ALIAS, MODEL = "registered-models/alias", "registered-models/get"
@@ -108,8 +109,7 @@ class TestTheAlias:
     )
 
     @settings(
-        max_examples=150,
-        deadline=None,
+        examples(150),
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
     @given(

@@ -28,7 +28,8 @@ from case_monitor.registry.digest import digest_directory
 from case_monitor.registry.loading import fetch
 from case_monitor.saliency import saliency_maps
 from case_monitor.settings import Preprocessing
-from tests.conftest import MlflowServer, free_port
+from tests.support.mlflow_registries import MlflowServer
+from tests.support.servers import free_port
 
 LogVersion = Callable[..., int]
 NETWORK = """

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
 from case_monitor.saliency import saliency_maps
+from tests.support.profiles import examples
 from tests.support.toys import PooledLinear, a_cnn, some_activations, some_images
 
 
@@ -63,7 +64,7 @@ def test_with_an_empty_contrast_set_every_variant_is_grad_cam(method: str) -> No
     assert not np.allclose(one_map(model, images, 2, [0, 1], method), gradcam, rtol=1e-2)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 10_000), k=st.integers(1, 4), multiple=st.floats(-3, 3))
 def test_what_the_contrast_set_shares_does_not_count(seed: int, k: int, multiple: float) -> None:
     torch.manual_seed(seed)
@@ -77,7 +78,7 @@ def test_what_the_contrast_set_shares_does_not_count(seed: int, k: int, multiple
     assert_allclose(before, expected_map(exact, images), atol=2e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 10_000), k=st.integers(1, 5))
 def test_case_weights_are_orthogonal_to_the_mean_contrast_gradient(seed: int, k: int) -> None:
     """With one-hot activations, place p of the map is relu(w_p) / (h w), and that of -g is relu(-w_p): w is seen."""

@@ -1,9 +1,11 @@
 """Health, readiness and metrics."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -41,6 +43,13 @@ def samples(client: TestClient) -> dict[tuple[str, ...], float]:
 
 def test_metrics_of_an_empty_database(client: TestClient) -> None:
     assert samples(client) == {("waiting_versions",): 0}
+
+
+def test_every_metric_is_documented(client: TestClient) -> None:
+    names = re.findall(r"^# TYPE (\w+)", client.get("/metrics").text, flags=re.M)
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert names
+    assert [name for name in names if f"| `{name}` |" not in page] == []
 
 
 def test_metrics_say_what_is_stored(client: TestClient, engine: Engine) -> None:

@@ -15,8 +15,8 @@ from sqlalchemy import Engine
 from case_monitor.service import create_app
 from case_monitor.service.webhook import MAX_BODY
 from case_monitor.settings import Settings
-from tests.conftest import free_port
 from tests.support.rows import rows_of
+from tests.support.servers import free_port
 
 SECRET = "a secret of some length"
 SPLIT = {"kind": "npz", "path": "x.npz"}

@@ -145,6 +145,7 @@ def test_every_method_is_explained() -> None:
 
 def test_every_field_is_documented() -> None:
     schema = Settings.model_json_schema()
+    assert {name for name, definition in schema["$defs"].items() if "properties" in definition} == set(SECTIONS)
     for definition in (schema, *(schema["$defs"][name] for name in SECTIONS)):
         for name, field in definition["properties"].items():
             assert name == "kind" or len(meaning(field)) > 7, name

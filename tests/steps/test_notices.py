@@ -16,9 +16,9 @@ from case_monitor.steps.notices import empty_outbox, send_notices
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import downgrade, upgrade
 from case_monitor.store.write import claim_notices, save_evaluation
-from tests.conftest import free_port
 from tests.support.alerting import Receiver, evaluation_with, found, night, recall, receiving
 from tests.support.rows import rows_of
+from tests.support.servers import free_port
 
 BROKEN = evaluation_with(found())
 HEALED = evaluation_with(found(status=Status.PASS))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.split import Split
 from case_monitor.steps.trial import LoadedVersion, evaluate
 from tests.steps.test_trial import POLICY, PROTOCOL, loaded, trained
+from tests.support.profiles import examples
 from tests.support.sources import TensorSource, a_split, blobs
 
 NUM_CLASSES = 4
@@ -86,7 +87,7 @@ scales = st.sampled_from([0.25, 0.5, 1.0, 2.0, 8.0])  # powers of two: not even 
 orders = st.permutations(range(NUM_CLASSES))
 
 
-@settings(max_examples=6, deadline=None)
+@examples(6)
 @given(scale=scales, order=orders, base_scale=scales, base_order=orders)
 def test_how_two_versions_were_logged_changes_no_difference(
     models: Any, source: TensorSource, scale: float, order: list[int], base_scale: float, base_order: list[int]

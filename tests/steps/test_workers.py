@@ -22,7 +22,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, missing
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     with (
-        pytest.raises(ConfigError, match=rf"pip install 'case-monitor\[ray\]' \({missing} is not installed\)"),
+        pytest.raises(ConfigError, match=rf"needs the extra ray of case-monitor \({missing} is not installed\)"),
         open_workers(RayEngine(kind="ray")),
     ):
         pass

@@ -6,10 +6,12 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-from mlflow.tracking import MlflowClient
+from typing import TYPE_CHECKING
 
 from case_monitor.cli import main
+
+if TYPE_CHECKING:  # it takes two seconds, and few of those who run commands ask a registry
+    from mlflow.tracking import MlflowClient
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ def run_cli(*args: str, cwd: Path) -> Ran:
     return Ran(code, out.getvalue(), err.getvalue())
 
 
-def registry_of(config: Path) -> MlflowClient:
+def registry_of(config: Path) -> "MlflowClient":
     """The registry beside a configuration. Named twice: MLflow's default registry is whatever was used last."""
+    from mlflow.tracking import MlflowClient
+
     uri = f"sqlite:///{config.parent / 'mlflow.db'}"
     return MlflowClient(uri, uri)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.conftest import free_port
+from tests.support.servers import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 UP_WITHIN_S, DOWN_WITHIN_S = 300, 120

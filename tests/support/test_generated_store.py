@@ -17,13 +17,13 @@ from case_monitor.store import read
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import upgrade
 from case_monitor.store.read.alerts import load_alert_lives
-from case_monitor.store.read.evaluations import promotions
 from case_monitor.store.read.gallery import gallery_entries, gallery_map
 from case_monitor.store.read.predictions import load_predictions
+from case_monitor.store.read.promotions import promotions
 from case_monitor.store.read.scores import load_scores
 from case_monitor.store.write import record_promotion, save_evaluation
-from tests.conftest import autocommit
 from tests.support.alerting import evaluation_with, found
+from tests.support.databases import autocommit
 from tests.support.generated_store import HOSTILE_NAME, LARGE_NAME, LONG_CLASS, SCRIPT_CLASS, fill
 from tests.support.rows import counts, rows_of
 

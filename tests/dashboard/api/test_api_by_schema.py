@@ -14,6 +14,7 @@ from case_monitor.store.connection import connect
 from case_monitor.store.migrate import upgrade
 from case_monitor.store.write import save_evaluation
 from tests.support.factories import an_evaluation
+from tests.support.profiles import examples
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_every_operation(described: Any) -> None:
     for operation in operations:
 
         @given(case=operation.as_strategy())
-        @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(examples(40), suppress_health_check=list(HealthCheck), database=None)
         def answers_as_described(case: schemathesis.Case) -> None:
             case.call_and_validate()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.conftest import end_group, free_port, wait_until_healthy
+from tests.support.servers import end_group, free_port, wait_until_healthy
 
 
 @contextmanager

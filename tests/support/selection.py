@@ -1,0 +1,113 @@
+"""Which tests run, and in which order: markers by what a test uses and by where it stands, `--db`, pure tests first."""
+
+from pathlib import Path
+
+import pytest
+
+MARKERS = {
+    "slow": "takes seconds: real networks, references, pictures, processes",
+    "server": "needs PostgreSQL, MLflow over HTTP or Prefect",
+    "browser": "needs a browser",
+}
+_OF_FIXTURES = {
+    "browser": "browser",
+    "forked_cli": "slow",
+    "mlflow_server": "server",
+    "mlflow_tables": "slow",
+    "postgres_server": "server",
+    "prefect_server": "server",
+}
+# The first that the name of a test begins with counts.
+_OF_PLACES = {
+    "tests/integration/browser/": "browser",
+    "tests/integration/": "server",
+    "README.md": "server",
+    "docs/": "server",
+    "case_monitor/evidence/": "slow",
+    "tests/benchmarks/": "slow",
+    "tests/cli/test_supervision.py": "slow",
+    "tests/dashboard/test_alerts.py::test_long_lists": "slow",
+    "tests/dashboard/test_api_by_schema.py": "slow",
+    "tests/dashboard/test_model.py::test_hundreds": "slow",
+    "tests/dataset/test_load.py::TestBatches::test_two_workers": "slow",
+    "tests/dataset/test_load.py::TestImageFolder::test_a_corrupt_file_is_named_in_one_line[1]": "slow",
+    "tests/docker/test_supervisor.py": "slow",
+    "tests/doctor/": "slow",
+    "tests/evidence/": "slow",
+    "tests/judging/test_layers.py": "slow",
+    "tests/judging/test_rules.py::test_a_figure_exactly_at_its_limit": "slow",
+    "tests/judging/test_statistics.py::test_intervals_over_classes": "slow",
+    "tests/judging/test_statistics.py::test_newcombe_covers": "slow",
+    "tests/judging/test_statistics.py::test_the_bootstrap_interval_covers": "slow",
+    "tests/saliency/test_parity": "slow",
+    "tests/saliency/test_ways_to_run.py::test_300_calls": "slow",
+    "tests/service/test_operations.py::test_the_service_starts": "slow",
+    "tests/service/test_request_deadline.py": "slow",
+    "tests/service/test_webhook.py": "server",
+    "tests/steps/": "slow",
+}
+_FIRST = ("case_monitor/", "tests/domain/", "tests/judging/", "tests/alerts/", "tests/settings/", "tests/dataset/")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--db sqlite` leaves out what needs PostgreSQL."""
+    parser.addoption("--db", choices=["sqlite", "both"], default="both", help="results databases (default: both)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With --strict-markers, what is not registered is an error."""
+    for name, meaning in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Not even imported: what `-m "not (slow or ...)"` leaves out as a whole, and modules without an example."""
+    place = collection_path.relative_to(config.rootpath).as_posix() + "/" * collection_path.is_dir()
+    if place.startswith("case_monitor/") and place.endswith(".py") and ">>>" not in collection_path.read_text("utf-8"):
+        return True
+    expression, marker = config.getoption("markexpr"), _marker_of_place(place)
+    return True if marker and expression.startswith("not (") and marker in expression else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark, leave out, sort."""
+    for item in items:
+        for marker in _markers(item):
+            item.add_marker(marker)
+    if config.getoption("db") == "sqlite":
+        left_out = [item for item in items if _needs_postgres(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not _needs_postgres(item)]
+    items.sort(key=_turn)
+
+
+def is_pure(file: str) -> bool:
+    """Whether a file as a whole is neither slow nor needs a server or a browser."""
+    return _marker_of_place(file) is None
+
+
+def _markers(item: pytest.Item) -> set[str]:
+    of_place = _marker_of_place(item.nodeid)
+    of_fixtures = {_OF_FIXTURES[name] for name in _fixtures(item) if name in _OF_FIXTURES}
+    return of_fixtures | ({of_place} if of_place else set()) | ({"server"} if _needs_postgres(item) else set())
+
+
+def _marker_of_place(name: str) -> str | None:
+    return next((marker for place, marker in _OF_PLACES.items() if name.startswith(place)), None)
+
+
+def _needs_postgres(item: pytest.Item) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("database_url") == "postgresql" or "postgres_server" in _fixtures(item)
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
+
+
+def _turn(item: pytest.Item) -> tuple[int, bool, int]:
+    """Pure tests, then those that take long, then servers, browsers and documents; files stay together."""
+    file = item.nodeid.partition("::")[0]
+    place = next((i for i, first in enumerate(_FIRST) if file.startswith(first)), len(_FIRST))
+    return [None, *MARKERS].index(_marker_of_place(file)), file.endswith(".md"), place
