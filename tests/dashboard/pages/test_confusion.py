@@ -9,7 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from case_monitor.dashboard.pages.confusion.page import TOP, ClassOrder, ConfusionQuery, confusion_cells, confusion_page
+from case_monitor.dashboard.pages.confusion.read import TOP, confusion_cells, confusion_page
+from case_monitor.dashboard.pages.confusion.record import ClassOrder, ConfusionQuery
 from case_monitor.domain.confusion_matrix import ConfusionMatrix
 from case_monitor.domain.contrast_sets import ContrastSource
 from case_monitor.domain.evaluation import Evaluation
