@@ -1,4 +1,4 @@
-"""What is to be said of an override once the alias has moved: by the run that moved it, or the next if that one died."""
+"""What is said of an override once the alias has moved: by the run that moved it, or the next if that one died."""
 
 import logging
 
