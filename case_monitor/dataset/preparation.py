@@ -63,7 +63,8 @@ def _match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tu
     if count != len(names):
         source = "" if own else " (by its highest label; it brings no class names)"
         msg = f"number of classes: the data set {raw.name!r} has {count}{source}, the model has {len(names)}"
-        raise DataError(msg)
+        extra = sorted(set(own or ()) - set(names))
+        raise DataError(f"{msg}; only the data set has {extra[:5]}" if extra else msg)
     if own is None or own == names:
         return names, raw.labels
     if set(own) != set(names):

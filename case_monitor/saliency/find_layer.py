@@ -37,7 +37,7 @@ def find_target_layer(model: nn.Module, images: Tensor, *, output_key: Key | Non
     model = unwrapped(model)
     with inspecting(model), torch.inference_mode(False), torch.enable_grad(), keeping_gradients():
         leaf = images.detach().clone().requires_grad_()
-        outputs, returned = _run_graph(model, leaf) if is_exported(model) else _run_module(model, leaf)
+        outputs, several, returned = _run_graph(model, leaf) if is_exported(model) else _run_module(model, leaf)
         logits = logits_of(returned, output_key, len(images))
         candidates = [(name, output) for name, output in outputs if _is_grid(tap_layer(model, name), output, images)]
         gradients = _gradients(logits, [output for _, output in candidates])
@@ -51,6 +51,8 @@ def find_target_layer(model: nn.Module, images: Tensor, *, output_key: Key | Non
         "target layer 'auto': no layer of the model has spatial output (B, K, h, w), (B, h, w, K) or (B, tokens, K) "
         "that the logits depend on; name one in the config"
     )
+    if several:
+        msg += f" ({several[-1]!r} runs several times and was passed over: its second call is {several[-1] + '@1'!r})"
     raise TargetLayerError(msg)
 
 
@@ -72,8 +74,12 @@ def _gradients(logits: Tensor, outputs: list[Tensor]) -> list[Tensor | None]:
     return [next(found) if output.requires_grad else None for output in outputs]
 
 
-def _run_module(model: nn.Module, images: Tensor) -> tuple[list[tuple[str, Tensor]], Any]:
-    """(name, output) of every layer that ran once and gave a batch, in the order they finished, and the model's."""
+_Ran = tuple[list[tuple[str, Tensor]], list[str], Any]
+"""(name, output) of every layer that ran once and gave a batch, in the order they finished; those that ran more often;
+and what the model returned."""
+
+
+def _run_module(model: nn.Module, images: Tensor) -> _Ran:
     names = {m: n for n, m in model.named_modules() if n and not isinstance(m, _NOT_LAYERS)}
     calls: dict[str, int] = {}
     outputs: list[tuple[str, Tensor]] = []
@@ -89,10 +95,10 @@ def _run_module(model: nn.Module, images: Tensor) -> tuple[list[tuple[str, Tenso
     finally:
         for handle in handles:
             handle.remove()
-    return [(name, output) for name, output in outputs if calls[name] == 1], returned
+    return [(name, o) for name, o in outputs if calls[name] == 1], [n for n, _ in outputs if calls[n] > 1], returned
 
 
-def _run_graph(model: fx.GraphModule, images: Tensor) -> tuple[list[tuple[str, Tensor]], Any]:
+def _run_graph(model: fx.GraphModule, images: Tensor) -> _Ran:
     check_free_batch(model)
     values: dict[fx.Node, Tensor] = {}
 
@@ -106,7 +112,8 @@ def _run_graph(model: fx.GraphModule, images: Tensor) -> tuple[list[tuple[str, T
     returned = _Remember(model).run(images)
     layers = layer_outputs(model)
     names = [name for (name, _), _ in layers]
-    return [(name, values[node]) for (name, _), node in layers if node in values and names.count(name) == 1], returned
+    ran = [(name, values[node]) for (name, _), node in layers if node in values]
+    return [(n, o) for n, o in ran if names.count(n) == 1], [n for n, _ in ran if names.count(n) > 1], returned
 
 
 def _is_batch(output: Any, size: int) -> bool:

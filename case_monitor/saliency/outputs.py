@@ -64,6 +64,10 @@ def logits_of(output: Any, key: Key | None, rows: int) -> Tensor:
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != rows:
         msg = f"model output: logits of shape ({rows}, num_classes) were expected, {_described(logits)} came"
         raise ModelError(msg)
+    if not logits.is_floating_point():
+        kind = str(logits.dtype).removeprefix("torch.")
+        msg = f"model output: floating-point logits were expected, the logits are integers ({kind})"
+        raise ModelError(msg)
     return logits
 
 

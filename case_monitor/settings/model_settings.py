@@ -13,7 +13,7 @@ class _Strict(BaseModel):
 
 
 class ImageFolderSplit(_Strict):
-    """A directory with one folder of images per class, named after the class."""
+    """A directory with one folder of images per class, named after the class: 8 bits a channel, opaque."""
 
     kind: Literal["image_folder"]
     path: Path
@@ -47,7 +47,10 @@ class ArtifactSplit(_Strict):
 
 
 class FunctionSplit(_Strict):
-    """A function of yours that returns a `torch.utils.data.Dataset` of (image, class index)."""
+    """A function of yours that returns a `torch.utils.data.Dataset` of (image, class index).
+
+    The same images at each start and at each reading: nothing random, no augmentation.
+    """
 
     kind: Literal["function"]
     function: str = Field(pattern=r"^[\w.]+:\w+$")

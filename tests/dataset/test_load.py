@@ -538,6 +538,13 @@ class TestClasses:
         with pytest.raises(DataError, match=r"^number of classes: the data set 'val' has 9, the model has 10$"):
             prepare(raw, [str(i) for i in range(10)], RGB)
 
+    def test_a_folder_too_many_is_named(self, animals: Path) -> None:
+        """As an editor leaves one behind: whether it is a class, only its owner knows."""
+        (animals / ".ipynb_checkpoints").mkdir()
+        said = r"^number of classes: .* has 4, the model has 3; only the data set has \['\.ipynb_checkpoints'\]$"
+        with pytest.raises(DataError, match=said):
+            prepare(folder(animals), ("cat", "dog", "emu"), RGB)
+
     def test_a_data_set_without_names_is_counted_by_its_labels(self, tmp_path: Path) -> None:
         raw = npz(write_npz(tmp_path / "val.npz", class_names=None))
         assert prepare(raw, ("x", "y", "z"), RGB)[0].class_names == ("x", "y", "z")

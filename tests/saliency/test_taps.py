@@ -6,8 +6,9 @@ import torchvision
 from torch import Tensor, fx, nn
 
 from case_monitor.demo.models import AttentionCNN, PlainCNN
-from case_monitor.domain.errors import TargetLayerError
+from case_monitor.domain.errors import ModelError, TargetLayerError
 from case_monitor.saliency import METHODS, find_target_layer, saliency_maps
+from case_monitor.saliency.outputs import logits_of
 from tests.support.toys import a_cnn, some_images
 
 TARGETS = torch.tensor([[0, 1], [2, 3]])
@@ -99,6 +100,19 @@ def test_the_automatic_layer_passes_over_masks_and_layers_that_run_twice() -> No
     relu = nn.ReLU()
     model = nn.Sequential(nn.Conv2d(3, 4, 3), relu, nn.Conv2d(4, 4, 3), relu, nn.Conv2d(4, 1, 1), nn.Flatten())
     assert find_target_layer(model, some_images()) == "2"
+
+
+def test_where_all_layers_run_twice_a_call_is_named() -> None:
+    """The one layer with a grid; `layer@1` is a target layer that can be configured."""
+    twice = nn.Conv2d(3, 3, 3, padding=1)
+    model = nn.Sequential(twice, twice, nn.Flatten(), nn.Linear(3 * 12 * 12, 2))
+    with pytest.raises(TargetLayerError, match=r"\('0' runs several times and was passed over: .* is '0@1'\)$"):
+        find_target_layer(model, torch.rand(2, 3, 12, 12))
+
+
+def test_logits_that_are_integers_are_said_to_be() -> None:
+    with pytest.raises(ModelError, match=r"the logits are integers \(int64\)$"):
+        logits_of(torch.zeros(2, 3, dtype=torch.int64), None, 2)
 
 
 def test_looking_for_a_layer_leaves_no_hooks_and_no_mode_behind() -> None:
