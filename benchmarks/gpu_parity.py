@@ -1,0 +1,97 @@
+"""Whether a GPU finds what a CPU finds: maps and scores of every method, on small networks of different kinds."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from benchmarks.gpu_measure import PRECISIONS, precision
+from benchmarks.gpu_networks import Effort, Row, build, noise
+from benchmarks.gpu_product import InMemory, Product, best_sample
+from benchmarks.gpu_report import Section
+from benchmarks.models import Architecture
+from case_monitor.core.explanation import ExplainedPart
+from case_monitor.core.records import IntArray
+from case_monitor.core.saliency import METHODS
+
+ABOUT = (
+    "The product's jobs Predict and Explain on both devices, with the CPU's two classes. map: largest difference of a "
+    "map at the layer's size, of the map's largest value. agreement, drop: largest difference of a score. Allowed: "
+    "what is compared with CPU float32 may differ by this much; None: is only shown."
+)
+TOLERANCES: Mapping[str, Mapping[str, float | None]] = {
+    "TF32 off": {"map": 1e-3, "agreement": 0.02, "drop": 1e-3},
+    "torch's default": {"map": None, "agreement": None, "drop": None},
+    "TF32 on": {"map": 5e-2, "agreement": 0.1, "drop": 2e-2},
+}
+"""In float32 only the order of sums differs; TF32 has ten bits of mantissa. Agreement is a share of few pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What one device says: top classes, and the explained images."""
+
+    top1: IntArray
+    part: ExplainedPart
+
+
+def parity(section: Section, effort: Effort, device: str) -> None:
+    section.note(tolerances=TOLERANCES, images=effort.parity_images)
+    for name, architecture in effort.small_networks.items():
+        with section.attempt(name):
+            expected = _answer(architecture, "cpu", effort.parity_images, None)
+            for mode in PRECISIONS:
+                with precision(mode):
+                    came = _answer(architecture, device, effort.parity_images, expected.top1)
+                for row in _rows(expected.part, came.part, mode):
+                    section.add({"network": name, **row})
+                    _complain(section, name, row)
+
+
+def _answer(architecture: Architecture, device: str, count: int, top1: IntArray | None) -> _Answer:
+    model = build(architecture, device)
+    with torch.no_grad():
+        num_classes = model(noise(architecture, 1).to(device)).shape[1]
+    product = Product(model, architecture.layer, InMemory(noise(architecture, count)), device, num_classes)
+    preds = product.predictions(count, count)
+    top1 = preds.target if top1 is None else top1
+    (part,) = product.explain(best_sample(preds, top1), tuple(METHODS), count)
+    return _Answer(top1=top1, part=part)
+
+
+def _rows(expected: ExplainedPart, came: ExplainedPart, mode: str) -> Iterator[Row]:
+    """A row for each method."""
+    for method in METHODS:
+        found = {"map": _map_difference(expected, came, method)}
+        for kind, metrics in (("agreement", ("agreement",)), ("drop", ("confidence_drop_50", "confidence_drop_5"))):
+            pairs = [(expected.values[method, metric], came.values[method, metric]) for metric in metrics]
+            found[kind] = max(_difference(a, b) for a, b in pairs)
+        allowed = TOLERANCES[mode]
+        within = all(limit is None or found[kind] <= limit for kind, limit in allowed.items())
+        yield {"precision": mode, "method": method, **found, "allowed": allowed, "within": within}
+
+
+def _map_difference(expected: ExplainedPart, came: ExplainedPart, method: str) -> float:
+    """Largest over images and classes; infinite where images are missing."""
+    if expected.shown.keys() != came.shown.keys():
+        return float("inf")
+    found = [0.0]
+    for place, image in expected.shown.items():
+        for a, b in zip(image.maps[method], came.shown[place].maps[method], strict=True):
+            scale = max(a.abs().max().item(), b.abs().max().item())
+            found.append((a - b).abs().max().item() / scale if scale else 0.0)
+    return max(found)
+
+
+def _difference(expected: np.ndarray, came: np.ndarray) -> float:
+    """Infinite where one has a score and the other has none."""
+    if (np.isnan(expected) != np.isnan(came)).any():
+        return float("inf")
+    return float(np.nan_to_num(np.abs(expected - came)).max())
+
+
+def _complain(section: Section, name: str, row: Row) -> None:
+    if not row["within"]:
+        found = {key: f"{row[key]:.2g}" for key in ("map", "agreement", "drop")}
+        section.failed(f"{name}, {row['method']}, {row['precision']}", f"beyond the tolerance: {found}")
