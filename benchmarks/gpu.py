@@ -27,8 +27,8 @@ SECTIONS: dict[str, tuple[str, float, Callable[[Section, Effort, str], None]]] =
     "parity": (gpu_parity.ABOUT, 50, gpu_parity.parity),
     "throughput": (gpu_throughput.ABOUT, 125, gpu_throughput.throughput),
     "readbacks": (gpu_readbacks.ABOUT, 25, gpu_readbacks.readbacks),
-    "peers": (gpu_peers.ABOUT, 55, gpu_peers.peers),
-    "loader": (gpu_loader.ABOUT, 80, gpu_loader.loader),
+    "peers": (gpu_peers.ABOUT, 50, gpu_peers.peers),
+    "loader": (gpu_loader.ABOUT, 90, gpu_loader.loader),
 }
 _PACKAGES = ("torch", "torchvision", "numpy", "grad-cam", "torchcam")
 

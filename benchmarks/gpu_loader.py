@@ -47,7 +47,7 @@ def _write_jpegs(directory: Path, count: int) -> float:
     drawn = []
     for _ in range(min(_DRAWN, count)):
         smooth = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize((_WIDTH, _HEIGHT))
-        grain = rng.normal(0, 11, (_HEIGHT, _WIDTH, 3))
+        grain = rng.normal(0, 14, (_HEIGHT, _WIDTH, 3))
         drawn.append(np.clip(np.asarray(smooth) + grain, 0, 255).astype(np.uint8))
     for i in range(count):
         folder = directory / f"class {i % _CLASSES}"

@@ -52,7 +52,7 @@ class Effort:
     parity_images: int = 3
     rounds: int = 3
     jpegs: int = 400
-    workers: tuple[int, ...] = (0, 4, 8, 16)
+    workers: tuple[int, ...] = (0, 8, 16)
     read_batch: int = 32
     peers_batch: int = 32
     peers_part: int = 256
@@ -82,6 +82,7 @@ def build(architecture: Architecture, device: str) -> nn.Module:
     model = architecture.build().eval()
     head = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
     with torch.no_grad():
+        head.weight.normal_()  # torchvision's ViT starts with zeros
         spread = model(noise(architecture, 2)).std(1).mean()
         for parameter in head.parameters():
             parameter *= _LOGIT_SD / spread

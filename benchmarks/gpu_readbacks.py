@@ -66,7 +66,7 @@ def _waiting(lines: Counter[str]) -> Iterator[None]:
     """torch's own warnings of calls that wait."""
 
     def note(message: Any, *_others: Any, **_more: Any) -> None:
-        if "synchronizing" in str(message):
+        if "called a synchronizing" in str(message):
             lines[_line()] += 1
 
     with warnings.catch_warnings():
