@@ -7,6 +7,7 @@ compared with where they are there. `--quick` runs all of it on any machine, wit
 """
 
 import argparse
+import gc
 import os
 import platform
 import subprocess
@@ -18,17 +19,17 @@ from pathlib import Path
 import torch
 
 from benchmarks import gpu_loader, gpu_parity, gpu_peers, gpu_readbacks, gpu_table, gpu_throughput
-from benchmarks.gpu_networks import Effort
+from benchmarks.gpu_networks import LARGE, Effort
 from benchmarks.gpu_report import Report, Section
 from benchmarks.timing import say
 
 # What each is, and its seconds. The sum leaves some of six minutes for imports.
 SECTIONS: dict[str, tuple[str, float, Callable[[Section, Effort, str], None]]] = {
-    "parity": (gpu_parity.ABOUT, 50, gpu_parity.parity),
-    "throughput": (gpu_throughput.ABOUT, 125, gpu_throughput.throughput),
-    "readbacks": (gpu_readbacks.ABOUT, 25, gpu_readbacks.readbacks),
-    "peers": (gpu_peers.ABOUT, 50, gpu_peers.peers),
-    "loader": (gpu_loader.ABOUT, 90, gpu_loader.loader),
+    "parity": (gpu_parity.ABOUT, 40, gpu_parity.parity),
+    "throughput": (gpu_throughput.ABOUT, 135, gpu_throughput.throughput),
+    "readbacks": (gpu_readbacks.ABOUT, 20, gpu_readbacks.readbacks),
+    "peers": (gpu_peers.ABOUT, 55, gpu_peers.peers),
+    "loader": (gpu_loader.ABOUT, 100, gpu_loader.loader),
 }
 _PACKAGES = ("torch", "torchvision", "numpy", "grad-cam", "torchcam")
 
@@ -36,8 +37,9 @@ _PACKAGES = ("torch", "torchvision", "numpy", "grad-cam", "torchcam")
 def main(arguments: list[str] | None = None) -> int:
     """Measure, save and show; 1 if anything failed."""
     options = _options(arguments)
-    effort = Effort.small() if options.quick else Effort()
+    effort = Effort.small() if options.quick else Effort(only=tuple(options.networks))
     report = Report(options.save, {"machine": _machine(options.device), "quick": options.quick})
+    gc.freeze()  # races collect garbage before every measurement: what was imported is none
     ok = True
     for name in options.sections:
         about, budget, work = SECTIONS[name]
@@ -52,6 +54,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tiny network and a few images, to try this program out")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cuda", "cpu"])
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="parts (default: all)")
+    parser.add_argument("--networks", nargs="+", choices=LARGE, default=[], help="of the large ones (default: all)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write what is found as JSON")
     options = parser.parse_args(arguments)
     if options.device == "cpu" and not options.quick:

@@ -25,8 +25,8 @@ ABOUT = (
     "over that time. Workers null: images in the host's memory."
 )
 _WIDTH, _HEIGHT, _QUALITY, _CLASSES, _DRAWN = 500, 375, 90, 10, 32
-_IMAGES_PER_WORKER = 400
-_FEWEST_BATCHES = 6
+_IMAGES_PER_WORKER = 300
+_FEWEST_BATCHES = 4
 
 
 def loader(section: Section, effort: Effort, device: str) -> None:
@@ -105,19 +105,18 @@ class _Clock:
 
 
 def _jobs(section: Section, directory: Path, effort: Effort, device: str) -> None:
-    name, architecture = next(iter(effort.large_networks.items()))
+    name, architecture = effort.first_network
     of = subject(name, architecture, build(architecture, device), device, 4 if effort.quick else 0)
-    for workers in (None, *sorted({effort.workers[0], effort.workers[-1]})):
+    for workers in (None, *sorted({effort.workers[0], effort.workers[-1]}, reverse=True)):
         with section.attempt(f"jobs, {workers} workers"):
             source = InMemory(of.images.cpu()) if workers is None else _folder(directory, workers, effort)
-            for kind, found in _timed_jobs(of, source, workers or 0, device):
+            for kind, found in _timed_jobs(of, source, workers, device):
                 section.add({"network": name, "what": kind, "workers": workers, "batch": len(of.images), **found})
 
 
-def _timed_jobs(of: Subject, source: ImageSource, workers: int, device: str) -> Iterator[tuple[str, Row]]:
+def _timed_jobs(of: Subject, source: ImageSource, workers: int | None, device: str) -> Iterator[tuple[str, Row]]:
     batch = len(of.images)
-    fewest = _FEWEST_BATCHES * batch
-    most = max(fewest, -(-_IMAGES_PER_WORKER * workers // batch) * batch)
+    fewest, most = (batch * batches for batches in _batches(batch, workers))
     product = Product(of.model, of.architecture.layer, Repeated(source, most), device, of.num_classes)
     with _busily() as clock:
         preds = product.predictions(most, batch, clock.reached)
@@ -127,6 +126,13 @@ def _timed_jobs(of: Subject, source: ImageSource, workers: int, device: str) -> 
     with _busily() as clock:
         product.explain(sample, WITHOUT_SCORECAM, batch, lambda done: clock.reached(done // batch * batch))
     yield "suite without Score-CAM", {"images": fewest, **clock.found()}
+
+
+def _batches(batch: int, workers: int | None) -> tuple[int, int]:
+    """To explain and to predict: enough for the driver to see, and more than workers read ahead."""
+    if workers is None:
+        return _FEWEST_BATCHES, 6 * _FEWEST_BATCHES
+    return _FEWEST_BATCHES, max(_FEWEST_BATCHES, -(-_IMAGES_PER_WORKER * workers // batch))
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class Effort:
     parity_images: int = 3
     rounds: int = 3
     jpegs: int = 400
-    workers: tuple[int, ...] = (0, 8, 16)
+    workers: tuple[int, ...] = (0, 16)
     read_batch: int = 32
     peers_batch: int = 32
     peers_part: int = 256
@@ -63,17 +63,27 @@ class Effort:
             quick=True, parity_images=2, rounds=1, jpegs=12, workers=(0,), read_batch=2, peers_batch=4, peers_part=8
         )
 
+    only: tuple[str, ...] = ()
+
     @property
     def small_networks(self) -> dict[str, Architecture]:
         return TINY if self.quick else SMALL
 
     @property
     def large_networks(self) -> dict[str, Architecture]:
-        return TINY if self.quick else LARGE
+        if self.quick:
+            return TINY
+        return {name: architecture for name, architecture in LARGE.items() if not self.only or name in self.only}
 
+    @property
     def peers_networks(self) -> dict[str, Architecture]:
-        """pytorch-grad-cam needs a function of the user's for a ViT, torchcam does not take it."""
-        return {name: a for name, a in self.large_networks.items() if not name.startswith("vit")}
+        """Those with a grid that every library finds, but for the one on which the others take too long."""
+        return {name: a for name, a in self.large_networks.items() if not name.startswith(("vit", "convnext"))}
+
+    @property
+    def first_network(self) -> tuple[str, Architecture]:
+        """For what one network shows."""
+        return next(iter((TINY if self.quick else LARGE).items()))
 
 
 def build(architecture: Architecture, device: str) -> nn.Module:

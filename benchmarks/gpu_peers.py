@@ -27,7 +27,7 @@ _MODULES = {"pytorch-grad-cam": "benchmarks.peers", "torchcam": "benchmarks.peer
 
 def peers(section: Section, effort: Effort, device: str) -> None:
     libraries = _libraries(section)
-    for name, architecture in effort.peers_networks().items() if libraries else ():
+    for name, architecture in effort.peers_networks.items() if libraries else ():
         with section.attempt(name):
             of = subject(name, architecture, build(architecture, device), device, effort.peers_batch)
             ratios = _ratios(of, effort.peers_part, libraries)

@@ -33,7 +33,7 @@ Work = Callable[[], object]
 
 
 def readbacks(section: Section, effort: Effort, device: str) -> None:
-    name, architecture = next(iter(effort.large_networks.items()))
+    name, architecture = effort.first_network
     of = subject(name, architecture, build(architecture, device), device, 4 if effort.quick else 0)
     product = Product(of.model, of.architecture.layer, InMemory(of.images.cpu()), device, of.num_classes)
     count = len(of.images)

@@ -8,7 +8,9 @@ _ROWS = {
     "F, channels last": "the same, channels last",
     "F, TF32 on": "the same, TF32 in matrix products too",
     "F, TF32 off": "the same, no TF32",
+    "F, channels last, folded": "the same, channels last, batch norm folded",
     "F, bfloat16, channels last": "the same, bfloat16, channels last",
+    "F, bfloat16, channels last, folded": "the same, bfloat16, channels last, batch norm folded",
     "four gradient methods": "Grad-CAM, Grad-CAM++, LayerCAM, CASE in one call",
     "gradcam": "Grad-CAM",
     "case": "CASE",
@@ -31,12 +33,12 @@ def as_markdown(found: Mapping[str, Any]) -> str:
 
 def _parity(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     precisions = list(dict.fromkeys(r["precision"] for r in rows))
-    yield from _head("largest difference from the CPU: map, agreement, drop", *precisions)
+    yield from _head("largest difference from the CPU: map, norm, agreement, drop", *precisions)
     for network in dict.fromkeys(r["network"] for r in rows):
         cells = []
         for precision in precisions:
             of = [r for r in rows if r["network"] == network and r["precision"] == precision]
-            cells.append(", ".join(f"{max(r[key] for r in of):.1g}" for key in ("map", "agreement", "drop")))
+            cells.append(", ".join(f"{max(r[key] for r in of):.1g}" for key in ("map", "norm", "agreement", "drop")))
         yield _line(network, *cells)
 
 

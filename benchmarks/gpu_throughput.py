@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import torch
+from torch import nn
+from torch.fx.experimental.optimization import fuse
 
 from benchmarks import ours
 from benchmarks.gpu_measure import DEFAULT, precision, raced, timed, timed_row, warmed_up
@@ -60,6 +63,10 @@ def _forwards(of: Subject) -> list[Contender]:
         "F, TF32 off": lambda: _run(of, images, "TF32 off"),
         "F, bfloat16, channels last": lambda: _run(of, last, amp=device),
     }
+    if any(isinstance(module, nn.BatchNorm2d) for module in of.model.modules()):
+        folded = replace(of, model=fuse(of.model).to(memory_format=torch.channels_last))
+        ways["F, channels last, folded"] = lambda: _run(folded, last)
+        ways["F, bfloat16, channels last, folded"] = lambda: _run(folded, last, amp=device)
     return [timed(name, work, len(images)) for name, work in ways.items()]
 
 
