@@ -25,11 +25,11 @@ from benchmarks.timing import say
 
 # What each is, and its seconds. The sum leaves some of six minutes for imports.
 SECTIONS: dict[str, tuple[str, float, Callable[[Section, Effort, str], None]]] = {
-    "parity": (gpu_parity.ABOUT, 40, gpu_parity.parity),
+    "parity": (gpu_parity.ABOUT, 45, gpu_parity.parity),
     "throughput": (gpu_throughput.ABOUT, 135, gpu_throughput.throughput),
-    "readbacks": (gpu_readbacks.ABOUT, 20, gpu_readbacks.readbacks),
-    "peers": (gpu_peers.ABOUT, 55, gpu_peers.peers),
-    "loader": (gpu_loader.ABOUT, 100, gpu_loader.loader),
+    "readbacks": (gpu_readbacks.ABOUT, 22, gpu_readbacks.readbacks),
+    "peers": (gpu_peers.ABOUT, 60, gpu_peers.peers),
+    "loader": (gpu_loader.ABOUT, 85, gpu_loader.loader),
 }
 _PACKAGES = ("torch", "torchvision", "numpy", "grad-cam", "torchcam")
 
@@ -39,13 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     effort = Effort.small() if options.quick else Effort(only=tuple(options.networks))
     report = Report(options.save, {"machine": _machine(options.device), "quick": options.quick})
-    gc.freeze()  # races collect garbage before every measurement: what was imported is none
     ok = True
     for name in options.sections:
         about, budget, work = SECTIONS[name]
         say(f"section {name}, at most {budget:.0f} s")
         ok &= report.run(name, about, budget, lambda section, work=work: work(section, effort, options.device))
     print(gpu_table.as_markdown(report.found))
+    for section in report.found["sections"].values():
+        for failure in section["failures"]:
+            print(f"FAILED {failure}")
     return 0 if ok else 1
 
 
@@ -90,4 +92,5 @@ def _version(package: str) -> str | None:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # races collect garbage before every measurement: what was imported is none
     sys.exit(main())

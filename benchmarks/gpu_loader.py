@@ -107,7 +107,7 @@ class _Clock:
 def _jobs(section: Section, directory: Path, effort: Effort, device: str) -> None:
     name, architecture = effort.first_network
     of = subject(name, architecture, build(architecture, device), device, 4 if effort.quick else 0)
-    for workers in (None, *sorted({effort.workers[0], effort.workers[-1]}, reverse=True)):
+    for workers in (None, effort.job_workers):
         with section.attempt(f"jobs, {workers} workers"):
             source = InMemory(of.images.cpu()) if workers is None else _folder(directory, workers, effort)
             for kind, found in _timed_jobs(of, source, workers, device):

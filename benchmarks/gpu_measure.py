@@ -1,5 +1,6 @@
 """Precision, peak memory and races on a device."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ import torch
 
 from benchmarks.gpu_networks import Row
 from benchmarks.timing import Contender, Round, Work, contender, finish, race
+from case_monitor.core.saliency.fallback import warn_once
 
 PRECISIONS = {"TF32 off": (False, False), "torch's default": (False, True), "TF32 on": (True, True)}
 """Of matrix products, and of convolutions. By default torch rounds to TF32 in convolutions only."""
@@ -26,6 +28,21 @@ def precision(name: str) -> Iterator[None]:
         yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+@contextmanager
+def told() -> Iterator[list[str]]:
+    """What the product warns of while this lasts: a fast way that it left for a slow one."""
+    messages: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    warn_once.cache_clear()  # or what was said of another network is not said again
+    log = logging.getLogger("case_monitor")
+    log.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        log.removeHandler(handler)
 
 
 def timed(name: str, work: Work, images: int, *, slow: bool = False) -> Contender:

@@ -14,7 +14,7 @@ from case_monitor.core.saliency import batch_size_for, tap_layer
 from case_monitor.demo.models import PlainCNN
 
 _SEED = 0
-_SMALL = (3, 128, 128)
+_SMALL = (3, 96, 96)
 _LARGEST_BATCH = 256
 # Of the logits over the classes: with those of an untrained network every class has one probability, and no pixel
 # that is taken away changes it.
@@ -49,10 +49,11 @@ class Effort:
     """How much is done. The full measure is for a GPU, the other to see that the program runs, anywhere."""
 
     quick: bool = False
-    parity_images: int = 3
+    parity_images: int = 2
     rounds: int = 3
     jpegs: int = 400
     workers: tuple[int, ...] = (0, 16)
+    job_workers: int = 8
     read_batch: int = 32
     peers_batch: int = 32
     peers_part: int = 256
@@ -60,7 +61,15 @@ class Effort:
     @classmethod
     def small(cls) -> "Effort":
         return cls(
-            quick=True, parity_images=2, rounds=1, jpegs=12, workers=(0,), read_batch=2, peers_batch=4, peers_part=8
+            quick=True,
+            parity_images=2,
+            rounds=1,
+            jpegs=12,
+            workers=(0,),
+            job_workers=0,
+            read_batch=2,
+            peers_batch=4,
+            peers_part=8,
         )
 
     only: tuple[str, ...] = ()

@@ -20,15 +20,14 @@ _ROWS = {
     "suite": "suite with Score-CAM (the product's job)",
 }
 """What of the throughput is shown; the JSON has more."""
+_SHOWN_LINES, _SHOWN_CODE = 8, 60
 
 
 def as_markdown(found: Mapping[str, Any]) -> str:
     """Every section that there is."""
     makers = {"parity": _parity, "throughput": _throughput, "peers": _peers, "loader": _loader, "readbacks": _waits}
     sections = found["sections"]
-    parts = ["\n".join(makers[name](sections[name]["rows"])) for name in makers if name in sections]
-    failures = [f"- failed: {line}" for section in sections.values() for line in section["failures"]]
-    return "\n\n".join([part for part in parts if part] + (["\n".join(failures)] if failures else []))
+    return "\n\n".join("\n".join(makers[name](sections[name]["rows"])) for name in makers if name in sections)
 
 
 def _parity(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
@@ -38,7 +37,8 @@ def _parity(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
         cells = []
         for precision in precisions:
             of = [r for r in rows if r["network"] == network and r["precision"] == precision]
-            cells.append(", ".join(f"{max(r[key] for r in of):.1g}" for key in ("map", "norm", "agreement", "drop")))
+            kinds = ("map", "norm", "agreement", "drop")
+            cells.append(", ".join(f"{max(r[key] for r in of):.1g}" for key in kinds) if of else "")
         yield _line(network, *cells)
 
 
@@ -79,15 +79,17 @@ def _loader(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
         workers = "in memory" if r["workers"] is None else str(r["workers"])
         rate = "" if r["images_per_s"] is None else f"{r['images_per_s']:.0f}"
         busy = "" if r.get("gpu_busy") is None else f"{r['gpu_busy']:.0%}"
-        yield _line(r["what"], workers, rate, f"{r['first_batch_s']:.1f} s", busy)
+        what = f"{r['what']}, run {r['run']}" if "run" in r else r["what"]  # where two runs were put together
+        yield _line(what, workers, rate, f"{r['first_batch_s']:.1f} s", busy)
 
 
 def _waits(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     """The lines at which the host waits; without a GPU, where it would."""
     yield from _head("line", "calls", "in one batch of")
     for r in rows:
-        for line, calls in list((r["waits"] or r["reads"])["lines"].items())[:12]:
-            yield _line(f"`{line.replace('|', chr(92) + '|')}`", str(calls), f"{r['what']}, {r['images']} images")
+        for line, calls in list((r["waits"] or r["reads"])["lines"].items())[:_SHOWN_LINES]:
+            place, _, code = line.partition(": ")
+            yield _line(f"{place.removeprefix('case_monitor/')}: `{code[:_SHOWN_CODE]}`", str(calls), r["what"])
 
 
 def _head(*titles: str) -> Iterable[str]:
