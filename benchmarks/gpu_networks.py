@@ -1,6 +1,5 @@
 """The networks of the GPU's benchmark, on a device: random weights from one seed, noise for images."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -144,6 +143,4 @@ def random_classes(count: int, num_classes: int) -> tuple[np.ndarray, np.ndarray
     return first, (first + rng.integers(1, num_classes, size=count)) % num_classes
 
 
-Networks = dict[str, Architecture]
 Row = dict[str, object]
-Keep = Callable[[Row], None]
