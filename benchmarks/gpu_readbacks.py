@@ -15,16 +15,16 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks import gpu_profile
 from benchmarks.gpu_networks import Effort, build, subject
 from benchmarks.gpu_product import SUITE, WITHOUT_SCORECAM, InMemory, Product, drawn_sample
-from benchmarks.gpu_profile import profiled
 from benchmarks.gpu_report import Section
 
 ABOUT = (
     "One batch of each job, of images in the host's memory, after one that is not looked at. waits: calls at which "
     "torch says that the host waits for the device (copies in either direction among them), by line of case_monitor; "
-    "null without a GPU. reads: operators whose result the host needs to go on, by line, on any device. profile: see "
-    "there."
+    "null without a GPU. reads: operators whose result the host needs to go on, by line, on any device. profile: said "
+    "beside."
 )
 _PACKAGE = str(Path(sys.modules["case_monitor"].__path__[0]))
 _READS = {"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique", "_unique2"}
@@ -33,6 +33,7 @@ Work = Callable[[], object]
 
 
 def readbacks(section: Section, effort: Effort, device: str) -> None:
+    section.note(profile=gpu_profile.ABOUT)
     name, architecture = effort.first_network
     of = subject(name, architecture, build(architecture, device), device, 4 if effort.quick else 0)
     product = Product(of.model, of.architecture.layer, InMemory(of.images.cpu()), device, of.num_classes)
@@ -51,7 +52,7 @@ def readbacks(section: Section, effort: Effort, device: str) -> None:
 
 def _looked_at(work: Work, device: str) -> dict[str, Any]:
     waits = None if device != "cuda" else _lines(work, _waiting)
-    return {"waits": waits, "reads": _lines(work, _reading), "profile": profiled(work, device)}
+    return {"waits": waits, "reads": _lines(work, _reading), "profile": gpu_profile.profiled(work, device)}
 
 
 def _lines(work: Work, watch: Callable[[Counter[str]], Any]) -> dict[str, Any]:
