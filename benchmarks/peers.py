@@ -10,22 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from captum.attr import LayerGradCam
 from pytorch_grad_cam import AblationCAM, GradCAM, GradCAMPlusPlus, LayerCAM, ScoreCAM
 from pytorch_grad_cam.activations_and_gradients import ActivationsAndGradients
 from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
-from torchcam import methods as torchcam
-from torchcam.methods.core import _CAM
 
 from benchmarks.models import Subject
 from benchmarks.timing import seconds
 
 PG_GRADIENT: dict[str, type[BaseCAM]] = {"gradcam": GradCAM, "gradcam++": GradCAMPlusPlus, "layercam": LayerCAM}
 PG_CHANNELWISE: dict[str, type[BaseCAM]] = {"ablationcam": AblationCAM, "scorecam": ScoreCAM}
-_TC_GRADIENT = (torchcam.GradCAM, torchcam.GradCAMpp, torchcam.LayerCAM)
 
 
 def pg_maps(cam_class: type[BaseCAM], subject: Subject, images: Tensor, classes: Sequence[Sequence[int]]) -> None:
@@ -45,40 +41,14 @@ def pg_sliced(cam_class: type[BaseCAM], subject: Subject, part: int) -> float:
         cam.activations_and_grads.clear()
         weights = seconds(lambda: cam.get_cam_weights(image, subject.layer, targets, activations, None))
         # Ablation-CAM begins with a forward pass of the unchanged image, which is not to be scaled.
-        once = seconds(_plain_forward(subject.model, image)) if cam_class is AblationCAM else 0.0
+        once = seconds(plain_forward(subject.model, image)) if cam_class is AblationCAM else 0.0
     return 2 * (own_forward + once + (weights - once) * subject.channels / part)
-
-
-def tc_gradient(subject: Subject) -> None:
-    """torchcam's three: one forward pass per method, whose graph is kept for the second class."""
-    for method in _TC_GRADIENT:
-        with method(subject.model, subject.architecture.layer) as extractor:
-            scores = subject.model(subject.images)
-            _tc_both(extractor, scores, subject.targets, keep_for_others=False)
-
-
-def tc_gradient_shared(subject: Subject) -> None:
-    """torchcam's three on one forward pass, which its interface allows and its documentation does not show."""
-    with contextlib.ExitStack() as stack:
-        extractors = [stack.enter_context(m(subject.model, subject.architecture.layer)) for m in _TC_GRADIENT]
-        scores = subject.model(subject.images)
-        for extractor in extractors:
-            _tc_both(extractor, scores, subject.targets, keep_for_others=True)
-
-
-def tc_scorecam(subject: Subject, part: int) -> float:
-    """Seconds for both maps of an image by torchcam's Score-CAM, from those for `part` channels of one map."""
-    image, layer = subject.images[:1], subject.architecture.layer
-    with torchcam.ScoreCAM(subject.model, layer) as extractor, torch.inference_mode():
-        own_forward = seconds(lambda: subject.model(image))
-        extractor.hook_a = [a[:, :part] for a in extractor.hook_a]
-        weights = seconds(lambda: extractor(class_idx=int(subject.targets[0, 0])))
-        once = seconds(_plain_forward(subject.model, image))  # the baseline, once per map
-    return own_forward + 2 * (once + (weights - once) * subject.channels / part)
 
 
 def captum_gradcam(subject: Subject) -> None:
     """captum's Grad-CAM: one call per class."""
+    from captum.attr import LayerGradCam  # not everybody who compares with the others has it
+
     explainer = LayerGradCam(subject.model, subject.layer)
     for column in subject.targets.T:
         explainer.attribute(subject.images, target=column, relu_attributions=True)
@@ -100,7 +70,7 @@ def paper_case(subject: Subject, image: Tensor, contrast: Mapping[int, Sequence[
             g_bar = torch.stack([_pooled_gradient(recorder, image, v)[0] for v in rivals]).mean(0)
             residual = g_u - g_u @ g_bar / (g_bar @ g_bar + 1e-8 * g_u @ g_u) * g_bar
             cam = torch.einsum("k,khw->hw", residual, activations).relu()
-            scale_cam_image(cam[None].numpy(), (image.shape[-1], image.shape[-2]))
+            scale_cam_image(cam[None].cpu().numpy(), (image.shape[-1], image.shape[-2]))
     finally:
         recorder.release()
 
@@ -150,13 +120,9 @@ def _confidence(subject: Subject, images: Tensor) -> Tensor:
     return logits.softmax(1).gather(1, subject.targets[:, :1])
 
 
-def _tc_both(extractor: _CAM, scores: Tensor, targets: Tensor, *, keep_for_others: bool) -> None:
-    first, second = targets.T.tolist()
-    extractor(class_idx=first, scores=scores, retain_graph=True)
-    extractor(class_idx=second, scores=scores, retain_graph=keep_for_others)
+def plain_forward(model: nn.Module, images: Tensor) -> Callable[[], object]:
+    """The network as it is, without gradients."""
 
-
-def _plain_forward(model: nn.Module, images: Tensor) -> Callable[[], object]:
     @torch.no_grad()
     def forward() -> object:
         return model(images)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import ours, peers
+from benchmarks import ours, peers, peers_torchcam
 from benchmarks.models import BATCH, Subject
 from benchmarks.ratios import Ratio, Section, Settings
 from benchmarks.timing import Contender, contender
@@ -33,8 +33,8 @@ def gradient(subject: Subject, _settings: Settings) -> Section:
         _ours(subject, "ours: three", THREE),
         *(_ours(subject, f"ours: {method}", (method,)) for method in THREE),
         *_pg_gradient(subject),
-        contender("torchcam: three", partial(peers.tc_gradient, subject), BATCH),
-        contender("torchcam: three, shared", partial(peers.tc_gradient_shared, subject), BATCH),
+        contender("torchcam: three", partial(peers_torchcam.tc_gradient, subject), BATCH),
+        contender("torchcam: three, shared", partial(peers_torchcam.tc_gradient_shared, subject), BATCH),
         contender("captum: gradcam", partial(peers.captum_gradcam, subject), BATCH),
     )
     section.cost("Grad-CAM, Grad-CAM++, LayerCAM and CASE in one call", "ours: four", goal=1.10)
@@ -235,7 +235,7 @@ def _pg_channelwise(subject: Subject, method: str, settings: Settings) -> Conten
 def _tc_scorecam(subject: Subject, settings: Settings) -> Contender:
     part = settings.channels(subject)
     scaled = part < subject.channels
-    measure = partial(peers.tc_scorecam, subject, part)
+    measure = partial(peers_torchcam.tc_scorecam, subject, part)
     return Contender(name="torchcam: scorecam", measure=measure, warm_up=measure, slow=scaled, scaled=scaled)
 
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 Work = Callable[[], object]
 Round = dict[str, float]
 """Contender -> seconds per image."""
@@ -36,18 +38,37 @@ class Contender:
     scaled: bool = False
 
 
-def contender(name: str, work: Work, images: int, *, slow: bool = False, warm: bool | None = None) -> Contender:
-    """A contender that does `work` for a number of images; warmed up unless it is slow, if not said otherwise."""
-    repeat = _Repeat(work, images)
+def contender(
+    name: str,
+    work: Work,
+    images: int,
+    *,
+    slow: bool = False,
+    warm: bool | None = None,
+    least: float = _MIN_SECONDS,
+) -> Contender:
+    """A contender that does `work` for a number of images, again until `least` seconds have passed.
+
+    Warmed up unless it is slow, if not said otherwise.
+    """
+    repeat = _Repeat(work, images, least)
     warm_up = repeat.calibrate if warm or (warm is None and not slow) else None
     return Contender(name=name, measure=repeat, warm_up=warm_up, slow=slow)
 
 
 def seconds(work: Work) -> float:
     """How long one call takes."""
+    finish()
     start = time.perf_counter()
     work()
+    finish()
     return time.perf_counter() - start
+
+
+def finish() -> None:
+    """Wait for what a GPU has been asked to do: a call returns before."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def race(contenders: Sequence[Contender], rounds: int, slow_rounds: int, title: str) -> list[Round]:
@@ -80,17 +101,19 @@ def say(line: str) -> None:
 class _Repeat:
     """Repeats short work often enough to time it."""
 
-    def __init__(self, work: Work, images: int) -> None:
-        self._work, self._images, self._calls = work, images, 1
+    def __init__(self, work: Work, images: int, least: float) -> None:
+        self._work, self._images, self._least, self._calls = work, images, least, 1
 
     def calibrate(self) -> None:
         """The first call pays for what happens once; if it was short even so, a second tells how often to repeat."""
         first = seconds(self._work)
-        once = seconds(self._work) if first < 2 * _MIN_SECONDS else first
-        self._calls = min(_MAX_CALLS, math.ceil(_MIN_SECONDS / once))
+        once = seconds(self._work) if first < 2 * self._least else first
+        self._calls = min(_MAX_CALLS, math.ceil(self._least / once))
 
     def __call__(self) -> float:
+        finish()
         start = time.perf_counter()
         for _ in range(self._calls):
             self._work()
+        finish()
         return (time.perf_counter() - start) / self._calls / self._images
