@@ -1,6 +1,5 @@
 """From a page's context to HTML: one environment that escapes everything, and words for numbers."""
 
-import math
 from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlencode
@@ -75,18 +74,13 @@ def address(path: str, **query: object) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-def is_measured(value: float | None) -> bool:
-    """Whether there is a figure, which is not undefined."""
-    return value is not None and not math.isnan(value)
-
-
 def percent(value: float | None, digits: int = 1) -> str:
     """A share.
 
     >>> percent(0.1234), percent(None)
     ('12.3%', '–')
     """
-    return NO_VALUE if value is None or math.isnan(value) else f"{100 * value:.{digits}f}%"
+    return NO_VALUE if value is None else f"{100 * value:.{digits}f}%"
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -95,7 +89,7 @@ def number(value: float | None, digits: int = 3) -> str:
     >>> number(-0.12345), number(None)
     ('−0.123', '–')
     """
-    return NO_VALUE if value is None or math.isnan(value) else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return NO_VALUE if value is None else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def signed(value: float | None, digits: int = 3) -> str:
@@ -104,12 +98,12 @@ def signed(value: float | None, digits: int = 3) -> str:
     >>> signed(0.5), signed(-0.5, 1)
     ('+0.500', '−0.5')
     """
-    return NO_VALUE if value is None or math.isnan(value) else f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return NO_VALUE if value is None else f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def p_value(value: float | None) -> str:
     """A p value, as everywhere else."""
-    return NO_VALUE if value is None or math.isnan(value) else p_text(value)
+    return NO_VALUE if value is None else p_text(value)
 
 
 def moment(value: datetime | None) -> Markup | str:
@@ -144,7 +138,6 @@ def _environment_for_pages() -> Environment:
         "moment": moment,
         "method": method_title,
     }
-    environment.tests["measured"] = is_measured
     return environment
 
 

@@ -22,6 +22,7 @@ from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Status
 from case_monitor.judging.distributions import histogram
 from case_monitor.judging.figures.of_one_version import explanation_summaries
+from case_monitor.judging.unasked import unasked_alert
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.connection import writing
@@ -222,7 +223,8 @@ def test_nothing_explained_is_said(engine: Engine, client: TestClient) -> None:
 
 
 def test_what_the_page_shows_is_strict_json(engine: Engine) -> None:
-    for evaluation in (an_evaluation(), nothing_explained()):
+    with_nan = replace(an_evaluation(version=2), alerts=(unasked_alert(an_evaluation().model),))
+    for evaluation in (an_evaluation(), nothing_explained(), with_nan):
         json.dumps(asdict(shown(engine, evaluation)), allow_nan=False, default=str)
 
 

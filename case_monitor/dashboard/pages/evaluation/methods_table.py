@@ -14,6 +14,25 @@ Figures = dict[tuple[str, str], MetricSummary]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShownFigure:
+    """A figure over all classes, as a page has it."""
+
+    value: float | None
+    sd: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+
+    @classmethod
+    def of(cls, figure: MetricSummary | None) -> "ShownFigure | None":
+        """None where it was not measured."""
+        if figure is None:
+            return None
+        low, high = defined(figure.ci_low), defined(figure.ci_high)
+        return cls(value=defined(figure.value), sd=defined(figure.sd), ci_low=low, ci_high=high, n=figure.n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SensitivityRow:
     """Agreement of a method's maps; p is Wilcoxon's. `best`: no other method has a lower median."""
 
@@ -66,7 +85,7 @@ class MethodsTable:
 
     gate_method: str
     sensitivity: tuple[SensitivityRow, ...]
-    chance: MetricSummary | None
+    chance: ShownFigure | None
     areas: tuple[str, ...]
     fidelity: tuple[FidelityRow, ...]
 
@@ -81,7 +100,7 @@ def methods_table(stored: Iterable[MetricSummary], gate_method: str) -> MethodsT
     return MethodsTable(
         gate_method=gate_method,
         sensitivity=tuple(_sensitivity(figures, method, gate_method, least_alike) for method in methods),
-        chance=figures.get(("agreement_mean", "random")),
+        chance=ShownFigure.of(figures.get(("agreement_mean", "random"))),
         areas=tuple(map(area_words, suffixes)),
         fidelity=tuple(
             FidelityRow(

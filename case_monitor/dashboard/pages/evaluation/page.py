@@ -12,15 +12,13 @@ from sqlalchemy import Engine
 
 from case_monitor.dashboard.pages.evaluation.agreement_panels import AgreementPanels, agreement_panels
 from case_monitor.dashboard.pages.evaluation.charts import Chart, activity_chart, fidelity_charts
-from case_monitor.dashboard.pages.evaluation.methods_table import MethodsTable, methods_table
+from case_monitor.dashboard.pages.evaluation.methods_table import MethodsTable, ShownFigure, methods_table
 from case_monitor.dashboard.pages.evaluation.rules import ClassRule, RuleOutcome, class_rules, rule_outcomes
 from case_monitor.dashboard.parts.evaluation_head import EvaluationHead, EvaluationId, head_of, read_in_place
 from case_monitor.dashboard.shell.rendering import page
 from case_monitor.dashboard.shell.resources import Held
-from case_monitor.domain.alert import Alert
 from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.summary import MetricSummary
 from case_monitor.settings import Settings
 from case_monitor.store.read.evaluations import StoredEvaluation
 from case_monitor.store.read.evidence import Evidence, read_evidence
@@ -69,6 +67,15 @@ class Download:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedAlert:
+    """An alert as this evaluation saw it, in words."""
+
+    severity: Severity
+    message: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationPage:
     """One evaluation. Figures of the model that were not measured are None; `limit` is the paper's on agreement.
 
@@ -76,13 +83,13 @@ class EvaluationPage:
     """
 
     head: EvaluationHead
-    accuracy: MetricSummary | None
-    skill: MetricSummary | None
-    balanced_accuracy: MetricSummary | None
-    macro_f1: MetricSummary | None
+    accuracy: ShownFigure | None
+    skill: ShownFigure | None
+    balanced_accuracy: ShownFigure | None
+    macro_f1: ShownFigure | None
     explained: int
     confidence_level: float | None
-    alerts: tuple[Alert, ...]
+    alerts: tuple[ObservedAlert, ...]
     more_alerts: int
     rules: tuple[RuleOutcome, ...]
     class_rules: tuple[ClassRule, ...]
@@ -111,13 +118,16 @@ def evaluation_page(engine: Engine, settings: Settings, evaluation_id: int) -> E
     alerts = sorted(evidence.alerts, key=lambda alert: alert.severity is Severity.WARN)
     return EvaluationPage(
         head=head,
-        accuracy=of_model.get("accuracy"),
-        skill=of_model.get("skill"),
-        balanced_accuracy=of_model.get("balanced_accuracy"),
-        macro_f1=of_model.get("macro_f1"),
+        accuracy=ShownFigure.of(of_model.get("accuracy")),
+        skill=ShownFigure.of(of_model.get("skill")),
+        balanced_accuracy=ShownFigure.of(of_model.get("balanced_accuracy")),
+        macro_f1=ShownFigure.of(of_model.get("macro_f1")),
         explained=evidence.explained,
         confidence_level=_number(stored.policy, "confidence_level"),
-        alerts=tuple(alerts[:SHOWN_ALERTS]),
+        alerts=tuple(
+            ObservedAlert(severity=alert.severity, message=alert.message, advice=alert.advice)
+            for alert in alerts[:SHOWN_ALERTS]
+        ),
         more_alerts=max(len(alerts) - SHOWN_ALERTS, 0),
         rules=rule_outcomes(evidence.rules, head.baseline),
         class_rules=class_rules(evidence.rules, stored.class_names, head.baseline),
