@@ -25,9 +25,13 @@ _OF_PLACES = {
     "docs/": "server",
     "case_monitor/evidence/": "slow",
     "tests/benchmarks/": "slow",
+    "tests/cli/test_alert_commands.py::test_listing_waits": "slow",
+    "tests/cli/test_claim_commands.py": "slow",
     "tests/cli/test_supervision.py": "slow",
-    "tests/dashboard/test_alerts.py::test_long_lists": "slow",
+    "tests/dashboard/test_alerts.py": "slow",
     "tests/dashboard/test_api_by_schema.py": "slow",
+    "tests/dashboard/test_classes.py": "slow",
+    "tests/dashboard/test_compare.py": "slow",
     "tests/dashboard/test_model.py::test_hundreds": "slow",
     "tests/dataset/test_load.py::TestBatches::test_two_workers": "slow",
     "tests/dataset/test_load.py::TestImageFolder::test_a_corrupt_file_is_named_in_one_line[1]": "slow",
@@ -45,6 +49,10 @@ _OF_PLACES = {
     "tests/service/test_request_deadline.py": "slow",
     "tests/service/test_webhook.py": "server",
     "tests/steps/": "slow",
+    "tests/store/test_alerts.py::test_processes": "slow",
+    "tests/store/test_concurrency.py": "slow",
+    "tests/store/test_migrations.py::test_concurrent": "slow",
+    "tests/store/test_write.py::test_a_large_evaluation": "slow",
 }
 _FIRST = ("case_monitor/", "tests/domain/", "tests/judging/", "tests/alerts/", "tests/settings/", "tests/dataset/")
 
