@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Not even imported: what `-m "not (slow or ...)"` leaves out as a whole, and modules without an example."""
     place = collection_path.relative_to(config.rootpath).as_posix() + "/" * collection_path.is_dir()
-    if place.startswith("case_monitor/") and place.endswith(".py") and ">>>" not in collection_path.read_text("utf-8"):
+    if place.endswith(".py") and not collection_path.name.startswith("test_") and not _has_example(collection_path):
         return True
     expression, marker = config.getoption("markexpr"), _marker_of_place(place)
     return True if marker and expression.startswith("not (") and marker in expression else None
@@ -88,6 +88,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not _needs_postgres(item)]
     items.sort(key=_turn)
+
+
+def _has_example(module: Path) -> bool:
+    return ">>>" in module.read_text(encoding="utf-8")
 
 
 def is_pure(file: str) -> bool:
