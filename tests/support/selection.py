@@ -25,9 +25,13 @@ _OF_PLACES = {
     "docs/": "server",
     "case_monitor/evidence/": "slow",
     "tests/benchmarks/": "slow",
+    "tests/cli/test_alert_commands.py::test_listing_waits": "slow",
+    "tests/cli/test_claim_commands.py": "slow",
     "tests/cli/test_supervision.py": "slow",
-    "tests/dashboard/test_alerts.py::test_long_lists": "slow",
+    "tests/dashboard/test_alerts.py": "slow",
     "tests/dashboard/test_api_by_schema.py": "slow",
+    "tests/dashboard/test_classes.py": "slow",
+    "tests/dashboard/test_compare.py": "slow",
     "tests/dashboard/test_model.py::test_hundreds": "slow",
     "tests/dataset/test_load.py::TestBatches::test_two_workers": "slow",
     "tests/dataset/test_load.py::TestImageFolder::test_a_corrupt_file_is_named_in_one_line[1]": "slow",
@@ -45,6 +49,10 @@ _OF_PLACES = {
     "tests/service/test_request_deadline.py": "slow",
     "tests/service/test_webhook.py": "server",
     "tests/steps/": "slow",
+    "tests/store/test_alerts.py::test_processes": "slow",
+    "tests/store/test_concurrency.py": "slow",
+    "tests/store/test_migrations.py::test_concurrent": "slow",
+    "tests/store/test_write.py::test_a_large_evaluation": "slow",
 }
 _FIRST = ("case_monitor/", "tests/domain/", "tests/judging/", "tests/alerts/", "tests/settings/", "tests/dataset/")
 
@@ -63,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Not even imported: what `-m "not (slow or ...)"` leaves out as a whole, and modules without an example."""
     place = collection_path.relative_to(config.rootpath).as_posix() + "/" * collection_path.is_dir()
-    if place.startswith("case_monitor/") and place.endswith(".py") and ">>>" not in collection_path.read_text("utf-8"):
+    if place.endswith(".py") and not collection_path.name.startswith("test_") and not _has_example(collection_path):
         return True
     expression, marker = config.getoption("markexpr"), _marker_of_place(place)
     return True if marker and expression.startswith("not (") and marker in expression else None
@@ -80,6 +88,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not _needs_postgres(item)]
     items.sort(key=_turn)
+
+
+def _has_example(module: Path) -> bool:
+    return ">>>" in module.read_text(encoding="utf-8")
 
 
 def is_pure(file: str) -> bool:
