@@ -131,7 +131,7 @@ def test_a_metric_is_worded_and_drawn_by_its_row(evaluations: list[Evaluation], 
 
 def test_methods_have_their_colours_from_the_catalogue_alone() -> None:
     assert all(style_sheet().count(f"{colour_property(m)}: ") == 3 for m in METHODS)
-    own = (Path(style_sheet.__code__.co_filename).parent / "static" / "style.css").read_text(encoding="utf-8")
+    own = (Path(style_sheet.__code__.co_filename).parents[1] / "static" / "style.css").read_text(encoding="utf-8")
     assert not [m for m in METHODS if f"{colour_property(m)}:" in own]
 
 
