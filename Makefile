@@ -57,7 +57,7 @@ mlflow: $(VENV)/.demo
 
 # PostgreSQL, MLflow, Prefect, worker and service on loopback until Ctrl-C; data and secrets stay in $(STACK).
 stack: $(VENV)/.stack
-	@$(BIN)/python docker/stack.py $(STACK)
+	@$(BIN)/python docker/local/stack.py $(STACK)
 
 # The data of the stack is kept.
 clean:

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The module `postgres_programs`; docker/ is no package."""
-    monkeypatch.syspath_prepend(str(ROOT / "docker"))
+    """The module `postgres_programs`; docker/local/ is no package."""
+    monkeypatch.syspath_prepend(str(ROOT / "docker" / "local"))
     import postgres_programs
 
     yield postgres_programs
@@ -85,7 +85,7 @@ def test_a_folder_that_is_given_goes_before_all_and_must_hold_postgres(programs:
 def run_stack(directory: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     ports = {f"STACK_{name}_PORT": str(free_port()) for name in ("POSTGRES", "MLFLOW", "PREFECT", "WORKER", "SERVICE")}
     return subprocess.run(
-        [sys.executable, "docker/stack.py", str(directory)],
+        [sys.executable, "docker/local/stack.py", str(directory)],
         cwd=ROOT,
         env=os.environ | ports | environment,
         capture_output=True,

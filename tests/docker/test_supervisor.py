@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-DOCKER = Path(__file__).parents[2] / "docker"
+DOCKER = Path(__file__).parents[2] / "docker" / "local"
 
 Start = Callable[[str], "subprocess.Popen[str]"]
 

@@ -112,7 +112,7 @@ def test_secrets_are_for_their_owner_and_in_no_command_and_no_output(stack: Runn
 
 def test_the_directory_is_for_one_stack(stack: RunningStack) -> None:
     done = subprocess.run(
-        [sys.executable, "docker/stack.py", str(stack.directory)],
+        [sys.executable, "docker/local/stack.py", str(stack.directory)],
         cwd=ROOT,
         env=stack.environment,
         capture_output=True,

@@ -82,7 +82,7 @@ class RunningStack:
         began = time.monotonic()
         with (self.directory / "log.txt").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "docker/stack.py", str(self.directory)],
+                [sys.executable, "docker/local/stack.py", str(self.directory)],
                 cwd=ROOT,
                 env=self._clean_environment()
                 | {f"STACK_{name.upper()}_PORT": str(p) for name, p in self.ports.items()},

@@ -12,7 +12,7 @@ from entrypoints.answers import problem
 from postgres_programs import Programs
 from supervisor import Process
 
-ENTRYPOINTS = Path(__file__).resolve().parent / "entrypoints"
+ENTRYPOINTS = Path(__file__).resolve().parents[1] / "entrypoints"
 # What the shell of whoever starts the stack says of other servers must not reach this one.
 FOREIGN = ("MLFLOW_", "PREFECT_", "CASE_MONITOR_", "DATABASE_", "POSTGRES_", "PG")
 

@@ -1,4 +1,4 @@
-"""The whole stack without containers: `make stack`, or `python docker/stack.py [DIRECTORY]`.
+"""The whole stack without containers: `make stack`, or `python docker/local/stack.py [DIRECTORY]`.
 
 It starts the entry points that the images run, on loopback, with data and secrets below the directory, and stops them
 in order on Ctrl-C or SIGTERM. Ports are the usual ones where they are free; `STACK_MLFLOW_PORT` and the like set them.
