@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from entrypoints.answers import problem
 from postgres_programs import Programs
 from supervisor import Process
 
 ENTRYPOINTS = Path(__file__).resolve().parents[1] / "entrypoints"
+sys.path.append(str(ENTRYPOINTS))  # a folder of programs, which the images have as well
+
+from answers import problem  # noqa: E402
+
 # What the shell of whoever starts the stack says of other servers must not reach this one.
 FOREIGN = ("MLFLOW_", "PREFECT_", "CASE_MONITOR_", "DATABASE_", "POSTGRES_", "PG")
 

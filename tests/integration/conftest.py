@@ -76,7 +76,7 @@ def demo_copy(demo: Demo, tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
-    """PostgreSQL, MLflow, Prefect, worker and service, from `docker/local/stack.py`. Leave it running, on the same data.
+    """PostgreSQL, MLflow, Prefect, worker and service, from `docker/local/stack.py`: leave it running, as it is.
 
     It monitors a model `served`, which is not registered yet.
     """
