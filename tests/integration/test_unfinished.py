@@ -21,8 +21,8 @@ DIES_AFTER_THE_MOVE = """
 import os, signal, sys
 import case_monitor.steps.promote
 case_monitor.steps.promote.confirm_decision = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-from flows.evaluate import EvaluationRequest
-from flows.running import run_flow
+from case_monitor.steps.evaluate import EvaluationRequest
+from case_monitor.steps.running import run_flow
 run_flow(case_monitor.steps.promote.promote, EvaluationRequest(model="digits/2", config=sys.argv[1], reuse=True))
 """
 
