@@ -37,8 +37,8 @@ from case_monitor.steps.promote import promote
 from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import run_flow
 from case_monitor.store import read
+from case_monitor.store.open import open_store
 from case_monitor.store.read.promotions import promotions
-from case_monitor.store.schema import open_store
 
 NAME = "digits"
 CONFIG = """\

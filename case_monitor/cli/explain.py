@@ -22,7 +22,7 @@ from case_monitor.registry.reconcile import choose_preprocessing, with_target_la
 from case_monitor.saliency import find_target_layer, inspecting, logits_of, saliency_maps
 from case_monitor.settings import Settings, load_settings
 from case_monitor.store import read
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 
 Contrast = dict[int, dict[int, float]]
 

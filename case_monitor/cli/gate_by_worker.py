@@ -13,8 +13,8 @@ from case_monitor.settings import load_settings
 from case_monitor.steps.outcomes import Outcome
 from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.store import read
+from case_monitor.store.open import open_store
 from case_monitor.store.read.promotions import decision_of_run
-from case_monitor.store.schema import open_store
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun

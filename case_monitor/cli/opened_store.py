@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from case_monitor.settings import load_settings
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 
 
 @contextmanager

@@ -69,8 +69,8 @@ def try_policy(
 
     settings = load_settings(config)  # before what takes seconds to import
 
+    from case_monitor.store.open import open_store
     from case_monitor.store.policy_trial import try_on_stored
-    from case_monitor.store.schema import open_store
 
     engine = open_store(settings.database_url.get_secret_value())
     try:

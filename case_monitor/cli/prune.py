@@ -5,7 +5,7 @@ from pathlib import Path
 
 from case_monitor.cli.standard_output import results_console
 from case_monitor.settings import load_settings
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 from case_monitor.store.write.prune import prune_alerts, prune_scores
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from case_monitor.service import create_app
 from case_monitor.settings import Settings, load_settings
 from case_monitor.store.connection import shown
+from case_monitor.store.open import open_store
 from case_monitor.store.read.operations import has_evaluations
-from case_monitor.store.schema import open_store
 
 
 def run_serve(host: str, port: int, config: Path | None) -> None:

@@ -20,7 +20,7 @@ from case_monitor.service.security_headers import with_security_headers
 from case_monitor.service.sub_path import SubPath
 from case_monitor.service.webhook import webhook
 from case_monitor.settings import Settings
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:

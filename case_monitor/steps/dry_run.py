@@ -16,7 +16,7 @@ from case_monitor.steps.evaluate import measure, stored_baseline_scores
 from case_monitor.steps.inputs import gather
 from case_monitor.steps.outcomes import DryRun
 from case_monitor.steps.requests import EvaluationRequest
-from case_monitor.store.schema import is_missing, open_store
+from case_monitor.store.open import is_missing, open_store
 
 
 def dry_run(request: EvaluationRequest, layer: str | None = None) -> DryRun:

@@ -29,7 +29,7 @@ from case_monitor.steps.running import flow_run_id, step
 from case_monitor.steps.standing import with_artifact, with_override
 from case_monitor.steps.trial import evaluate
 from case_monitor.store import read
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 
 logger = logging.getLogger("case_monitor.evaluate")
 

@@ -41,7 +41,7 @@ from case_monitor.steps.running import flow_run_id, run_flow
 from case_monitor.steps.standing import standing_override_alert
 from case_monitor.steps.trial import TORCH_VERSION
 from case_monitor.store import read
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 
 logger = logging.getLogger("case_monitor.nightly")
 

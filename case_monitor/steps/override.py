@@ -23,10 +23,10 @@ from case_monitor.steps.requests import OverrideRequest
 from case_monitor.steps.running import flow_run_id
 from case_monitor.steps.tell_override import promotion_of, tell_override
 from case_monitor.store import read
+from case_monitor.store.open import open_store
 from case_monitor.store.read.evaluations import StoredEvaluation
 from case_monitor.store.read.overrides import standing_override
 from case_monitor.store.read.promotions import StoredPromotion, promotions
-from case_monitor.store.schema import open_store
 
 logger = logging.getLogger("case_monitor.override")
 

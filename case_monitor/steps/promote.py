@@ -19,7 +19,7 @@ from case_monitor.steps.notices import send_notices
 from case_monitor.steps.outcomes import Gated, Outcome
 from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import flow_run_id, run_flow
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 
 logger = logging.getLogger("case_monitor.promote")
 

@@ -13,7 +13,7 @@ from case_monitor.steps.begin import begin
 from case_monitor.steps.edges.registry import registered_since
 from case_monitor.steps.requests import WatchRequest
 from case_monitor.steps.running import step
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 from case_monitor.store.work.announcements import due, note_announcement
 
 logger = logging.getLogger("case_monitor.watch")

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from case_monitor.domain.verdict import Status
+from case_monitor.store.open import open_store
 from case_monitor.store.read.alerts import load_alert_lives
-from case_monitor.store.schema import open_store
 from case_monitor.store.write import save_evaluation
 from tests.support.alerting import evaluation_with, found, night, recall
 from tests.support.commands import run_cli

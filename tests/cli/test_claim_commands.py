@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from case_monitor.cli.progress import showing_progress
 from case_monitor.steps.claims import alone_on, hearing_of_waiting
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 from case_monitor.store.work import claims
 from case_monitor.store.work.claim_holder import this_host
 from case_monitor.store.work.claims import load_claims

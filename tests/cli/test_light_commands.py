@@ -34,7 +34,7 @@ import json, sys
 from pathlib import Path
 from case_monitor.cli.serve import create_app
 from case_monitor.settings import load_settings
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 settings = load_settings(Path("case-monitor.yaml"))
 create_app(settings, open_store(settings.database_url.get_secret_value()))
 Path("loaded.json").write_text(json.dumps([0, sorted(sys.modules)]))

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from case_monitor.store.migrate import downgrade, upgrade
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 from case_monitor.store.write import save_evaluation
 from tests.support.factories import an_evaluation
 from tests.support.servers import end_group, free_port

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 from tests.support.running_stack import ROOT, SERVERS, RunningStack
 
 

@@ -21,9 +21,9 @@ from case_monitor.registry import model_metadata
 from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import fetch
 from case_monitor.store import read
+from case_monitor.store.open import open_store
 from case_monitor.store.read.alerts import load_alert_lives
 from case_monitor.store.read.promotions import promotions
-from case_monitor.store.schema import open_store
 from tests.integration.conftest import Demo
 from tests.support.rows import rows_of
 from tests.support.running_stack import RunningStack

@@ -13,7 +13,7 @@ from case_monitor.service import access, create_app, login
 from case_monitor.service.sessions import COOKIE, MAX_AGE_S, Sessions
 from case_monitor.service.tokens import MAX_WRONG, PERIOD_S, Right, WrongTokens
 from case_monitor.settings import Settings
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 from case_monitor.store.write import save_evaluation
 from tests.support.alerting import evaluation_with, found, night
 

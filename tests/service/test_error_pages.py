@@ -12,7 +12,7 @@ from case_monitor.service import create_app
 from case_monitor.service.security_headers import HEADERS
 from case_monitor.settings import Settings
 from case_monitor.store.migrate import downgrade
-from case_monitor.store.schema import open_store
+from case_monitor.store.open import open_store
 
 HTML = {"accept": "text/html"}
 SECRET = "hunter2 of some length"

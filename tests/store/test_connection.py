@@ -14,7 +14,8 @@ from case_monitor.doctor.database import database_checks
 from case_monitor.domain.errors import ForeignDatabaseError, StoreError
 from case_monitor.store.connection import connect, reading, shown, writing
 from case_monitor.store.migrate import alembic_config, downgrade, upgrade
-from case_monitor.store.schema import current_revision, migrations_folder, open_store, require_schema, revisions
+from case_monitor.store.open import open_store
+from case_monitor.store.schema import current_revision, migrations_folder, require_schema, revisions
 from case_monitor.store.tables import VERSION_TABLE
 
 HEAD = ScriptDirectory.from_config(alembic_config()).get_current_head()
