@@ -19,7 +19,8 @@ from benchmarks.planted import CLASS_NAMES
 from benchmarks.timing import say
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy
-from case_monitor.domain.verdict import Status, Verdict
+from case_monitor.domain.status import Status
+from case_monitor.domain.verdict import Verdict
 from case_monitor.judging.confusion import class_metrics
 from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
 from case_monitor.judging.figures.of_one_version import explanation_summaries, model_summaries

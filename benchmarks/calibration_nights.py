@@ -13,8 +13,8 @@ from benchmarks.calibration_tests import VALUES, truth
 from benchmarks.timing import say
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Threshold
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status
 from case_monitor.judging.statistics.intervals import bootstrap_interval, wilson_interval
 from case_monitor.judging.verdict import judge
 

@@ -15,8 +15,9 @@ from case_monitor.domain.alert import UNASKED, Alert
 from case_monitor.domain.metrics import BROKEN
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Severity
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, ThresholdResult, Verdict
+from case_monitor.domain.verdict import ThresholdResult, Verdict
 
 _SEVERITIES = (Severity.WARN, Severity.BLOCK)
 _STATUSES = (Status.PASS, Status.INSUFFICIENT, Status.FAIL)

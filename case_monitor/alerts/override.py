@@ -12,8 +12,9 @@ from case_monitor.domain.arrays import UNDEFINED
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Severity
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, Verdict
+from case_monitor.domain.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from case_monitor.domain.arrays import UNDEFINED
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Severity
 from case_monitor.domain.reproduction import SCORE_TOLERANCE, Reproduction
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 
 ARTIFACT, REPRODUCTION, OVERRIDE = "artifact", "reproduction", "override"
 GOOD_NEWS = {

@@ -1,6 +1,6 @@
 """What a command's exit code says."""
 
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 
 PASS, FAIL, COULD_NOT_RUN, INSUFFICIENT = 0, 1, 2, 3
 INTERRUPTED = 130

@@ -13,7 +13,7 @@ from case_monitor.cli.progress import showing_progress
 from case_monitor.cli.say import print_json
 from case_monitor.cli.show import STATUS_STYLE, alert_line, without_nan
 from case_monitor.cli.standard_output import results_console
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.steps.nightly import nightly
 from case_monitor.steps.outcomes import Night
 from case_monitor.steps.requests import NightlyRequest

@@ -13,8 +13,9 @@ from case_monitor.domain.alert import Alert
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.methods import method_title
 from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, ThresholdResult
+from case_monitor.domain.verdict import ThresholdResult
 from case_monitor.judging.wording import p_text
 from case_monitor.steps.outcomes import DryRun, Outcome
 

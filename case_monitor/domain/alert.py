@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 
 UNASKED = "absolute_accuracy"
 """The rule of the alert that no rule asks how good a version is."""

@@ -1,18 +1,10 @@
 """What was decided about a version, rule by rule."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from case_monitor.domain.arrays import UNDEFINED
 from case_monitor.domain.policy import Rule
-
-
-class Status(StrEnum):
-    """Outcome of a threshold and of a whole verdict."""
-
-    PASS = "pass"  # noqa: S105 - an outcome, not a password
-    FAIL = "fail"
-    INSUFFICIENT = "insufficient"
+from case_monitor.domain.status import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

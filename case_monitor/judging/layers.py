@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from case_monitor.domain.errors import TargetLayerError
 from case_monitor.domain.evaluation import LayerSource
-from case_monitor.domain.verdict import Status, Verdict
+from case_monitor.domain.status import Status
+from case_monitor.domain.verdict import Verdict
 
 AUTO = "auto"
 

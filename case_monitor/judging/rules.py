@@ -10,8 +10,9 @@ from scipy.stats import norm
 from case_monitor.domain.arrays import UNDEFINED
 from case_monitor.domain.metrics import is_of_classes
 from case_monitor.domain.policy import Policy, Rule, Severity
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, ThresholdResult
+from case_monitor.domain.verdict import ThresholdResult
 from case_monitor.judging.statistics.adjustment import benjamini_hochberg, holm
 from case_monitor.judging.statistics.breach import p_value_of_breach
 

@@ -5,7 +5,7 @@ from case_monitor.domain.arrays import UNDEFINED
 from case_monitor.domain.metrics import HOW_GOOD_A_MODEL_IS
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 
 
 def unasked_alert(model: ModelVersion) -> Alert:

@@ -9,8 +9,9 @@ from case_monitor.domain.metrics import BROKEN, INSENSITIVE, METRICS, named, nee
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Rule, Severity, vs_baseline
 from case_monitor.domain.policy_check import asks_how_good
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, ThresholdResult, Verdict
+from case_monitor.domain.verdict import ThresholdResult, Verdict
 from case_monitor.judging.image_counts import image_counts
 from case_monitor.judging.rules import rule_outcomes
 from case_monitor.judging.unasked import unasked_alert

@@ -7,7 +7,8 @@ from case_monitor.domain.methods import method_title
 from case_monitor.domain.metrics import BROKEN, named
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import vs_baseline
-from case_monitor.domain.verdict import Status, ThresholdResult
+from case_monitor.domain.status import Status
+from case_monitor.domain.verdict import ThresholdResult
 from case_monitor.judging.image_counts import SUSPECTS, ImageCounts, advice_on_images, few_are_correct
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from case_monitor.alerts.standing import reproduction_alert
 from case_monitor.domain.reproduction import Reproduction
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.judging.reproduce import Stored
 from case_monitor.settings import Settings
 from case_monitor.steps.bench import loaded, open_bench

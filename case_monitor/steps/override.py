@@ -10,7 +10,7 @@ from case_monitor.alerts.override import require_answer
 from case_monitor.domain.errors import ConfigError, StaleEvidenceError
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.promotion import Decision, Promotion
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.logs.configure import logging_about
 from case_monitor.settings import Settings
 from case_monitor.steps.begin import begin

@@ -7,7 +7,7 @@ from prefect import flow
 from case_monitor.domain.errors import StaleEvidenceError
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.promotion import Decision, Promotion
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.logs.configure import logging_about
 from case_monitor.steps.begin import begin
 from case_monitor.steps.claims import alone_on

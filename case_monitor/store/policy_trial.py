@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from case_monitor.domain.policy import Policy, Severity
-from case_monitor.domain.verdict import Status, Verdict
+from case_monitor.domain.status import Status
+from case_monitor.domain.verdict import Verdict
 from case_monitor.judging.verdict import judge
 from case_monitor.store import read
 

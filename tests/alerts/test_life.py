@@ -9,8 +9,9 @@ from case_monitor.alerts.life import AlertIdentity, Mute, NoticeKind, OpenAlert,
 from case_monitor.alerts.standing import GOOD_NEWS
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.policy import Policy, Severity
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, ThresholdResult
+from case_monitor.domain.verdict import ThresholdResult
 from case_monitor.judging.unasked import unasked_alert
 from tests.support.alerting import FIRST_NIGHT, RECALL, evaluation_with, found, recall
 

@@ -9,7 +9,7 @@ from case_monitor.alerts.life import AlertIdentity, NoticeKind, Scope, Step, nex
 from case_monitor.alerts.notice import MAX_BODY, Notice, combined, notice_text, plain
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from tests.alerts.test_life import an_open
 from tests.support.alerting import FIRST_NIGHT, evaluation_with, found, recall
 

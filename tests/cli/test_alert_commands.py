@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.open import open_store
 from case_monitor.store.read.alerts import load_alert_lives
 from case_monitor.store.write import save_evaluation

@@ -14,8 +14,8 @@ from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Rule, Severity, Threshold
 from case_monitor.domain.policy_check import asks_how_good, check_policy
 from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status
 from case_monitor.judging.verdict import judge
 from case_monitor.saliency import METHODS
 from tests.support.profiles import examples

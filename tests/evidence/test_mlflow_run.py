@@ -16,7 +16,7 @@ from torch import nn
 from case_monitor.domain.errors import NotFoundError, RegistryError
 from case_monitor.domain.findings import Findings
 from case_monitor.domain.model_version import ModelVersion
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.evidence.mlflow_run import (
     EvidenceRun,
     evidence_is_there,

@@ -13,7 +13,8 @@ import case_monitor.steps.promote as promote_module
 from case_monitor.domain.errors import RegistryError, StaleEvidenceError
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.promotion import Decision
-from case_monitor.domain.verdict import Status, Verdict
+from case_monitor.domain.status import Status
+from case_monitor.domain.verdict import Verdict
 from case_monitor.steps.evaluate import evaluate_version
 from case_monitor.steps.outcomes import Outcome
 from case_monitor.steps.promote import decide, promote

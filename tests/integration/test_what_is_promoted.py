@@ -18,7 +18,7 @@ from case_monitor.demo.models import PlainCNN
 from case_monitor.domain.errors import StaleEvidenceError, StoreError
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.promotion import Decision
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.steps.evaluate import evaluate_version
 from case_monitor.steps.outcomes import Gated
 from case_monitor.steps.promote import promote

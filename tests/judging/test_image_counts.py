@@ -8,8 +8,8 @@ import pytest
 from case_monitor.domain.alert import Alert
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Severity, Threshold
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status
 from case_monitor.judging.verdict import judge
 
 MODEL = ModelVersion(name="digits", version=3, run_id=None, digest="d" * 64)

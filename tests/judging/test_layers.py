@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from case_monitor.domain.errors import TargetLayerError
 from case_monitor.domain.evaluation import Evaluation, LayerSource
 from case_monitor.domain.policy import Policy, Threshold
-from case_monitor.domain.verdict import Status, Verdict
+from case_monitor.domain.status import Status
+from case_monitor.domain.verdict import Verdict
 from case_monitor.judging.layers import looks, worse_of
 from case_monitor.steps.trial import evaluate
 from tests.steps.test_trial import POLICY, PROTOCOL, loaded, trained

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
 from case_monitor.domain.policy import Policy, Rule, Severity, Threshold
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, ThresholdResult
+from case_monitor.domain.verdict import ThresholdResult
 from case_monitor.judging.rules import rule_outcomes
 from case_monitor.judging.statistics.intervals import wilson_interval
 from tests.support.profiles import examples

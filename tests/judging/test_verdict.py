@@ -15,8 +15,9 @@ from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Severity, Threshold
 from case_monitor.domain.policy_check import check_policy
 from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, Verdict
+from case_monitor.domain.verdict import Verdict
 from case_monitor.judging.verdict import judge
 from tests.support.profiles import examples
 

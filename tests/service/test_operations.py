@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
 from case_monitor.domain.reproduction import Reproduction
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.migrate import downgrade

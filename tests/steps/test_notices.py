@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from case_monitor.alerts.send import channel_id, send
 from case_monitor.domain.errors import StoreError
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.settings import Settings
 from case_monitor.steps.notices import empty_outbox, send_notices
 from case_monitor.store.connection import connect

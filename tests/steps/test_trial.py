@@ -17,7 +17,7 @@ from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Threshold
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.split import Split
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.measuring.local import Bench
 from case_monitor.steps.trial import LoadedVersion, evaluate
 from tests.support.rounding import FLOAT_TOLERANCE, Admissible, admissible

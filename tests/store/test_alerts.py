@@ -15,7 +15,7 @@ from case_monitor.domain.errors import StoreError
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Severity
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.connection import connect, writing
 from case_monitor.store.read.alerts import StoredAlert, load_alert_lives, load_alerts
 from case_monitor.store.tables import AlertRow, EvaluationRow

@@ -8,7 +8,7 @@ from threading import Barrier
 from sqlalchemy import Engine
 
 from case_monitor.domain.promotion import Decision, Promotion
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.connection import connect
 from case_monitor.store.read.verdicts import load_verdict
 from case_monitor.store.write import record_promotion, save_evaluation

@@ -19,7 +19,7 @@ from case_monitor.domain.reproduction import Reproduction
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import alembic_config, downgrade, migrating, upgrade
 from case_monitor.store.read.alerts import load_alert_lives
-from case_monitor.store.schema import current_revision
+from case_monitor.store.schema import current_revision, revision_of
 from case_monitor.store.tables import VERSION_TABLE, Base
 from case_monitor.store.write import save_evaluation, save_reproduction
 from tests.support.alerting import evaluation_with, found, night, recall
@@ -179,17 +179,30 @@ def test_a_migration_that_breaks_foreign_keys_changes_nothing(engine: Engine, da
     assert counts(engine) == before
 
 
-def test_a_failing_upgrade_leaves_nothing_behind(database_url: str) -> None:
-    """A database of somebody else, MLflow's for example, has a table of one of our names."""
+def test_a_database_of_somebody_else_is_left_alone(database_url: str) -> None:
+    """MLflow's, for example, which has a table of one of our names."""
     with connected(database_url) as connection:
         connection.execute(sa.text("CREATE TABLE samples (theirs INTEGER)"))
         connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
         connection.execute(sa.text("INSERT INTO alembic_version VALUES ('theirs')"))
-    with pytest.raises(StoreError, match=r"samples.* already exists"):
+    with pytest.raises(StoreError, match=r"another program's database \(table samples\)"):
         upgrade(database_url)
     assert tables(database_url) == {"samples", "alembic_version"}
     with connected(database_url) as connection:
         assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one() == "theirs"
+
+
+def test_a_failing_upgrade_leaves_nothing_behind(database_url: str) -> None:
+    """The last of several migrations fails: what those before it did is undone, too."""
+    upgrade(database_url, "0007")
+    with connected(database_url) as connection:
+        connection.execute(sa.text("CREATE TABLE promotion_runs (theirs INTEGER)"))
+    before = tables(database_url)
+    with pytest.raises(StoreError, match=r"promotion_runs.* already exists"):
+        upgrade(database_url)
+    assert tables(database_url) == before
+    with connected(database_url) as connection:
+        assert revision_of(connection) == "0007"
 
 
 def test_unknown_revision(database_url: str) -> None:

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.policy import Policy, Threshold
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status
 from case_monitor.store.policy_trial import try_on_stored
 from case_monitor.store.write import save_evaluation
 from tests.support.commands import run_cli

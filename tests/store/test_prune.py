@@ -12,7 +12,7 @@ from sqlalchemy import Engine, update
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.scores import SampleScores
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store import read
 from case_monitor.store.connection import writing
 from case_monitor.store.read.alerts import load_alert_lives

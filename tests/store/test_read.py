@@ -15,7 +15,7 @@ from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Rule, Severity
 from case_monitor.domain.promotion import Decision, Promotion
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.connection import writing
 from case_monitor.store.read import evaluations
 from case_monitor.store.read.alerts import load_alerts

@@ -14,8 +14,8 @@ from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.reproduction import Reproduction
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status
 from case_monitor.store.connection import writing
 from case_monitor.store.read.promotions import promotions
 from case_monitor.store.tables import EvaluationRow, PromotionRunRow

@@ -15,7 +15,8 @@ from case_monitor.alerts.life import EvaluationRun, Scope
 from case_monitor.domain.alert import Alert
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.policy import Policy, Rule, Severity, Threshold
-from case_monitor.domain.verdict import Status, ThresholdResult
+from case_monitor.domain.status import Status
+from case_monitor.domain.verdict import ThresholdResult
 from tests.support.factories import an_evaluation
 
 FIRST_NIGHT = datetime(2026, 10, 1, 2, tzinfo=UTC)

@@ -15,8 +15,9 @@ from case_monitor.domain.predictions import Predictions
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.split import Split
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, ThresholdResult, Verdict
+from case_monitor.domain.verdict import ThresholdResult, Verdict
 from case_monitor.judging.predicted_split import predicted_classes
 
 METHODS = ("case", "gradcam", "gradcam++", "scorecam", "ablationcam", "layercam")

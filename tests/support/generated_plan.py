@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, Table, insert, text
 
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.tables import AlertRow, name_digest
 from tests.support.generated_templates import EPOCH, PERIOD, STEP, Template
 

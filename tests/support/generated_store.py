@@ -17,7 +17,7 @@ from sqlalchemy import Engine, create_engine, select, update
 
 from case_monitor.alerts.life import EvaluationRun, Scope
 from case_monitor.domain.promotion import Decision, Promotion
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.measuring.gallery import GALLERY_SIZE
 from case_monitor.store.connection import writing
 from case_monitor.store.read.alerts import load_alert_lives

@@ -16,7 +16,7 @@ from case_monitor.alerts.standing import ARTIFACT, REPRODUCTION, reproduction_al
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.reproduction import Reproduction
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.measuring.gallery import GALLERY_SIZE
 from case_monitor.store.write import mark_promotion_applied, record_promotion, save_evaluation, save_reproduction
 from tests.support.factories import a_gallery

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from case_monitor.alerts.life import Scope
 from case_monitor.domain.confusion_matrix import ConfusionMatrix
 from case_monitor.domain.promotion import Decision, Promotion
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.judging.confusion import class_metrics
 from case_monitor.store import read
 from case_monitor.store.connection import connect

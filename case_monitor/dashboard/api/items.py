@@ -8,8 +8,9 @@ from sqlalchemy import Engine
 
 from case_monitor.domain.arrays import defined
 from case_monitor.domain.contrast_sets import ContrastMember
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, ThresholdResult
+from case_monitor.domain.verdict import ThresholdResult
 from case_monitor.store.read.classes import StoredClass, some_classes
 from case_monitor.store.read.confusion import CellItem, some_cells
 from case_monitor.store.read.contrast_sets import some_members

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from case_monitor.dashboard.api.shapes import Listed, PageNumber, PerPage
 from case_monitor.dashboard.pages.overview.page import OverviewQuery, overview
 from case_monitor.dashboard.shell.resources import Held
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.read.overview import ModelOverview
 
 models = APIRouter(prefix="/api/v1")

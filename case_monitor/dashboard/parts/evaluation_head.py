@@ -9,7 +9,7 @@ from fastapi import HTTPException, Path
 from sqlalchemy import Engine
 
 from case_monitor.domain.promotion import Decision
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.settings import Settings
 from case_monitor.store.read.evaluations import EvaluationInPlace, OtherEvaluation, StoredEvaluation, read_evaluation
 from case_monitor.store.read.promotions import StoredPromotion

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, RowMapping, select
 from case_monitor.alerts.life import Scope
 from case_monitor.domain.alert import Alert
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.connection import reading
 from case_monitor.store.read.rows import parts_of, required, values_of
 from case_monitor.store.tables import AlertObservationRow, AlertRow, name_digest

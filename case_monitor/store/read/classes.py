@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Select, select
 
 from case_monitor.domain.confusion_matrix import ClassMetrics
 from case_monitor.domain.contrast_sets import ContrastMember
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.connection import reading
 from case_monitor.store.read.contrast_sets import members_of
 from case_monitor.store.read.rows import parts_of, some_values_of, values_of

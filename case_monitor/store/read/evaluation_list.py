@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, select
 
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.connection import reading
 from case_monitor.store.read.rows import some_values_of
 from case_monitor.store.tables import EvaluationRow, ModelVersionRow, name_digest

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, select
 
 from case_monitor.domain.evaluation import EvaluationKey
 from case_monitor.domain.model_version import ModelVersion
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.connection import reading
 from case_monitor.store.read.promotions import StoredPromotion, last_promotion
 from case_monitor.store.tables import EvaluationRow, ModelVersionRow, name_digest

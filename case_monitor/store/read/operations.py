@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, func, select
 
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.connection import reading
 from case_monitor.store.tables import AlertRow, EvaluationRow, ModelVersionRow, ReproductionRow
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, func, selec
 
 from case_monitor.alerts.override import Override
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.connection import reading
 from case_monitor.store.read.champions import champions
 from case_monitor.store.read.overrides import overrides

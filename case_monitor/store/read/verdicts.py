@@ -5,7 +5,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select
 
 from case_monitor.domain.policy import Rule, Severity
-from case_monitor.domain.verdict import Status, ThresholdResult, Verdict
+from case_monitor.domain.status import Status
+from case_monitor.domain.verdict import ThresholdResult, Verdict
 from case_monitor.store.connection import reading
 from case_monitor.store.read.rows import parts_of, required, some_values_of, values_of
 from case_monitor.store.tables import ThresholdResultRow

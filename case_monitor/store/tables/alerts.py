@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from case_monitor.alerts.life import NoticeKind, Scope
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.tables.base import Base, one_of
 
 _IDENTITY = ("name_digest", "scope", "rule", "method")

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from case_monitor.domain.contrast_sets import ContrastSource
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.tables.base import Base, one_of
 
 

@@ -23,7 +23,7 @@ from case_monitor.alerts.notice import notice_text
 from case_monitor.domain.alert import Alert
 from case_monitor.domain.errors import ClosedAlertError
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.connection import writing
 from case_monitor.store.tables import AlertMarkRow, AlertNoticeRow, AlertObservationRow, AlertRow, name_digest
 from case_monitor.store.write.rows import Row, bindable, dialect_insert

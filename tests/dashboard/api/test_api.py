@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.promotion import Decision, Promotion
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import mark_promotion_applied, record_promotion, save_evaluation

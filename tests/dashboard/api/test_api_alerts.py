@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.read.alerts import load_alert_lives

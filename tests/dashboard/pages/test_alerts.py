@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from sqlalchemy import Engine
 
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.read.alerts import StoredAlert, load_alert_lives

@@ -15,8 +15,8 @@ from case_monitor.dashboard.pages.classes.page import ClassesPage, ClassesQuery,
 from case_monitor.dashboard.shell.rendering import number, percent
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.policy import Policy, Rule, Severity, Threshold
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import save_evaluation

@@ -14,8 +14,8 @@ from case_monitor.dashboard.pages.compare.read import comparison
 from case_monitor.dashboard.pages.compare.record import CompareQuery, Comparison, Outcome
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.policy import Policy, Threshold
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status
 from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
 from case_monitor.judging.verdict import judge
 from case_monitor.service import create_app

@@ -18,8 +18,8 @@ from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Rule, Severity
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status
 from case_monitor.judging.distributions import histogram
 from case_monitor.judging.figures.of_one_version import explanation_summaries
 from case_monitor.judging.unasked import unasked_alert

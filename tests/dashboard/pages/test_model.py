@@ -17,8 +17,8 @@ from case_monitor.dashboard.pages.model.record import By, Model, ModelQuery
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.policy import Policy, Threshold
 from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import mark_promotion_applied, record_promotion, save_evaluation

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from case_monitor.alerts.override import Override
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.promotion import Decision, Promotion
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import apply_override, mark_promotion_applied, record_promotion, save_evaluation

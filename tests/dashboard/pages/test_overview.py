@@ -12,7 +12,7 @@ from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.policy import Severity
 from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.reproduction import Reproduction
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.read.overview import ModelOverview, read_overview

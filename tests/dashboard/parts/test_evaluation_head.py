@@ -12,7 +12,7 @@ from case_monitor.dashboard.parts.evaluation_head import read_head
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.promotion import Decision, Promotion
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import record_promotion, save_evaluation, set_mlflow_run

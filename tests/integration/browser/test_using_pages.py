@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import upgrade
 from case_monitor.store.read.alerts import StoredAlert, load_alert_lives

@@ -13,7 +13,7 @@ from case_monitor.dashboard.shell.rendering import page
 from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.methods import method_title
 from case_monitor.domain.metrics import named
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 
 pages = APIRouter()
 Version = Annotated[int, Query(le=2**31 - 1)] | Literal[""]

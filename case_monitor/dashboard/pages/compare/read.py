@@ -23,8 +23,9 @@ from case_monitor.dashboard.parts.stored_settings import drop_suffixes
 from case_monitor.domain.arrays import defined
 from case_monitor.domain.metrics import Metric, metrics_of
 from case_monitor.domain.policy import vs_baseline
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.domain.verdict import Status, ThresholdResult, Verdict
+from case_monitor.domain.verdict import ThresholdResult, Verdict
 from case_monitor.settings import Settings
 from case_monitor.store.comparison import Pair, StoredComparison, compare_stored, pair_of
 from case_monitor.store.read.champions import champion_and_last_look

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from case_monitor.dashboard.shell.paging import Pages
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 
 
 class Outcome(StrEnum):

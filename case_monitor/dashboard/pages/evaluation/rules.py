@@ -8,7 +8,8 @@ from itertools import groupby
 from case_monitor.dashboard.parts.metric_words import rule_words
 from case_monitor.domain.arrays import defined
 from case_monitor.domain.policy import Severity
-from case_monitor.domain.verdict import Status, ThresholdResult
+from case_monitor.domain.status import Status
+from case_monitor.domain.verdict import ThresholdResult
 
 SHOWN_CLASSES = 10
 

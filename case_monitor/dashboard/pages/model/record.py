@@ -8,7 +8,7 @@ from case_monitor.alerts.override import Override
 from case_monitor.dashboard.shell.paging import Pages
 from case_monitor.domain.policy import Severity
 from case_monitor.domain.promotion import Decision
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 
 
 class By(StrEnum):

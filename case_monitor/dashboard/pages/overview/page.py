@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from case_monitor.dashboard.shell.rendering import page
 from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.metrics import INSENSITIVE
-from case_monitor.domain.verdict import Status
+from case_monitor.domain.status import Status
 from case_monitor.settings import Settings
 from case_monitor.store.read.overview import ModelOverview, read_overview
 
