@@ -21,13 +21,12 @@ for entrypoint in sys.argv[1:]:
 """
 
 
-@pytest.fixture(params=["with __init__.py", "without"])
-def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+def environment_of(tmp_path: Path, *, is_package: bool) -> dict[str, str]:
     """Of a project whose `flows` comes first; importing it by mistake fails."""
     package = tmp_path / "project" / "flows"
     package.mkdir(parents=True)
     (package / "nightly.py").write_text("raise SystemExit('not the flows that were asked for')\n")
-    if request.param == "with __init__.py":
+    if is_package:
         (package / "__init__.py").write_text("")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     return kept | {"PYTHONPATH": str(package.parent), "DO_NOT_TRACK": "true"}
@@ -39,13 +38,21 @@ def run(environment: dict[str, str], directory: Path, *command: str) -> "subproc
     )
 
 
-def test_commands_work_beside_it(environment: dict[str, str], demo_copy: Callable[[str], Path]) -> None:
-    config = demo_copy(CONFIG)
+def test_commands_work_beside_it(demo_copy: Callable[[str], Path], tmp_path: Path) -> None:
+    """A folder without `__init__.py` comes after every package of the name, so that a package is the harder case."""
+    config, environment = demo_copy(CONFIG), environment_of(tmp_path, is_package=True)
     for words, expected in ((["check", "digits/3"], 1), (["gate", "digits/2"], 0), (["nightly"], 0)):
         ran = run(environment, config.parent, "-m", "case_monitor", *words)
         assert ran.returncode == expected, ran.stderr
 
 
-def test_deployments_are_found_beside_it(environment: dict[str, str]) -> None:
-    ran = run(environment, ROOT, "-c", LOAD, *DEPLOYED)
+def test_a_command_works_beside_a_folder(demo_copy: Callable[[str], Path], tmp_path: Path) -> None:
+    config, environment = demo_copy(CONFIG), environment_of(tmp_path, is_package=False)
+    ran = run(environment, config.parent, "-m", "case_monitor", "check", "digits/3", "--dry-run")
+    assert ran.returncode == 1, ran.stderr
+
+
+@pytest.mark.parametrize("is_package", [True, False])
+def test_deployments_are_found_beside_it(tmp_path: Path, is_package: bool) -> None:
+    ran = run(environment_of(tmp_path, is_package=is_package), ROOT, "-c", LOAD, *DEPLOYED)
     assert ran.stdout.split() == ["evaluate-version", "promote", "nightly", "watch-registry"], ran.stderr
