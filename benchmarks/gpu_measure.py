@@ -30,12 +30,22 @@ def precision(name: str) -> Iterator[None]:
         matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
+class _Kept(logging.Handler):
+    """Keeps warnings in a list."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._messages.append(record.getMessage())
+
+
 @contextmanager
 def told() -> Iterator[list[str]]:
     """What the product warns of while this lasts: a fast way that it left for a slow one."""
     messages: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    handler = _Kept(messages)
     warn_once.cache_clear()  # or what was said of another network is not said again
     log = logging.getLogger("case_monitor")
     log.addHandler(handler)

@@ -75,7 +75,7 @@ def _longest(kernels: Iterable[Any]) -> dict[str, float]:
 def _host(work: Callable[[], object]) -> dict[str, float]:
     watch = cProfile.Profile()
     watch.runcall(work)
-    stats = pstats.Stats(watch).stats  # type: ignore[attr-defined] # function -> calls, ..., own time, total, callers
+    stats = pstats.Stats(watch).stats  # function -> calls, ..., own time, total, callers
     own = sorted(((row[2], row[0], place) for place, row in stats.items()), key=lambda item: item[0], reverse=True)
     return {_named(place, calls): round(1e3 * seconds, 2) for seconds, calls, place in own[:_SHOWN_FUNCTIONS]}
 

@@ -3,7 +3,7 @@
 from enum import Enum
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, String, column, inspect, select, table
 from sqlalchemy.engine import URL
 
 import case_monitor
@@ -22,7 +22,9 @@ def revision_of(connection: Connection) -> str | None:
     """The same of an open connection."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()  # noqa: S608
+    return connection.execute(
+        select(column("version_num", String)).select_from(table(VERSION_TABLE))
+    ).scalar_one_or_none()
 
 
 class SchemaState(Enum):

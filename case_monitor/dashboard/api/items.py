@@ -135,7 +135,8 @@ def _item(kind: type[Item], record: Any) -> Item:
     if isinstance(values, kind):
         return values
     read: Callable[[str], Any] = values.__getitem__ if isinstance(values, dict) else lambda name: getattr(values, name)
-    found = ((field.name, read(field.name)) for field in fields(kind))  # type: ignore[arg-type]  # all are dataclasses
+    # mypy does not follow make_dataclass, which most kinds are made by.
+    found = ((field.name, read(field.name)) for field in fields(kind))  # type: ignore[arg-type]
     return kind(**{name: defined(value) if isinstance(value, float) else value for name, value in found})
 
 
