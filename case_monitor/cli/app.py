@@ -18,6 +18,7 @@ from case_monitor.cli.exit_codes import COULD_NOT_RUN, INTERRUPTED, PASS
 from case_monitor.cli.policy_commands import policy
 from case_monitor.cli.preparation import prepare
 from case_monitor.cli.say import say_error
+from case_monitor.cli.standard_error import write_error
 from case_monitor.cli.standard_output import given_back
 from case_monitor.domain.errors import CaseMonitorError, ConfigError
 from case_monitor.logs.configure import are_json, configure_logs
@@ -256,7 +257,7 @@ def _show_traceback() -> bool:
     """With --verbose; returns whether that was asked for."""
     verbose = logging.getLogger("case_monitor").isEnabledFor(logging.DEBUG)
     if verbose and not are_json():
-        sys.stderr.write(masked(traceback.format_exc()))
+        write_error(masked(traceback.format_exc()))
     return verbose
 
 

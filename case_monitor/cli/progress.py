@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from case_monitor.cli.say import say
+from case_monitor.cli.standard_error import error_console
 from case_monitor.logs.configure import are_json
 from case_monitor.logs.masking import masked
 from case_monitor.steps.claims import hearing_of_waiting
@@ -27,7 +28,7 @@ _WORDS = {
 @contextmanager
 def showing_progress(title: str) -> Iterator[None]:
     """Show the progress of the flow that runs inside, and what it waits for, on standard error."""
-    console = Console(stderr=True)
+    console = error_console()
     if console.is_terminal and not are_json():
         with _bars(console, title) as listener, listening(listener), hearing_of_waiting(_above_bars(console)):
             yield

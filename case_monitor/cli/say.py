@@ -3,9 +3,9 @@
 import json
 import logging
 
-from rich.console import Console
 from rich.text import Text
 
+from case_monitor.cli.standard_error import error_console
 from case_monitor.cli.standard_output import results
 from case_monitor.logs.configure import are_json
 from case_monitor.logs.masking import masked
@@ -18,7 +18,7 @@ def say(line: str) -> None:
     if are_json():
         _logger.info("%s", line)
     else:
-        Console(stderr=True).print(Text(masked(line)), soft_wrap=True)
+        error_console().print(Text(masked(line)), soft_wrap=True)
 
 
 def say_error(message: str, unexpected: Exception | None = None) -> None:
@@ -27,7 +27,8 @@ def say_error(message: str, unexpected: Exception | None = None) -> None:
     if are_json():
         _logger.error("%s", line, exc_info=unexpected)
     else:
-        Console(stderr=True, soft_wrap=True).print("error:", line, style="bold red", markup=False, highlight=False)
+        said = Text(f"error: {line}", style="bold red")
+        error_console().print(said, soft_wrap=True)
 
 
 def print_json(result: object) -> None:

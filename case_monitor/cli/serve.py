@@ -5,10 +5,10 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Engine
 
+from case_monitor.cli.standard_error import error_console
 from case_monitor.service import create_app
 from case_monitor.settings import Settings, load_settings
 from case_monitor.store.connection import shown
@@ -26,7 +26,7 @@ def run_serve(host: str, port: int, config: Path | None) -> None:
     engine = open_store(settings.database_url.get_secret_value())
     app = create_app(settings, engine)
     for line in (f"case_monitor serves on http://{host}:{port}", *_advice(host, settings, engine)):
-        Console(stderr=True).print(Text(line), soft_wrap=True)
+        error_console().print(Text(line), soft_wrap=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     # Who is at the other end decides whose names count (trusted_proxy): no header may say that it is somebody else.
     try:

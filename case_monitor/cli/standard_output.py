@@ -106,7 +106,7 @@ class _Results(io.TextIOWrapper):
         try:
             yield
         except OSError as error:
-            _redirect(self.fileno(), None)  # what is buffered is lost; trying again at the end would only complain
+            redirect(self.fileno(), None)  # what is buffered is lost; trying again at the end would only complain
             raise CaseMonitorError(f"standard output: the result cannot be written: {error.strerror}") from None
 
 
@@ -170,12 +170,12 @@ def _descriptor(stream: TextIO) -> int | None:
 
 def _let_follow_standard_error() -> None:
     try:
-        _redirect(1, 2)
+        redirect(1, 2)
     except OSError:  # that one is closed
-        _redirect(1, None)
+        redirect(1, None)
 
 
-def _redirect(descriptor: int, target: int | None) -> None:
+def redirect(descriptor: int, target: int | None) -> None:
     """To another descriptor; None is nowhere."""
     if target is not None:
         os.dup2(target, descriptor)

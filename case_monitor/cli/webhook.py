@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
+from case_monitor.cli.standard_error import error_console
 from case_monitor.domain.errors import ConfigError
 from case_monitor.registry.client import Registry
 from case_monitor.settings import load_settings
@@ -27,4 +27,4 @@ def register_webhook(config: Path | None) -> None:
     url = settings.service_url.rstrip("/") + _PATH
     registry = Registry(settings.tracking_uri, settings.registry_uri)
     created = registry.set_webhook(WEBHOOK, url, settings.webhook_secret.get_secret_value())
-    Console(stderr=True).print(Text(f"MLflow {'now tells' if created else 'still tells'} {url} of every version."))
+    error_console().print(Text(f"MLflow {'now tells' if created else 'still tells'} {url} of every version."))

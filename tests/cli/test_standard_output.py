@@ -92,6 +92,33 @@ def test_a_result_that_nobody_gets_is_no_verdict(tmp_path: Path, target: str, re
     assert f"error: standard output: the result cannot be written: {reason}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["policy", "show"], 0),
+        (["claims"], 0),
+        (["check", "digits/1"], 2),
+        (["check", "digits/1", "--verbose"], 2),
+        (["check", "not a name"], 2),
+    ],
+    ids=str,
+)
+def test_nobody_reads_what_is_said_beside_it(tmp_path: Path, words: list[str], code: int) -> None:
+    """Rich would end a command whose standard error is a closed pipe with 1, which says that a version fails."""
+    (tmp_path / "case-monitor.yaml").write_text("models: {digits: {split: {kind: npz, path: nothing.npz}}}\n")
+    shell = 'exec 3> >(exit); wait $!; exec "$@" 2>&3'
+    command = ["bash", "-c", shell, "bash", sys.executable, "-m", "case_monitor", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == code
+    assert bool(done.stdout) == (code == 0)
+
+
+def test_nobody_reads_either(tmp_path: Path) -> None:
+    shell = 'exec 3> >(exit); wait $!; exec "$@" >&3 2>&3'
+    command = ["bash", "-c", shell, "bash", sys.executable, "-m", "case_monitor", "policy", "show"]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 2
+
+
 def test_without_standard_error_nothing_else_takes_its_place(tmp_path: Path) -> None:
     done = talking("policy", "show", "--json", folder=tmp_path, shell='"$@" 2>&-')
     assert (done.returncode, done.stderr) == (0, "")
