@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
 
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.policy import Policy
@@ -42,8 +45,17 @@ def require_known_variables(environment: Mapping[str, str]) -> None:
 
 def _is_known(name: str) -> bool:
     rest = name.upper().removeprefix(ENV_PREFIX)
-    is_field = rest.partition("__")[0].lower() in Settings.model_fields
+    first, _, below = rest.partition("__")
+    field = Settings.model_fields.get(first.lower())
+    is_field = field is not None and (not below or _has_levels(field.annotation))
     return is_field or rest in READ_ELSEWHERE or _OF_KUBERNETES.fullmatch(rest) is not None
+
+
+def _has_levels(annotation: Any) -> bool:
+    """Whether a setting has fields or entries of its own: pydantic passes over what is named below any other."""
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return is_dataclass(annotation) or issubclass(annotation, BaseModel)
+    return get_origin(annotation) is dict or any(map(_has_levels, get_args(annotation)))
 
 
 def _meant(name: str) -> str:

@@ -44,9 +44,16 @@ def schema_state(current: str | None) -> SchemaState:
 
 
 def revisions() -> list[str]:
-    """Those that this code knows, the newest last: the migrations are numbered (0001_initial.py)."""
-    folder = migrations_folder(Path(case_monitor.__file__).parent)
-    return sorted(file.name.partition("_")[0] for file in (folder / "versions").glob("[0-9]*_*.py"))
+    """Those that this code knows, the newest last: the migrations are numbered (0001_initial.py).
+
+    Raises:
+        StoreError: The installation has none.
+    """
+    folder = migrations_folder(Path(case_monitor.__file__).parent) / "versions"
+    found = sorted(file.name.partition("_")[0] for file in folder.glob("[0-9]*_*.py"))
+    if not found:
+        raise StoreError(f"{folder}: the migrations were expected there, none came; install case-monitor again")
+    return found
 
 
 def require_schema(engine: Engine) -> None:

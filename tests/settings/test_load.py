@@ -206,6 +206,9 @@ def test_the_environment_goes_before_the_file(load: Load, monkeypatch: pytest.Mo
         ("CASE_MONITOR_POLCY__MIN_SAMPLES", "CASE_MONITOR_POLICY__MIN_SAMPLES"),
         ("CASE_MONITOR_READ_TOKEN_FILE", "CASE_MONITOR_READ_TOKEN"),
         ("CASE_MONITOR_ZZZ", "docs/configuration.md"),
+        ("CASE_MONITOR_ALIAS__X", "CASE_MONITOR_ALIAS was expected"),
+        ("CASE_MONITOR_DATABASE_URL__X", "CASE_MONITOR_DATABASE_URL was expected"),
+        ("CASE_MONITOR_NOTIFY__0", "CASE_MONITOR_NOTIFY"),
     ],
 )
 def test_a_variable_that_nothing_reads_is_an_error(

@@ -239,6 +239,14 @@ def code_of_the_future(tmp_path: Path) -> Path:
     return checkout
 
 
+def test_an_installation_without_migrations_says_so(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("case_monitor.__file__", str(tmp_path / "case_monitor" / "__init__.py"))
+    with pytest.raises(StoreError, match=r"versions: the migrations were expected there, none came; install"):
+        require_schema(engine)
+
+
 def test_the_revisions_that_a_schema_is_held_against_are_those_of_the_migrations() -> None:
     scripts = ScriptDirectory.from_config(alembic_config())
     assert revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
