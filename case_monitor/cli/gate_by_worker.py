@@ -83,13 +83,4 @@ def _stored(url: str, ref: ModelRef, run_id: str) -> tuple[Outcome, Promotion]:
         )
     finally:
         engine.dispose()
-    promotion = Promotion(
-        model_name=decided.model_name,
-        alias=decided.alias,
-        version=decided.version,
-        previous_version=decided.previous_version,
-        decision=decided.decision,
-        evaluation_id=decided.evaluation_id,
-        reason=decided.reason,
-    )
-    return outcome, promotion
+    return outcome, decided.promotion

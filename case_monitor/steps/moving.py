@@ -9,7 +9,7 @@ from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.settings import Settings
 from case_monitor.steps.edges.registry import give_back_alias, move_alias, read_alias, read_artifact_digest
 from case_monitor.steps.edges.results import confirm_decision
-from case_monitor.steps.tell_override import promotion_of, tell_override
+from case_monitor.steps.tell_override import tell_override
 from case_monitor.store import read
 from case_monitor.store.read.promotions import unfinished_moves
 
@@ -47,7 +47,7 @@ def complete_moves(settings: Settings, engine: Engine, name: str, holder: int | 
             logger.warning("%s/%d holds alias %s with another artifact than was judged", name, holder, entry.alias)
             continue
         if entry.decision is Decision.OVERRIDDEN:
-            tell_override(settings, engine, entry.id, promotion_of(entry), evaluated)
+            tell_override(settings, engine, entry.id, entry.promotion, evaluated)
         else:
             confirm_decision(engine, entry.id)
         logger.info("alias %s: completed what a run had left: version %d was %s", entry.alias, holder, entry.decision)

@@ -21,7 +21,7 @@ from case_monitor.steps.moving import move
 from case_monitor.steps.notices import send_notices
 from case_monitor.steps.requests import OverrideRequest
 from case_monitor.steps.running import flow_run_id
-from case_monitor.steps.tell_override import promotion_of, tell_override
+from case_monitor.steps.tell_override import tell_override
 from case_monitor.store import read
 from case_monitor.store.open import open_store
 from case_monitor.store.read.evaluations import StoredEvaluation
@@ -115,7 +115,7 @@ def _see_through(settings: Settings, engine: Engine, evidence: StoredEvaluation)
     entry = next((e for e in entries if _is_unfinished(e, settings.alias, evidence.version)), None)
     if entry is None:
         return None
-    promotion = promotion_of(entry)
+    promotion = entry.promotion
     tell_override(settings, engine, entry.id, promotion, evidence.model)
     return promotion
 

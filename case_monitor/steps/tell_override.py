@@ -12,7 +12,6 @@ from case_monitor.settings import Settings
 from case_monitor.steps.edges.registry import open_registry
 from case_monitor.steps.running import run_id, step
 from case_monitor.store import write
-from case_monitor.store.read.promotions import StoredPromotion
 
 logger = logging.getLogger("case_monitor.override")
 
@@ -31,21 +30,6 @@ def tell_override(
     set_override_tag(settings, made)
     confirm_override(engine, promotion_id, made, model)
     logger.warning("alias %s moved against the verdict to version %d, %s", made.alias, made.version, made)
-
-
-def promotion_of(entry: StoredPromotion) -> Promotion:
-    """The decision that an entry of the audit log holds."""
-    return Promotion(
-        model_name=entry.model_name,
-        alias=entry.alias,
-        version=entry.version,
-        previous_version=entry.previous_version,
-        decision=entry.decision,
-        evaluation_id=entry.evaluation_id,
-        reason=entry.reason,
-        decided_by=entry.decided_by,
-        valid_until=entry.valid_until,
-    )
 
 
 def _override(promotion: Promotion) -> Override:

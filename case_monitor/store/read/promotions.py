@@ -1,13 +1,13 @@
 """The audit log, and what it says of an alias to whoever decides on it next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, select
 
-from case_monitor.domain.promotion import Decision
+from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.store.connection import reading
 from case_monitor.store.read.evaluation_list import OfModel
 from case_monitor.store.read.rows import some_values_of, values_of
@@ -30,6 +30,11 @@ class StoredPromotion:
     applied_at: datetime | None
     decided_by: str | None
     valid_until: datetime | None
+
+    @property
+    def promotion(self) -> Promotion:
+        """The decision that the entry holds."""
+        return Promotion(**{field.name: getattr(self, field.name) for field in fields(Promotion)})
 
 
 def promotions(engine: Engine, model_name: str) -> list[StoredPromotion]:
