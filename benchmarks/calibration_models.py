@@ -17,7 +17,6 @@ from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
 from case_monitor.judging.contrast_sets import contrast_sets
 from case_monitor.judging.figures.between_versions import Measured
-from case_monitor.measuring.explained import Explained
 from tests.support.whole import confusion_matrix, explain, predict
 
 HEALTHY = "retrained with seed {}"
@@ -116,9 +115,8 @@ def _measure(model: nn.Module, pool: PlantedImages, validation: PlantedImages) -
         predict(model, source, num_classes=len(CLASS_NAMES), batch_size=_BATCH) for source in (pool, validation)
     )
     contrasts = contrast_sets(confusion_matrix(seen, len(CLASS_NAMES)), PROTOCOL.contrast_k)
-    explained = Explained(model=model, layer=TARGET_LAYER, contrast=contrasts.weights())
     with torch.enable_grad():
-        scores, _ = explain(explained, pool, preds, PROTOCOL, batch_size=_BATCH)
+        scores, _ = explain(model, TARGET_LAYER, contrasts.weights(), pool, preds, PROTOCOL, batch_size=_BATCH)
     return Measured(preds=preds, contrasts=contrasts, scores=scores)
 
 

@@ -1,6 +1,6 @@
 """Explaining the sample: maps batch by batch, of which scores are kept, and a gallery for people."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -18,12 +18,12 @@ from case_monitor.domain.scores import SampleScores
 from case_monitor.measuring.class_sensitivity import agreement
 from case_monitor.measuring.conditions import Conditions
 from case_monitor.measuring.explained import Explained, apart
-from case_monitor.measuring.fidelity import confidence_drops, random_maps
+from case_monitor.measuring.fidelity import maps_of_seeds, seeds_of_names
 from case_monitor.measuring.gallery import Shown, chosen_places, gallery_of, gallery_places, kept, likeness
-from case_monitor.measuring.image_source import ImageSource
+from case_monitor.measuring.measured_model import Explanation, ToExplain
 from case_monitor.measuring.workers.shards import Shard
 from case_monitor.measuring.workers.work import Report
-from case_monitor.saliency import fastest_forward, inspecting, logits_of, resize_maps, saliency_maps
+from case_monitor.saliency import resize_maps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,11 +44,9 @@ class ExplainedPart:
 class Explainer:
     """Explains images with every method of the protocol; memory is bounded by the batch and the gallery."""
 
-    def __init__(
-        self, explained: Explained, source: ImageSource, protocol: Protocol, device: str, batch_size: int
-    ) -> None:
-        self._model, self._layer, self._contrast = explained.model, explained.layer, explained.contrast
-        self._source, self._protocol, self._device, self._batch_size = source, protocol, device, batch_size
+    def __init__(self, explained: Explained, conditions: Conditions, batch_size: int) -> None:
+        self._explained, self._conditions, self._batch_size = explained, conditions, batch_size
+        self._source, self._protocol, self._device = conditions.source, conditions.protocol, conditions.device
 
     def explain(
         self, sample: Sample, shards: Sequence[Shard], report: Callable[[int], None]
@@ -57,25 +55,47 @@ class Explainer:
         if not shards:
             return
         first, last = shards[0].start, shards[-1].stop
-        batches = self._source.batches(sample.indices[first:last].tolist(), self._batch_size)
         by_class = gallery_places(sample.preds.target)
         done = first
+
+        def under_way(images: float, batch: int) -> None:
+            report(done - first + min(int(images), batch - 1))  # a batch's last image counts once its scores are there
+
+        batches = self._explained_batches(sample, first, last, under_way)
         for shard in shards:
             values: dict[tuple[str, str], list[FloatArray]] = defaultdict(list)
             broken: list[IntArray] = []
             shown: dict[int, Shown] = {}
             while done < shard.stop:
-                images = next(batches)
-                part = slice(done, done + len(images))
-                maps, scores, passes = self._batch(sample, part, images, _shifted(report, done - first))
+                batch, explanation = next(batches)
+                part = slice(done, done + len(batch.images))
+                maps = {method: m.to(self._device) for method, m in explanation.maps.items()}
+                scores = self._agreements(batch, maps) | explanation.drops.values
                 for key, score in scores.items():
                     values[key].append(score)
-                broken.append(passes)
-                shown = kept(shown | self._shown(part, images, maps, scores, by_class), by_class)
+                broken.append(explanation.drops.broken + _not_finite(maps))
+                shown = kept(shown | self._shown(part, batch.images, maps, scores, by_class), by_class)
                 done = part.stop
                 report(done - first)
             joined = {key: np.concatenate(scores) for key, scores in values.items()}
             yield ExplainedPart(values=joined, broken=np.concatenate(broken), shown=shown)
+
+    def _explained_batches(
+        self, sample: Sample, first: int, last: int, progress: Callable[[float, int], None]
+    ) -> Iterator[tuple[ToExplain, Explanation]]:
+        """Every batch, which may be sent ahead of its answer, with its answer."""
+        sent: deque[ToExplain] = deque()
+
+        def send() -> Iterator[ToExplain]:
+            done = first
+            for images in self._source.batches(sample.indices[first:last].tolist(), self._batch_size):
+                sent.append(_to_explain(sample, slice(done, done + len(images)), images))
+                done += len(images)
+                yield sent[-1]
+
+        model, at = self._explained.model, self._explained.at(self._batch_size)
+        for explanation in model.explain(self._conditions.first_images(), send(), at, progress):
+            yield sent.popleft(), explanation
 
     def _shown(
         self,
@@ -100,62 +120,23 @@ class Explainer:
             for i, (place, row) in enumerate(zip(chosen, rows, strict=True))
         }
 
-    def _batch(
-        self, sample: Sample, part: slice, images: Tensor, progress: Callable[[float, int], None]
-    ) -> tuple[dict[str, Tensor], dict[tuple[str, str], FloatArray], IntArray]:
-        """Maps (B, 2, h, w), as small as the layer, scores (B,) and broken passes (B,) of the images at `part`."""
-        top1, top2 = sample.preds.target[part], sample.top2[part]
-        targets = torch.from_numpy(np.stack([top1, top2], axis=1)).to(self._device)
-        on_device = images.to(self._device)
-        layer_maps = self._layer_maps(on_device, targets, progress)
-        layer_size = next(iter(layer_maps.values())).shape[-2:]
-        maps = {m: resize_maps(s, images.shape[-2:]) for m, s in layer_maps.items()}
-        names = sample.preds.sample_ids[part]
-        control = random_maps(names, layer_size, images.shape[-2:], self._protocol.seed).to(self._device)
-        logits = torch.from_numpy(sample.preds.logits[part]).to(self._device)
-        scores, broken = self._scores(on_device, targets[:, 0], logits, maps, control)
-        return layer_maps, scores, broken + _not_finite(layer_maps)
+    def _agreements(self, batch: ToExplain, maps: Mapping[str, Tensor]) -> dict[tuple[str, str], FloatArray]:
+        """(B,) of each method's maps for the two classes, and of two random maps."""
+        size, layer_size = batch.images.shape[-2:], next(iter(maps.values())).shape[-2:]
+        control = maps_of_seeds(batch.seeds, layer_size, size, self._protocol.seed).to(self._device)
+        pairs = torch.stack([*(resize_maps(m, size) for m in maps.values()), control])  # (M + 1, B, 2, H, W)
+        found = agreement(pairs[:, :, 0], pairs[:, :, 1]).cpu().numpy()
+        return {(method, "agreement"): found[m] for m, method in enumerate([*maps, "random"])}
 
-    def _layer_maps(self, images: Tensor, targets: Tensor, progress: Callable[[float, int], None]) -> dict[str, Tensor]:
-        return saliency_maps(
-            self._model,
-            images,
-            targets,
-            target_layer=self._layer,
-            methods=self._protocol.methods,
-            contrast_sets=self._contrast,
-            contrast_k=self._protocol.contrast_k,
-            size="layer",
-            output_key=self._protocol.output_key,
-            batch_size=self._batch_size,
-            amp=torch.bfloat16 if self._protocol.amp else None,
-            compile=self._protocol.compile,
-            progress=progress,
-        )
 
-    def _scores(
-        self, images: Tensor, top1: Tensor, logits: Tensor, maps: Mapping[str, Tensor], control: Tensor
-    ) -> tuple[dict[tuple[str, str], FloatArray], IntArray]:
-        pairs = torch.stack([*maps.values(), control])  # (M + 1, B, 2, H, W)
-        agreements = agreement(pairs[:, :, 0], pairs[:, :, 1]).cpu().numpy()
-        scores = {(method, "agreement"): agreements[m] for m, method in enumerate([*maps, "random"])}
-        model, key, rows = self._model, self._protocol.output_key, self._batch_size
-
-        def plain(x: Tensor) -> Tensor:
-            return logits_of(model(x), key, len(x))
-
-        with inspecting(model), fastest_forward(model, plain, images[:1], logits[:1], rows=rows) as forward:
-            drops = confidence_drops(
-                forward,
-                images,
-                top1,
-                {m: s[:, 0] for m, s in maps.items()},
-                control[:, 0],
-                areas=self._protocol.areas,
-                fills=self._protocol.fills,
-                batch_size=rows,
-            )
-        return scores | drops.values, drops.broken
+def _to_explain(sample: Sample, part: slice, images: Tensor) -> ToExplain:
+    preds = sample.preds
+    return ToExplain(
+        images=images,
+        classes=torch.from_numpy(np.stack([preds.target[part], sample.top2[part]], axis=1)),
+        logits=torch.from_numpy(preds.logits[part]),
+        seeds=seeds_of_names(preds.sample_ids[part]),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -173,11 +154,7 @@ class Explain:
         return self.explained.model, self.conditions.source
 
     def run(self, shards: Sequence[Shard], report: Report) -> Iterator[ExplainedPart]:
-        explainer = Explainer(
-            self.explained, self.conditions.source, self.conditions.protocol, self.conditions.device, self.batch_size
-        )
-        with self.conditions.prepared(self.explained.model):
-            yield from explainer.explain(self.sample, shards, report)
+        yield from Explainer(self.explained, self.conditions, self.batch_size).explain(self.sample, shards, report)
 
     def apart(self) -> Self:
         return replace(self, explained=apart(self.conditions, self.explained))
@@ -217,8 +194,3 @@ def _keys(protocol: Protocol) -> list[tuple[str, str]]:
         *((method, metric) for method in protocol.methods for metric in ("agreement", *drops)),
         ("random", "agreement"),
     ]
-
-
-def _shifted(report: Callable[[int], None], before: int) -> Callable[[float, int], None]:
-    """Reports a batch's images, of which the last counts once its scores are there."""
-    return lambda done, batch: report(before + min(int(done), batch - 1))

@@ -3,20 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from torch import nn
-
 from case_monitor.measuring.conditions import Conditions
+from case_monitor.measuring.measured_model import At, MeasuredModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Explained:
     """A version with what its maps depend on."""
 
-    model: nn.Module
+    model: MeasuredModel
     layer: str
     contrast: Mapping[int, Mapping[int, float]]
+
+    def at(self, batch_size: int) -> At:
+        """The same without the model, for passes over so many images."""
+        return At(layer=self.layer, contrast=self.contrast, batch_size=batch_size)
 
 
 def apart(conditions: Conditions, version: Explained) -> Explained:
     """The same with a model of its own."""
-    return replace(version, model=conditions.copied(version.model))
+    return replace(version, model=version.model.apart(conditions.first_images()))

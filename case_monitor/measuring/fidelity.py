@@ -41,18 +41,28 @@ def fill_image(images: Tensor, fill: str) -> Tensor:
     return F.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
 
 
-def random_maps(sample_ids: Sequence[str], layer_size: Sequence[int], input_size: Sequence[int], seed: int) -> Tensor:
+def seeds_of_names(sample_ids: Sequence[str]) -> IntArray:
+    """(B,) a number for each image's name."""
+    return np.array([zlib.crc32(name.encode()) for name in sample_ids], dtype=np.int64)
+
+
+def maps_of_seeds(seeds: IntArray, layer_size: Sequence[int], input_size: Sequence[int], seed: int) -> Tensor:
     """Two independent random maps per image, as coarse as a saliency map: (B, 2, H, W).
 
     Uniform noise at the target layer's resolution, upsampled like a saliency map, so that the control differs from a
     method only in knowing nothing. Seeded by the image's name: the same whatever the batch.
     """
     noise = [
-        np.random.default_rng([seed, zlib.crc32(name.encode())]).random((2, *layer_size), dtype=np.float32)
-        for name in sample_ids
+        np.random.default_rng([seed, of_image]).random((2, *layer_size), dtype=np.float32)
+        for of_image in seeds.tolist()
     ]
     maps = torch.from_numpy(np.stack(noise))
     return F.interpolate(maps, size=tuple(input_size), mode="bilinear", align_corners=False)
+
+
+def random_maps(sample_ids: Sequence[str], layer_size: Sequence[int], input_size: Sequence[int], seed: int) -> Tensor:
+    """`maps_of_seeds` of images by their names."""
+    return maps_of_seeds(seeds_of_names(sample_ids), layer_size, input_size, seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from case_monitor.domain.arrays import FloatArray, IntArray
 from case_monitor.domain.contrast_sets import ContrastSets
@@ -27,8 +27,9 @@ from case_monitor.measuring.drift import CompareExplanations
 from case_monitor.measuring.explain import Explain, join_explained
 from case_monitor.measuring.explained import Explained
 from case_monitor.measuring.image_source import ImageSource
+from case_monitor.measuring.measured_model import MeasuredModel, Surveyed
 from case_monitor.measuring.predict import Predict
-from case_monitor.measuring.survey import Survey, Surveyed
+from case_monitor.measuring.survey import Survey
 from case_monitor.measuring.workers.shards import Shard, cut, explained_at_once
 from case_monitor.measuring.workers.threads import Threads
 from case_monitor.measuring.workers.work import ShardWork, Workers
@@ -60,7 +61,7 @@ class Bench:
 class LocalMeasurer:
     """A model with its images, and how and where it is measured."""
 
-    model: nn.Module
+    model: MeasuredModel
     conditions: Conditions
     bench: Bench
 

@@ -19,6 +19,7 @@ from case_monitor.judging import reproduce as reproducing
 from case_monitor.judging.measurer import Subject
 from case_monitor.judging.reproduce import Stored
 from case_monitor.measuring.conditions import Conditions
+from case_monitor.measuring.held_model import HeldModel
 from case_monitor.measuring.image_source import ImageSource
 from case_monitor.measuring.local import Bench, LocalMeasurer
 
@@ -94,12 +95,13 @@ def reproduce(
 def _subject(loaded: LoadedVersion, protocol: Protocol, bench: Bench) -> Subject:
     source = loaded.source
     conditions = Conditions(source=source, num_classes=loaded.split.num_classes, protocol=protocol, device=bench.device)
+    model = HeldModel(model=loaded.model, protocol=protocol, device=bench.device)
     return Subject(
         version=loaded.version,
         split=loaded.split,
         sample_ids=source.sample_ids,
         target=source.target,
-        measurer=LocalMeasurer(model=loaded.model, conditions=conditions, bench=bench),
+        measurer=LocalMeasurer(model=model, conditions=conditions, bench=bench),
         declared_layer=loaded.declared_layer,
         scores=loaded.scores,
     )

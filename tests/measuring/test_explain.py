@@ -5,7 +5,6 @@ from numpy.testing import assert_allclose
 
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.sample import second_best
-from case_monitor.measuring.explained import Explained
 from case_monitor.measuring.gallery import GALLERY_SIZE
 from case_monitor.saliency import saliency_maps
 from tests.support.sources import BlobNet, blobs, predictions
@@ -37,8 +36,8 @@ def explained(batch_size: int = 5) -> tuple:
     source, model = blobs(30, (0, 1, 2, 3)), BlobNet(4)
     preds = predict(model, source, num_classes=4, batch_size=8)
     protocol = Protocol(methods=("case", "gradcam"), target_layer="relu", sample_size=20)
-    explained = Explained(model=model, layer="relu", contrast={0: {1: 1.0}, 1: {}, 2: {3: 1.0}})
-    return model, source, preds, *explain(explained, source, preds, protocol, batch_size=batch_size)
+    contrast = {0: {1: 1.0}, 1: {}, 2: {3: 1.0}}
+    return model, source, preds, *explain(model, "relu", contrast, source, preds, protocol, batch_size=batch_size)
 
 
 def test_scores_and_gallery_describe_the_same_images() -> None:

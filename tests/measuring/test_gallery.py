@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.sample import Sample
-from case_monitor.measuring.explain import Explainer, join_explained
-from case_monitor.measuring.explained import Explained
+from case_monitor.measuring.explain import join_explained
 from case_monitor.measuring.gallery import (
     GALLERY_SIZE,
     WORST_SIZE,
@@ -22,6 +21,7 @@ from case_monitor.measuring.gallery import (
 )
 from case_monitor.measuring.workers.shards import cut
 from tests.support.sources import TensorSource, predictions
+from tests.support.whole import explainer
 
 NAN = float("nan")
 
@@ -132,8 +132,8 @@ def explained(shares: list[int | None], batch_size: int, shard_size: int) -> tup
     preds = predictions(model(images).numpy(), source.target)
     sample = Sample.of(np.arange(len(shares)), preds)
     protocol = Protocol(methods=("gradcam", "layercam"), target_layer="relu", areas=(0.05,))
-    explainer = Explainer(Explained(model=model, layer="relu", contrast={}), source, protocol, "cpu", batch_size)
-    parts = explainer.explain(sample, cut(len(shares), shard_size, batch_size), lambda _: None)
+    explaining = explainer(model, "relu", {}, source, protocol, batch_size)
+    parts = explaining.explain(sample, cut(len(shares), shard_size, batch_size), lambda _: None)
     scores, gallery = join_explained(parts, sample, protocol)
     expected = [NAN if s is None else s / 20 for s in shares]
     for method in protocol.methods:

@@ -1,9 +1,10 @@
 """At one go, for tests and benchmarks: what the product does shard by shard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.confusion_matrix import ConfusionMatrix
@@ -14,10 +15,12 @@ from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.sample import Sample, drawn_indices
 from case_monitor.domain.scores import SampleScores
 from case_monitor.judging.confusion import ConfusionCounter
+from case_monitor.measuring.conditions import Conditions
 from case_monitor.measuring.explain import Explainer, join_explained
 from case_monitor.measuring.explained import Explained
+from case_monitor.measuring.held_model import HeldModel
 from case_monitor.measuring.image_source import ImageSource
-from case_monitor.measuring.predict import logits_of_batches
+from case_monitor.measuring.predict import require_logits
 from case_monitor.measuring.workers.shards import cut
 
 
@@ -32,9 +35,11 @@ def predict(
 ) -> Predictions:
     """Logits for every image of the source."""
     total, parts, seen = len(source.sample_ids), [], 0
-    for out in logits_of_batches(logits, source, range(total), num_classes, batch_size, "cpu"):
-        parts.append(out)
-        seen += len(out)
+    for images in source.batches(range(total), batch_size):
+        with torch.no_grad():
+            parts.append(logits(images).float().numpy())
+        require_logits(parts[-1], num_classes)
+        seen += len(images)
         progress(stage, seen, total)
     return Predictions(sample_ids=source.sample_ids, logits=np.concatenate(parts), target=source.target)
 
@@ -52,8 +57,25 @@ def sample_indices(preds: Predictions, sample_size: int, seed: int) -> IntArray:
     return Sample.of(drawn, _taken(preds, drawn)).indices
 
 
+def explainer(
+    model: nn.Module,
+    layer: str,
+    contrast: Mapping[int, Mapping[int, float]],
+    source: ImageSource,
+    protocol: Protocol,
+    batch_size: int,
+    device: str = "cpu",
+) -> Explainer:
+    """Of a model that this process holds."""
+    held = HeldModel(model=model, protocol=protocol, device=device)
+    conditions = Conditions(source=source, num_classes=1 + max([0, *contrast]), protocol=protocol, device=device)
+    return Explainer(Explained(model=held, layer=layer, contrast=contrast), conditions, batch_size)
+
+
 def explain(
-    explained: Explained,
+    model: nn.Module,
+    layer: str,
+    contrast: Mapping[int, Mapping[int, float]],
     source: ImageSource,
     preds: Predictions,
     protocol: Protocol,
@@ -62,12 +84,12 @@ def explain(
     progress: Progress = no_progress,
 ) -> tuple[SampleScores, Gallery]:
     """Scores of the sampled images that `preds` has right, and a few of them with their maps."""
-    explainer = Explainer(explained, source, protocol, "cpu", batch_size)
     drawn = drawn_indices(len(preds.target), protocol.sample_size, protocol.seed)
     sample = Sample.of(drawn, _taken(preds, drawn))
     total = len(sample.indices)
     shards = cut(total, total, batch_size)
-    parts = explainer.explain(sample, shards, lambda done: progress("explain", done, total))
+    explaining = explainer(model, layer, contrast, source, protocol, batch_size)
+    parts = explaining.explain(sample, shards, lambda done: progress("explain", done, total))
     return join_explained(parts, sample, protocol)
 
 

@@ -1,0 +1,162 @@
+"""A model that is held by this process, with hooks and other weights for as long as it works."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from case_monitor.domain.errors import ModelError
+from case_monitor.domain.methods import drift_methods
+from case_monitor.domain.protocol import Protocol
+from case_monitor.measuring.channel_activity import ChannelActivity
+from case_monitor.measuring.fidelity import Drops, confidence_drops, maps_of_seeds
+from case_monitor.measuring.measured_model import Answers, At, Explanation, Progress, Surveyed, ToDraw, ToExplain
+from case_monitor.saliency import (
+    batch_size_for,
+    fast_weights,
+    fastest_forward,
+    find_target_layer,
+    inspecting,
+    logits_of,
+    resize_maps,
+    saliency_maps,
+    tap_layer,
+)
+
+_TOLERANCE = 1e-3  # relative to the largest logit: a copy runs the same operators, maybe in another order
+_PLAINLY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeldModel:
+    """`MeasuredModel`: the module itself, measured by a protocol on a device."""
+
+    model: nn.Module
+    protocol: Protocol
+    device: str
+
+    def survey(self, first: Tensor, target_layer: str) -> Surveyed:
+        images = first.to(self.device)
+        layer = target_layer
+        if layer == "auto":
+            key = self.protocol.output_key
+            layer = find_target_layer(self.model.to(self.device), images, output_key=key)
+        with self._prepared(images):
+            return Surveyed(layer=layer, batch_size=self.protocol.batch_size or batch_size_for(self.model, images))
+
+    def predict(self, first: Tensor, batches: Iterator[Tensor], layer: str) -> Iterator[Answers]:
+        with self._prepared(first.to(self.device)):
+            tap = tap_layer(self.model, layer, output_key=self.protocol.output_key)
+            activity = ChannelActivity(self.protocol.activity_threshold)
+            for images in batches:
+                on_device = images.to(self.device)
+
+                def look(output: Tensor, shown: Tensor = on_device) -> Tensor:
+                    activity(tap.layout(output, shown).to_grid(output))
+                    return output
+
+                with torch.no_grad():  # not around the loop: the caller's code runs in between
+                    logits = tap(on_device, look).float().cpu()
+                yield Answers(logits=logits.numpy(), active_channels=activity.taken())
+
+    def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
+        with self._prepared(first.to(self.device)):
+            for batch in batches:
+                images, classes = batch.images.to(self.device), batch.classes.to(self.device)
+                maps = self._maps(images, classes, at, self.protocol.methods, self._quickly | {"progress": progress})
+                yield Explanation(maps=maps, drops=self._drops(batch, images, classes[:, 0], maps, at.batch_size))
+
+    def draw(self, batches: Iterator[ToDraw], at: At) -> Iterator[dict[str, Tensor]]:
+        methods = drift_methods(self.protocol)
+        self.model.to(self.device)
+        for batch in batches:
+            images, classes = batch.images.to(self.device), batch.classes.to(self.device).unsqueeze(1)
+            yield self._maps(images, classes, replace(at, batch_size=len(images)), methods)
+
+    def apart(self, first: Tensor) -> Self:
+        """A copy.
+
+        Raises:
+            ModelError: it cannot be copied, or its copy answers otherwise.
+        """
+        images = first.to(self.device)
+        try:
+            twin = copy.deepcopy(self.model)
+            expected, came = (self._plain(model, images) for model in (self.model, twin))
+        except Exception as error:  # a model may hold anything
+            raise ModelError(_no_copy(f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}")) from error
+        allowed = _TOLERANCE * expected.nan_to_num(posinf=0, neginf=0).abs().max().item()
+        if not torch.allclose(came, expected, rtol=0, atol=allowed, equal_nan=True):
+            raise ModelError(_no_copy("the copy returns other logits"))
+        return replace(self, model=twin)
+
+    @contextmanager
+    def _prepared(self, first: Tensor) -> Iterator[None]:
+        """The model ready for passes over many images."""
+        model = self.model.to(self.device)
+        with inspecting(model), fast_weights(model, self._logits(model), first):
+            yield
+
+    def _plain(self, model: nn.Module, images: Tensor) -> Tensor:
+        with inspecting(model.to(self.device)), torch.no_grad():
+            return self._logits(model)(images).float()
+
+    def _logits(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
+        key = self.protocol.output_key
+        return lambda images: logits_of(model(images), key, len(images))
+
+    def _maps(
+        self, images: Tensor, classes: Tensor, at: At, methods: Sequence[str], ways: Mapping[str, Any] = _PLAINLY
+    ) -> dict[str, Tensor]:
+        """Method -> (B, K, h, w) as small as the layer, of the classes (B, K)."""
+        return saliency_maps(
+            self.model,
+            images,
+            classes,
+            target_layer=at.layer,
+            methods=methods,
+            contrast_sets=at.contrast,
+            contrast_k=self.protocol.contrast_k,
+            size="layer",
+            output_key=self.protocol.output_key,
+            batch_size=at.batch_size,
+            **ways,
+        )
+
+    @property
+    def _quickly(self) -> dict[str, Any]:
+        """Where versions are compared, neither is asked for: short cuts of two models may differ."""
+        return {"amp": torch.bfloat16 if self.protocol.amp else None, "compile": self.protocol.compile}
+
+    def _drops(self, batch: ToExplain, images: Tensor, top1: Tensor, layer_maps: dict[str, Tensor], rows: int) -> Drops:
+        logits = batch.logits.to(self.device)
+        layer_size, size = next(iter(layer_maps.values())).shape[-2:], images.shape[-2:]
+        maps = {method: resize_maps(m[:, :1], size)[:, 0] for method, m in layer_maps.items()}
+        control = maps_of_seeds(batch.seeds, layer_size, size, self.protocol.seed)[:, 0].to(self.device)
+        plain = self._logits(self.model)
+        with (
+            inspecting(self.model),
+            fastest_forward(self.model, plain, images[:1], logits[:1], rows=rows) as forward,
+        ):
+            return confidence_drops(
+                forward,
+                images,
+                top1,
+                maps,
+                control,
+                areas=self.protocol.areas,
+                fills=self.protocol.fills,
+                batch_size=rows,
+            )
+
+
+def _no_copy(reason: str) -> str:
+    return (
+        f"engine: a model that can be copied was expected, one copy for each thread; {reason}; "
+        "use one worker, or kind ray, which has processes"
+    )

@@ -1,0 +1,106 @@
+"""A model as the measuring side uses it, wherever it runs: images go in, arrays come out."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from case_monitor.domain.arrays import IntArray
+from case_monitor.measuring.fidelity import Drops
+
+Progress = Callable[[float, int], None]
+"""Called with how many images of a batch are done, and how many it has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyed:
+    """What all work on a model must agree on: the target layer, and how many images to take at once."""
+
+    layer: str
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class At:
+    """Where and how a model is explained.
+
+    Attributes:
+        layer: the target layer.
+        contrast: class -> class -> weight in its contrast set.
+        batch_size: images in a pass.
+    """
+
+    layer: str
+    contrast: Mapping[int, Mapping[int, float]]
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answers:
+    """What a model says about a batch: logits (B, C), and active channels (B,) of the target layer."""
+
+    logits: npt.NDArray[np.float32]
+    active_channels: IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ToExplain:
+    """A batch to be explained.
+
+    Attributes:
+        images: (B, C, H, W).
+        classes: (B, 2) the classes whose maps are asked for; confidence is followed in the first.
+        logits: (B, C) what the model said about them.
+        seeds: (B,) of the images' random maps.
+    """
+
+    images: Tensor
+    classes: Tensor
+    logits: Tensor
+    seeds: IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Explanation:
+    """Of a batch: method -> (B, 2, h, w) maps, as small as the layer, and what came of taking pixels away."""
+
+    maps: Mapping[str, Tensor]
+    drops: Drops
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ToDraw:
+    """Images (B, C, H, W), and the class (B,) whose map is asked for."""
+
+    images: Tensor
+    classes: Tensor
+
+
+class MeasuredModel(Protocol):
+    """Batches are taken as they are wanted, maybe some ahead, and answered in order.
+
+    `first` are one or two images of the split, on which short cuts are tried before they are taken.
+    """
+
+    def survey(self, first: Tensor, target_layer: str) -> Surveyed:
+        """Find the layer, where its name is `auto`, and the size of batches."""
+        ...
+
+    def predict(self, first: Tensor, batches: Iterator[Tensor], layer: str) -> Iterator[Answers]:
+        """Answers to batches (B, C, H, W)."""
+        ...
+
+    def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
+        """Maps and drops of batches; `progress` is about the batch whose turn it is."""
+        ...
+
+    def draw(self, batches: Iterator[ToDraw], at: At) -> Iterator[dict[str, Tensor]]:
+        """Method -> maps (B, 1, h, w), of the methods by which versions are compared."""
+        ...
+
+    def apart(self, first: Tensor) -> Self:
+        """The same model again, for another thread."""
+        ...
