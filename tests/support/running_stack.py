@@ -14,7 +14,7 @@ import psutil
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).parent.parent.parent
-UP_WITHIN_S, DOWN_WITHIN_S = 300, 120
+UP_WITHIN_S, DOWN_WITHIN_S = 1200, 600
 SERVERS = ("postgres", "mlflow", "prefect", "worker", "service")
 
 
