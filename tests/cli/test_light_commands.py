@@ -21,13 +21,15 @@ models:
   digits:
     split: {{kind: npz, path: digits.npz}}
 """
-COMMAND = """
+COMMANDS = """
 import json, sys
 from pathlib import Path
-sys.argv = ["case-monitor", *{words}]
 from case_monitor.cli.app import run_command
-code = run_command()
-Path("loaded.json").write_text(json.dumps([code, sorted(sys.modules)]))
+came = []
+for words in {commands}:
+    sys.argv = ["case-monitor", *words]
+    came.append([run_command(), sorted(sys.modules)])
+Path("loaded.json").write_text(json.dumps(came))
 """
 SERVICE = """
 import json, sys
@@ -37,7 +39,7 @@ from case_monitor.settings import load_settings
 from case_monitor.store.open import open_store
 settings = load_settings(Path("case-monitor.yaml"))
 create_app(settings, open_store(settings.database_url.get_secret_value()))
-Path("loaded.json").write_text(json.dumps([0, sorted(sys.modules)]))
+Path("loaded.json").write_text(json.dumps([[0, sorted(sys.modules)]]))
 """
 SWEEP = """
 import json, sys
@@ -52,12 +54,12 @@ try:
     running.run_flow(watch_registry, WatchRequest(config="case-monitor.yaml"))
 except Exception as error:
     code = 2
-Path("loaded.json").write_text(json.dumps([code, sorted(sys.modules)]))
+Path("loaded.json").write_text(json.dumps([[code, sorted(sys.modules)]]))
 """
 
 
-def run(code: str, directory: Path) -> tuple[int, set[str]]:
-    """The exit code of a fresh process's command, and the modules that it ends with."""
+def run(code: str, directory: Path) -> list[tuple[int, set[str]]]:
+    """The exit codes of a fresh process's commands, and the modules that were loaded after each."""
     uri = f"http://127.0.0.1:{free_port()}"  # where nobody answers
     (directory / "case-monitor.yaml").write_text(CONFIG.format(tracking_uri=uri))
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "PREFECT_", "CASE_MONITOR_"))}
@@ -67,20 +69,31 @@ def run(code: str, directory: Path) -> tuple[int, set[str]]:
         [sys.executable, "-c", code], cwd=directory, env=environment, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
-    found, modules = json.loads((directory / "loaded.json").read_text())
-    return found, set(modules)
+    return [(came, set(modules)) for came, modules in json.loads((directory / "loaded.json").read_text())]
+
+
+LIGHT = (
+    (["alerts"], 0),
+    (["alerts", "ack", "99"], 2),
+    (["claims"], 0),
+    (["policy", "show"], 0),
+    (["policy", "try"], 0),
+    (["db", "upgrade"], 0),
+    (["db", "prune", "--keep-scores", "90d"], 0),
+)
+
+
+def test_commands_of_what_is_stored_load_nothing_heavy(tmp_path: Path) -> None:
+    """One after the other in one process: what any of them loads is seen."""
+    ran = run(COMMANDS.format(commands=[words for words, _ in LIGHT]), tmp_path)
+    for (words, code), (came, modules) in zip(LIGHT, ran, strict=True):
+        assert (words, came) == (words, code)
+        assert not modules & (HEAVY | SERVERS), words
 
 
 @pytest.mark.parametrize(
     ("words", "code", "may_load"),
     [
-        (["alerts"], 0, set()),
-        (["alerts", "ack", "99"], 2, set()),
-        (["claims"], 0, set()),
-        (["policy", "show"], 0, set()),
-        (["policy", "try"], 0, set()),
-        (["db", "upgrade"], 0, set()),
-        (["db", "prune", "--keep-scores", "90d"], 0, set()),
         (["gate", "digits/2", "--wait"], 2, {"prefect"}),
         # MLflow's client brings pandas with it.
         (["webhook", "register"], 2, {"mlflow", "pandas"}),
@@ -88,24 +101,24 @@ def run(code: str, directory: Path) -> tuple[int, set[str]]:
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_a_command_loads_only_what_it_needs(tmp_path: Path, words: list[str], code: int, may_load: set[str]) -> None:
-    came, modules = run(COMMAND.format(words=words), tmp_path)
+    [(came, modules)] = run(COMMANDS.format(commands=[words]), tmp_path)
     assert came == code
     assert not modules & ((HEAVY | SERVERS) - may_load)
     assert may_load <= modules, "the list is longer than it need be"
 
 
 def test_the_service_loads_no_model_and_no_registry(tmp_path: Path) -> None:
-    _, modules = run(SERVICE, tmp_path)
+    [(_, modules)] = run(SERVICE, tmp_path)
     assert not modules & (HEAVY | {"mlflow"})
 
 
 def test_the_sweep_loads_no_model(tmp_path: Path) -> None:
-    came, modules = run(SWEEP.format(root=str(ROOT)), tmp_path)
+    [(came, modules)] = run(SWEEP.format(root=str(ROOT)), tmp_path)
     assert came == 2, "no registry answers here"
     assert not modules & (HEAVY - {"pandas"})
     assert modules >= SERVERS
 
 
 def test_the_lists_would_tell(tmp_path: Path) -> None:
-    _, modules = run(COMMAND.format(words=["explain", "digits/2", "nothing.png"]), tmp_path)
+    [(_, modules)] = run(COMMANDS.format(commands=[["explain", "digits/2", "nothing.png"]]), tmp_path)
     assert {"torch", "mlflow", "case_monitor.saliency"} <= modules
