@@ -10,9 +10,9 @@ STACK ?= stack
 demo: $(VENV)/.demo
 	$(BIN)/case-monitor demo --directory $(DEMO)
 
-# Two processes share the tests. Threads that spin while they wait would take the time of those that they wait for.
+# Two processes share the tests, each on one thread: more would take the time of each other, the more so if they spin.
 test: $(VENV)/.test lint browser
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2
+	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 # While you work: no server, no browser, nothing that takes long; in about a minute.
 test-fast: $(VENV)/.test

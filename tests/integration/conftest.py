@@ -1,8 +1,9 @@
 """The whole product, run as a user would: real MLflow, real Prefect, real database, the demo's real models."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.gallery import Gallery
 from case_monitor.evidence import mlflow_run
 from tests.support.commands import Ran, run_cli
+from tests.support.made_once import made_once
 from tests.support.running_stack import RunningStack
 
 Cli = Callable[..., Ran]
@@ -53,25 +55,31 @@ class Demo:
     def database_url(self) -> str:
         return f"sqlite:///{self.directory / 'case-monitor.db'}"
 
+    def copy(self, text: str, folder: Path) -> Path:
+        """A configuration with a copy of its registry and a database of its own, as the text says."""
+        config = folder / "case-monitor.yaml"
+        shutil.copy(self.directory / "mlflow.db", folder)
+        config.write_text(text.format(split=self.directory / "digits-validation.npz"))
+        return config
+
 
 @pytest.fixture(scope="session")
-def demo(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """`case-monitor demo`, run once for all tests, which must leave it as they found it."""
-    directory = tmp_path_factory.mktemp("demo")
-    return Demo(directory, cli("demo", "--directory", str(directory), cwd=directory))
+def demo(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Demo:
+    """`case-monitor demo`, run once for the tests of all processes, which must leave it as they found it."""
+
+    def make(directory: Path) -> None:
+        cli: Cli = request.getfixturevalue("cli")
+        ran = cli("demo", "--directory", str(directory), cwd=directory)
+        (directory / "ran.json").write_text(json.dumps(asdict(ran)), encoding="utf-8")
+
+    directory = made_once("demo", make, tmp_path_factory)
+    return Demo(directory, Ran(**json.loads((directory / "ran.json").read_text(encoding="utf-8"))))
 
 
 @pytest.fixture
 def demo_copy(demo: Demo, tmp_path: Path) -> Callable[[str], Path]:
-    """A configuration with a copy of the demo's registry and a database of its own, as the test says."""
-
-    def write(text: str) -> Path:
-        config = tmp_path / "case-monitor.yaml"
-        shutil.copy(demo.directory / "mlflow.db", tmp_path)
-        config.write_text(text.format(split=demo.directory / "digits-validation.npz"))
-        return config
-
-    return write
+    """`Demo.copy` into the test's folder."""
+    return lambda text: demo.copy(text, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """The demo's story, and what it leaves in the database, in the registry and in the runs."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -117,7 +119,9 @@ def test_stored_numbers_are_those_in_mlflow(demo: Demo) -> None:
     assert run.data.metrics["accuracy"] == accuracy > 0.9
 
 
-def test_a_second_run_duplicates_nothing(demo: Demo, cli: Cli) -> None:
+def test_a_second_run_duplicates_nothing(demo: Demo, cli: Cli, tmp_path: Path) -> None:
+    """In a copy: others read the demo meanwhile."""
+    demo = replace(demo, directory=Path(shutil.copytree(demo.directory, tmp_path / "demo")))
     client = registry_of(demo.config)
     experiments = [e.experiment_id for e in client.search_experiments()]
     before = count_rows(demo), len(client.search_runs(experiments))

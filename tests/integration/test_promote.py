@@ -1,6 +1,5 @@
 """Promotion under adverse conditions: what is decided, what is moved, and what a crash in between leaves."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,13 +95,18 @@ def test_the_trigger_can_be_moved_to_it() -> None:
     promote.validate_parameters({**trigger["parameters"], "forward_only": True})
 
 
-@pytest.fixture
-def challenger(demo: Demo, demo_copy: Callable[[str], Path]) -> tuple[Path, MlflowClient]:
+def a_challenger(demo: Demo, folder: Path) -> tuple[Path, MlflowClient]:
     """Version 1 is in production again, and version 2 is to be gated."""
-    config = demo_copy(CONFIG)
+    config = demo.copy(CONFIG, folder)
     client = registry_of(config)
     client.set_registered_model_alias("digits", "champion", "1")
     return config, client
+
+
+@pytest.fixture
+def challenger(demo: Demo, tmp_path: Path) -> tuple[Path, MlflowClient]:
+    """Of this test alone."""
+    return a_challenger(demo, tmp_path)
 
 
 def promotions(config: Path) -> list[tuple[str, bool]]:

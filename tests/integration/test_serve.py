@@ -17,6 +17,7 @@ from case_monitor.store.migrate import downgrade, upgrade
 from case_monitor.store.open import open_store
 from case_monitor.store.write import save_evaluation
 from tests.support.factories import an_evaluation
+from tests.support.forked_commands import Forked
 from tests.support.servers import end_group, free_port
 
 TOKEN = "hunter2 of some length"
@@ -28,19 +29,12 @@ def environment(database_url: str, **more: str) -> dict[str, str]:
     return kept | {"CASE_MONITOR_DATABASE_URL": database_url, "DO_NOT_TRACK": "true"} | more
 
 
-def refused(folder: Path, database_url: str) -> str:
-    done = subprocess.run(
-        [*COMMAND, "--port", str(free_port())],
-        env=environment(database_url),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Traceback" not in done.stderr
-    return done.stderr
+def refused(forked_cli: Forked, folder: Path, database_url: str) -> str:
+    variables = {"CASE_MONITOR_DATABASE_URL": database_url}
+    ran = forked_cli("serve", "--port", str(free_port()), cwd=folder, environment=variables)
+    assert (ran.code, ran.out) == (2, "")
+    assert "Traceback" not in ran.err
+    return ran.err
 
 
 @contextmanager
@@ -77,22 +71,22 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) ->
     pytest.fail(f"the service did not become ready:\n{log.read_text()}")
 
 
-def test_without_a_database_server(tmp_path: Path) -> None:
-    said = refused(tmp_path, f"postgresql+psycopg2://me:hunter2@127.0.0.1:{free_port()}/db")
+def test_without_a_database_server(tmp_path: Path, forked_cli: Forked) -> None:
+    said = refused(forked_cli, tmp_path, f"postgresql+psycopg2://me:hunter2@127.0.0.1:{free_port()}/db")
     assert "cannot open postgresql+psycopg2://me:***@127.0.0.1" in said
     assert "set database_url right, or start the server (case-monitor doctor)" in said
     assert "hunter2" not in said
 
 
-def test_with_an_empty_database_of_a_server(tmp_path: Path, postgres_url: str) -> None:
-    assert "has no case_monitor tables yet; run: case-monitor db upgrade" in refused(tmp_path, postgres_url)
+def test_with_an_empty_database_of_a_server(tmp_path: Path, postgres_url: str, forked_cli: Forked) -> None:
+    assert "has no case_monitor tables yet; run: case-monitor db upgrade" in refused(forked_cli, tmp_path, postgres_url)
 
 
-def test_with_an_old_schema(tmp_path: Path) -> None:
+def test_with_an_old_schema(tmp_path: Path, forked_cli: Forked) -> None:
     url = f"sqlite:///{tmp_path / 'old.db'}"
     upgrade(url)
     downgrade(url, "0003")
-    assert "has the older schema 0003; run: case-monitor db upgrade" in refused(tmp_path, url)
+    assert "has the older schema 0003; run: case-monitor db upgrade" in refused(forked_cli, tmp_path, url)
 
 
 def test_without_evaluations(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """A gate that died, or is run again: the alias is where the log says, and the same evidence gives the same answer."""
 
+import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,10 @@ from case_monitor.steps.nightly import nightly
 from case_monitor.steps.promote import promote
 from case_monitor.steps.requests import EvaluationRequest, NightlyRequest
 from case_monitor.steps.running import run_flow
-from tests.integration.test_promote import challenger, holder, promotions
+from tests.integration.conftest import Demo
+from tests.integration.test_promote import a_challenger, challenger, holder, promotions
+from tests.support.commands import registry_of
+from tests.support.forked_commands import Forked
 
 __all__ = ["challenger"]
 
@@ -31,14 +33,20 @@ def request(config: Path) -> EvaluationRequest:
     return EvaluationRequest(model="digits/2", config=str(config), reuse=True)
 
 
+@pytest.fixture(scope="module")
+def died(demo: Demo, tmp_path_factory: pytest.TempPathFactory, forked_cli: Forked) -> Path:
+    """The folder of a gate of version 2 that died right after it had moved the alias."""
+    config, _ = a_challenger(demo, tmp_path_factory.mktemp("died"))
+    ran = forked_cli(str(config), code=DIES_AFTER_THE_MOVE, cwd=config.parent)
+    assert ran.code == -signal.SIGKILL, ran.err
+    return config.parent
+
+
 @pytest.fixture
-def killed(challenger: tuple[Path, MlflowClient]) -> tuple[Path, MlflowClient]:
-    """A gate of version 2 died right after it had moved the alias."""
-    config, client = challenger
-    ran = subprocess.run(
-        [sys.executable, "-c", DIES_AFTER_THE_MOVE, str(config)], capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == -signal.SIGKILL, ran.stderr
+def killed(died: Path, tmp_path: Path) -> tuple[Path, MlflowClient]:
+    """A copy of it."""
+    config = Path(shutil.copytree(died, tmp_path / "copy")) / "case-monitor.yaml"
+    client = registry_of(config)
     assert (promotions(config), holder(client)) == ([("promoted", False)], 2)
     return config, client
 

@@ -121,7 +121,5 @@ class RunningStack:
         ours = ("MLFLOW_", "PREFECT_", "CASE_MONITOR_", "PG")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         path = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
-        if kept.pop("PYTHONDONTWRITEBYTECODE", None):
-            # Ten processes would compile the same modules again: half of the time of a start.
-            kept["PYTHONPYCACHEPREFIX"] = str(self.directory / "pycache")
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # ten processes would compile the same modules again
         return kept | {"PATH": path, "DO_NOT_TRACK": "true"}

@@ -9,24 +9,44 @@ from xdist.workermanage import WorkerController
 
 from tests.support.selection import is_pure
 
-_DEMO, _STACK, _BROWSER, _PAGES = "demo", "stack", "browser", "pages"
+_FORKED, _STACK, _BROWSER, _PAGES = "forked", "stack", "browser", "pages"
 _TOGETHER = {
-    "tests/integration/browser/test_demo_pages.py": _DEMO,
     "tests/integration/browser/": _BROWSER,
+    "tests/integration/test_bed.py": _FORKED,
+    "tests/integration/test_foreign_flows.py": _FORKED,
+    "tests/integration/test_serve.py": _FORKED,
     "tests/integration/test_stack.py": _STACK,
     "tests/integration/test_trigger.py": _STACK,
-    "tests/integration/": _DEMO,
+    "tests/integration/test_unfinished.py": _FORKED,
+    "tests/cli/test_standard_output.py": _FORKED,
+    "tests/cli/test_supervision.py": _FORKED,
     "docs/": _PAGES,
     "README.md": _PAGES,
 }
-_LONG = (_STACK, _BROWSER, _PAGES)
+# The longest first, as measured: who begins a long one last keeps the other waiting.
+_LONG = (
+    _STACK,
+    _BROWSER,
+    _PAGES,
+    "tests/integration/test_override.py",
+    "tests/integration/test_cli.py",
+    "tests/integration/test_servers.py",
+    "tests/integration/test_canaries.py",
+    "tests/integration/test_nightly.py",
+    "tests/logs/test_logs.py",
+    "tests/integration/test_lost_alias.py",
+    "tests/integration/test_what_is_promoted.py",
+    "tests/integration/test_ray.py",
+    "tests/integration/",
+    "tests/cli/test_light_commands.py",
+)
 
 
 class _Scheduling(LoadScopeScheduling):
     """Those of a file stay together, and those that share what is slow.
 
-    One process begins with the longest group, another with the pure tests, which tell soonest what is wrong; long
-    groups follow, and short ones at the end keep either from waiting for the other.
+    One process begins with what needs the demo, which it makes for both; the other with the pure tests, which tell
+    soonest what is wrong. Long groups follow, and short ones at the end keep either from waiting for the other.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -41,13 +61,14 @@ class _Scheduling(LoadScopeScheduling):
 
 
 def _in_turn(scopes: Iterable[str]) -> list[str]:
-    """The longest group, the pure files, the long groups, the rest."""
+    """The group that makes the demo, the pure files, the long ones, the rest."""
 
     def turn(scope: str) -> int:
-        if scope == _DEMO:
+        if scope == _FORKED:
             return 0
-        if scope in _LONG:
-            return 2 + _LONG.index(scope)
+        place = next((i for i, long in enumerate(_LONG) if scope.startswith(long)), None)
+        if place is not None:
+            return 2 + place
         return 1 if is_pure(scope) else 2 + len(_LONG)
 
     return sorted(scopes, key=turn)
