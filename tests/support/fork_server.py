@@ -1,5 +1,6 @@
 """What `forked_commands` talks to. It imports no pytest: models could tell by it that they are tested."""
 
+import gc
 import json
 import os
 import signal
@@ -8,7 +9,13 @@ import threading
 from importlib import import_module
 from pathlib import Path
 
-_IMPORTED = ("case_monitor.cli.run", "evidently.metrics", "evidently.presets", "mlflow.pytorch")
+from sqlalchemy.orm import configure_mappers
+
+_IMPORTED = (
+    *("case_monitor.cli.run", "case_monitor.store.migrate", "evidently.metrics", "evidently.presets"),
+    *("mlflow.pytorch", "mlflow.store.model_registry.sqlalchemy_store", "mlflow.store.tracking.sqlalchemy_store"),
+    *("plotly.graph_objects", "plotly.io"),
+)
 
 
 def _serve() -> None:
@@ -34,6 +41,8 @@ def _import_all() -> None:
     preparation.reserve = reserve
     for name in _IMPORTED:
         import_module(name)
+    configure_mappers()
+    gc.freeze()  # what is here stays: a child's collector need not look at it, nor copy its pages
 
 
 def _leave_figures_undrawn() -> None:
