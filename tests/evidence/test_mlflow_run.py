@@ -180,7 +180,7 @@ class TestArtifacts:
         folder = Path(download_artifacts(run_id=logged.second.run_id, dst_path=str(tmp_path), tracking_uri=uri))
         assert (folder / "figures" / "gallery.png").read_bytes().startswith(b"\x89PNG")
         assert "<html" in (folder / "reports" / "prediction_drift.html").read_text()
-        assert len(pd.read_parquet(folder / "tables" / "predictions.parquet")) == 80
+        assert len(pd.read_parquet(folder / "tables" / "predictions.parquet")) == 40
         alerts = json.loads((folder / "alerts.json").read_text())
         assert [alert["rule"] for alert in alerts] == ["agreement_median"]
 

@@ -146,7 +146,7 @@ def test_every_field_of_a_stored_evaluation(engine: Engine) -> None:
         "baseline_digest": "7" * 64,
         "baseline_version": 7,
         "split_name": "val",
-        "split_size": 80,
+        "split_size": 40,
         "images_digest": None,
         "labels_digest": None,
         "class_names": evaluation.split.class_names,

@@ -28,7 +28,7 @@ def an_evaluation(
     name: str = "digits",
     version: int = 1,
     class_names: tuple[str, ...] = ("cat", "dog", "<script>alert(1)</script>", 'quo"te'),
-    num_samples: int = 80,
+    num_samples: int = 40,
     seed: int = 0,
     baseline: ModelVersion | None = None,
     status: Status = Status.FAIL,

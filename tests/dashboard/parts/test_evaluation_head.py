@@ -49,7 +49,7 @@ def test_the_head_says_what_is_stored(engine: Engine) -> None:
     head = read_head(engine, Settings(), save_evaluation(engine, evaluation))
     assert (head.model, head.version, head.verdict) == (HOSTILE, 4, Status.INSUFFICIENT)
     assert head.sentence == evaluation.verdict.sentence
-    assert (head.split, head.split_size, head.num_classes, head.baseline) == ("val", 80, 4, 3)
+    assert (head.split, head.split_size, head.num_classes, head.baseline) == ("val", 40, 4, 3)
     assert head.decision is None
     assert (head.older, head.newer) == (None, None)
     assert [tab.path.removeprefix(f"/evaluation/{head.id}") for tab in head.tabs] == [
