@@ -61,6 +61,10 @@ class EngineError(CaseMonitorError):
     """Workers on other processes or machines were lost, or cannot be had."""
 
 
+class ConfinementError(CaseMonitorError):
+    """A process could not be shut in as the kernel says that it can, so no model may run in it."""
+
+
 class IncompleteError(CaseMonitorError):
     """Some of several checks could not run; the others did."""
 

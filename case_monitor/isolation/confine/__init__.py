@@ -1,0 +1,1 @@
+"""A process shuts itself in before it loads a model: a session of its own, limits, Landlock and seccomp."""
