@@ -4,6 +4,7 @@ Every field is documented where it is declared; a wrong field is an error with i
 in `sqlite:///` URLs, are relative to the configuration file, so a check gives the same result from any directory.
 """
 
+from case_monitor.settings.isolation import IsolationSettings
 from case_monitor.settings.load import load_settings
 from case_monitor.settings.model_settings import (
     ArtifactSplit,
@@ -25,6 +26,7 @@ __all__ = [
     "EngineSpec",
     "FunctionSplit",
     "ImageFolderSplit",
+    "IsolationSettings",
     "ModelSettings",
     "NpzSplit",
     "Preprocessing",

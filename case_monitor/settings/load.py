@@ -42,6 +42,7 @@ def load_settings(path: Path | str | None = None) -> Settings:
         raise ConfigError(f"environment variables {ENV_PREFIX}*: {error}") from None
     _remember_secrets(settings)
     _check_policies(settings, file)
+    _check_signing(settings, file)
     return anchored(settings, file.parent)
 
 
@@ -56,6 +57,14 @@ def _check_policies(settings: Settings, file: Path) -> None:
         except ConfigError as error:
             of = f"models.{name}: " if name else ""
             raise ConfigError(f"{file.name}: {of}{error}") from None
+
+
+def _check_signing(settings: Settings, file: Path) -> None:
+    """Whoever asks for signatures says whose."""
+    asking = [f"models.{name}.pickles" for name in settings.models if settings.pickles_of(name) == "signed"]
+    asking += ["pickles"] if settings.pickles == "signed" else []
+    if asking and settings.signing_key is None:
+        raise ConfigError(f"{file.name}: signing_key: a file was expected because {asking[0]} is signed, none came")
 
 
 def _remember_secrets(settings: Settings) -> None:

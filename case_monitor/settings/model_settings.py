@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from case_monitor.settings.pickles import Pickles
 from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
 
 
@@ -106,3 +107,5 @@ class ModelSettings(_Strict):
     """Replaces the general policy for this model."""
     protocol: ProtocolSettings | None = None
     """Replaces the general protocol for this model."""
+    pickles: Pickles | None = None
+    """Replaces the general setting for this model."""

@@ -22,6 +22,10 @@ def anchored(settings: Settings, base: Path) -> Settings:
             "registry_uri": settings.registry_uri and _anchored_url(settings.registry_uri, base),
             "database_url": SecretStr(_anchored_url(settings.database_url.get_secret_value(), base)),
             "models": models,
+            "isolation": settings.isolation.model_copy(
+                update={"readable": tuple(base / path for path in settings.isolation.readable)}
+            ),
+            "signing_key": settings.signing_key and base / settings.signing_key,
         }
     )
 

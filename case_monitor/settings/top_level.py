@@ -1,5 +1,7 @@
 """The configuration as a whole."""
 
+from pathlib import Path
+
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -8,8 +10,10 @@ from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.settings.browser_urls import BrowserUrl, browser_address
+from case_monitor.settings.isolation import IsolationSettings
 from case_monitor.settings.model_settings import ModelSettings
 from case_monitor.settings.notification_urls import NotificationUrls
+from case_monitor.settings.pickles import Pickles
 from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
 from case_monitor.settings.registry_alias import RegistryAlias
 from case_monitor.settings.server_urls import SecretServerUrl, ServerUrl
@@ -48,6 +52,8 @@ class Settings(BaseSettings):
     shard; 0 reads where the work is done."""
     engine: EngineSpec = ThreadsEngine()
     """Where the shards of a large split are worked on: kind `threads` is this process, `ray` a cluster."""
+    isolation: IsolationSettings = IsolationSettings()
+    """How registered models are shut in, which are programs of whoever may register one."""
     watch_days: float = Field(7, gt=0)
     """How far back `watch-registry` looks for versions that have no evaluation."""
     evaluations_per_gpu: int = Field(1, ge=1)
@@ -79,6 +85,12 @@ class Settings(BaseSettings):
     """When a version may be promoted."""
     protocol: ProtocolSettings = Protocol()
     """How explanations are measured."""
+    pickles: Pickles = "allowed"
+    """Which versions may be loaded: `allowed` are all, pickled ones and the code in them included; `signed` those
+    whose files are all signed; `refused` are all but graphs logged with `serialization_format="pt2"`."""
+    signing_key: Path | None = None
+    """What verifies the OpenSSF signature (`model.sig`) of a version: the signer's public key, or certificates of those
+    who issue signers theirs, as PEM. Needs the extra `case-monitor[signing]`, and no network."""
     models: dict[str, ModelSettings] = {}
     """The monitored models by their registered names."""
 
@@ -125,3 +137,7 @@ class Settings(BaseSettings):
     def protocol_of(self, name: str) -> Protocol:
         """The protocol that measures this model."""
         return self.model(name).protocol or self.protocol
+
+    def pickles_of(self, name: str) -> Pickles:
+        """Which versions of this model may be loaded."""
+        return self.model(name).pickles or self.pickles

@@ -19,7 +19,7 @@ class ThreadsEngine(_Engine):
 
     kind: Literal["threads"] = "threads"
     workers: int = Field(1, ge=1)
-    """Threads, each with a copy of the model and a part of torch's own threads; see [scale.md](scale.md)."""
+    """Threads, each with a process for the model and a part of torch's own threads; see [scale.md](scale.md)."""
 
 
 class RayEngine(_Engine):

@@ -57,6 +57,7 @@ SECTIONS = {
     "ArtifactSplit": "`models.<name>.split`, kind `mlflow_artifact`",
     "FunctionSplit": "`models.<name>.split`, kind `function`",
     "TrustedProxy": "`trusted_proxy`",
+    "IsolationSettings": "`isolation`",
     "ThreadsEngine": "`engine`, kind `threads`",
     "RayEngine": "`engine`, kind `ray`",
     "Policy": "`policy`",

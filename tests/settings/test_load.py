@@ -475,3 +475,16 @@ def test_a_link_must_be_openable_and_hold_no_secret(load: Load, field: str, url:
     assert field in message
     assert "http:// or https://" in message
     assert "hunter2" not in message
+
+
+def test_pickles_are_allowed_unless_somebody_says_otherwise(load: Load) -> None:
+    models = "models: {a: {split: {kind: npz, path: x}}, b: {pickles: allowed, split: {kind: npz, path: x}}}"
+    assert load(models).pickles_of("a") == "allowed"
+    settings = load(f"pickles: refused\n{models}")
+    assert (settings.pickles_of("a"), settings.pickles_of("b")) == ("refused", "allowed")
+
+
+@pytest.mark.parametrize("text", ["pickles: signed", MODEL.format("pickles: signed")])
+def test_whoever_asks_for_signatures_says_whose(load: Load, tmp_path: Path, text: str) -> None:
+    assert "signing_key: a file was expected because " in error_of(load, text)
+    assert load(f"signing_key: key.pub\n{text}").signing_key == tmp_path / "key.pub"
