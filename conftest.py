@@ -3,14 +3,18 @@
 Every run imports this module: Prefect, MLflow and torch, which take seconds, are imported by what uses them.
 """
 
+import json
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # read when Prefect is imported; the CLI sets it too
 
+# Models of the tests have classes of the tests, which are logged by name.
+os.environ.setdefault("CASE_MONITOR_ISOLATION__READABLE", json.dumps([str(Path(__file__).parent)]))
 os.environ.setdefault("CASE_MONITOR_ALLOWED_HOSTS", "testserver")  # what Starlette's TestClient calls the service
 
 from sybil import Sybil

@@ -3,24 +3,21 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
 
 from case_monitor.cli.say import say
 from case_monitor.cli.standard_output import results_console
 from case_monitor.dataset import PreparedImages, RawSplit
-from case_monitor.domain.errors import DataError, ModelError
-from case_monitor.domain.foreign_code import foreign_code
+from case_monitor.domain.errors import DataError
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.model_ref import ModelRef
-from case_monitor.domain.protocol import Protocol
 from case_monitor.evidence.pictures import Caption, heat_maps
+from case_monitor.registry.artifact import Trust
 from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import RegisteredModel, fetch
 from case_monitor.registry.reconcile import choose_preprocessing, with_target_layer
-from case_monitor.saliency import find_target_layer, inspecting, logits_of, saliency_maps
 from case_monitor.settings import Settings, load_settings
+from case_monitor.steps.explain_image import explain_image
 from case_monitor.store import read
 from case_monitor.store.open import open_store
 
@@ -33,16 +30,15 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     ref = ModelRef.parse(model)
     raw = _one_image(image)
     registry = Registry(settings.tracking_uri, settings.registry_uri)
-    registered = fetch(registry, ref.name, registry.resolve(ref))
+    registered = fetch(registry, ref.name, registry.resolve(ref), Trust.of(settings, ref.name))
     preprocessing = choose_preprocessing(registered, settings.model(ref.name))
     source = PreparedImages(raw, raw.labels, preprocessing, num_workers=0)
     images = next(source.batches([0], 1))
     contrast, names = _stored(settings, registered)
     protocol = with_target_layer(settings.protocol_of(ref.name), registered)
-    with foreign_code(f"model {registered.version}"):
-        targets, maps = _explain(registered, images, protocol, contrast)
+    explained = explain_image(registered, images, protocol, contrast, settings.isolation.record)
     labels = registered.class_names or settings.model(ref.name).class_names or names
-    top1, top2 = targets[0].tolist()
+    top1, top2 = explained.classes.tolist()
     caption = Caption(
         subject=str(registered.version),
         class_names=labels or tuple(str(u) for u in range(max(top1, top2) + 1)),
@@ -53,7 +49,7 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
         images=source.to_display(images),
         target=np.array([top1]),
         top2=np.array([top2]),
-        maps={method: m.numpy() for method, m in maps.items()},
+        maps=explained.maps,
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     heat_maps(caption, gallery).savefig(output, dpi=150, facecolor="white")
@@ -95,32 +91,3 @@ def _stored(settings: Settings, registered: RegisteredModel) -> tuple[Contrast |
         return read.load_contrast_sets(engine, stored.id).weights(), stored.class_names
     finally:
         engine.dispose()
-
-
-def _explain(
-    registered: RegisteredModel,
-    images: Tensor,
-    protocol: Protocol,
-    contrast: Contrast | None,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """(1, 2) top-1 and top-2 class, and method -> (1, 2, H, W)."""
-    model = registered.model
-    key = protocol.output_key
-    with inspecting(model), torch.no_grad():
-        logits = logits_of(model(images), key, len(images))
-    if logits.shape[1] < 2:
-        msg = f"model {registered.version}: logits of two or more classes were expected, {logits.shape[1]} came"
-        raise ModelError(msg)
-    targets = logits.topk(2).indices
-    layer = protocol.target_layer
-    maps = saliency_maps(
-        model,
-        images,
-        targets,
-        target_layer=find_target_layer(model, images, output_key=key) if layer == "auto" else layer,
-        methods=protocol.methods,
-        contrast_sets=contrast,
-        contrast_k=protocol.contrast_k,
-        output_key=key,
-    )
-    return targets, maps

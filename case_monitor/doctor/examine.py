@@ -6,7 +6,7 @@ from pathlib import Path
 
 from case_monitor.doctor.check import Answer, Check, ask, ok, skipped, warning
 from case_monitor.doctor.database import DATABASE, MIGRATIONS, database_checks
-from case_monitor.doctor.machine import NOTIFY, device_check, notify_checks
+from case_monitor.doctor.machine import NOTIFY, device_check, isolation_check, notify_checks
 from case_monitor.doctor.mlflow_server import REGISTRY, TRACKING, bound_requests, mlflow_checks
 from case_monitor.doctor.model import model_checks
 from case_monitor.doctor.prefect_server import prefect_checks
@@ -30,6 +30,7 @@ def examine(config: Path | None, *, quick: bool = False) -> Iterator[Check]:
         yield from database_checks(settings.database_url.get_secret_value())
     yield from prefect_checks()
     yield device_check(settings.device if settings else "auto")
+    yield isolation_check(required=settings is not None and settings.isolation.record.required)
     if settings:
         yield from notify_checks(settings)
         registry: Registry | None = None

@@ -1,4 +1,4 @@
-"""What this machine brings: the device that the configuration asks for, and the channels of notices."""
+"""What this machine brings: the device that is asked for, how far it can shut models in, the channels of notices."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,12 @@ import torch
 from pydantic import SecretStr
 
 from case_monitor.alerts.send import is_valid
-from case_monitor.doctor.check import Answer, Check, ask, failed, ok
+from case_monitor.doctor.check import Answer, Check, ask, failed, ok, warning
+from case_monitor.isolation.confine.level import lacking
 from case_monitor.measuring.device import pick_device
 from case_monitor.settings import Settings
 
-DEVICE, NOTIFY = "device", "notify"
+DEVICE, ISOLATION, NOTIFY = "device", "isolation", "notify"
 
 _GIB = 1024**3
 
@@ -19,6 +20,15 @@ def device_check(asked: str) -> Check:
     """Whether torch has the device."""
     remedy = "set `device: auto`, or install a torch and a driver that know it"
     return ask(DEVICE, lambda: _device(asked), remedy=remedy, limit_s=60)  # the first use of a GPU takes seconds
+
+
+def isolation_check(*, required: bool) -> Check:
+    """How far this machine can shut models in."""
+    remedy = (
+        "run on Linux 5.13 or newer with Landlock and seccomp, in a container under its engine's default profile; "
+        "`isolation: { level: required }` refuses to run a model without them"
+    )
+    return ask(ISOLATION, lambda: _isolation(required=required, remedy=remedy), remedy=remedy)
 
 
 def notify_checks(settings: Settings) -> Iterator[Check]:
@@ -33,6 +43,16 @@ def notify_checks(settings: Settings) -> Iterator[Check]:
             return failed(f"Apprise does not understand this {scheme}:// URL", remedy)
 
         yield ask(f"{NOTIFY}.{i}", look, remedy=remedy)
+
+
+def _isolation(*, required: bool, remedy: str) -> Answer:
+    missing = lacking()
+    if missing is None:
+        return ok(
+            "models run in processes of their own, which reach no file but their own and the libraries, no network"
+        )
+    found = f"models run in processes of their own, which can read what this user can: {missing}"
+    return failed(f"{found}; the configuration requires more", remedy) if required else warning(found, remedy)
 
 
 def _device(asked: str) -> Answer:

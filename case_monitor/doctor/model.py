@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor
 
 from case_monitor.dataset import PreparedImages, RawSplit, load_split
 from case_monitor.doctor.check import WORK_LIMIT_S, Answer, Check, ask, failed, ok, skipped, warning
 from case_monitor.domain.errors import ModelError, NotFoundError, RegistryError
-from case_monitor.domain.foreign_code import foreign_code
+from case_monitor.isolation.confined_model import ConfinedModel
+from case_monitor.isolation.frames import Array
 from case_monitor.logs.foreign_errors import short_message
 from case_monitor.measuring.device import pick_device
+from case_monitor.registry.artifact import Trust
 from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import RegisteredModel, fetch
 from case_monitor.registry.reconcile import reconcile, with_target_layer
-from case_monitor.saliency import find_target_layer, inspecting, logits_of
 from case_monitor.settings import ArtifactSplit, Preprocessing, Settings
 
 _NO_REGISTRY, _NO_VERSION = "the registry does not answer", "no version is registered"
@@ -122,7 +122,7 @@ def _ask_loading(
 
 def _fetch(settings: Settings, registry: Registry, name: str, version: int, raw: RawSplit | None) -> Answer:
     try:
-        registered = fetch(registry, name, version)
+        registered = fetch(registry, name, version, Trust.of(settings, name))
     except ModelError:
         raise
     except Exception as error:  # clients of stores raise what they like
@@ -139,25 +139,29 @@ def _load(settings: Settings, registered: RegisteredModel, raw: RawSplit | None)
         return warning(f"{version} loads; there is no image to show it", remedy)
     split, source = reconcile(registered, settings.models[version.name], raw)
     device = pick_device(settings.device)
-    images = next(source.batches([0], 1)).to(device)
-    logits, layer = _run(settings, registered, images)
-    if logits.shape[1] != split.num_classes:
-        msg = (
-            f"number of classes: the data set has {split.num_classes}, model {version} returns {logits.shape[1]} logits"
-        )
-        raise ModelError(msg)
+    images = next(source.batches([0], 1))
+    logits, layer = _run(settings, registered, images, device)
+    if logits.shape[1:] != (split.num_classes,):
+        came = f"model {version} returns {logits.shape[-1]} logits"
+        raise ModelError(f"number of classes: the data set has {split.num_classes}, {came}")
     return ok(f"{version} loads and takes an image on {device}; target layer {layer}")
 
 
-def _run(settings: Settings, registered: RegisteredModel, images: Tensor) -> tuple[Tensor, str]:
-    protocol = with_target_layer(settings.protocol_of(registered.version.name), registered)
-    key, layer = protocol.output_key, protocol.target_layer
-    whose = f"model {registered.version}"
-    with foreign_code(whose, f"does not take an image of {tuple(images.shape)}"):
-        model = registered.model.to(images.device)
-        with inspecting(model), torch.no_grad():
-            logits = logits_of(model(images), key, len(images))
-    if layer == "auto":
-        with foreign_code(whose):
-            layer = find_target_layer(model, images, output_key=key)
-    return logits, layer
+def _run(settings: Settings, registered: RegisteredModel, images: Tensor, device: str) -> tuple[Array, str]:
+    """Logits (1, C) of an image, and the target layer."""
+    version = registered.version
+    protocol = with_target_layer(settings.protocol_of(version.name), registered)
+    model = ConfinedModel(registered.files, protocol, device, settings.isolation.record)
+    try:
+        model.load()
+        layer = model.survey(images, protocol.target_layer).layer
+        [answers] = model.predict(images, iter([images]), layer)
+    except ModelError as error:
+        failing = f"model {version} does not work: "
+        if not str(error).startswith(failing):
+            raise
+        why = str(error).removeprefix(failing)
+        raise ModelError(f"model {version} does not take an image of {tuple(images.shape)}: {why}") from None
+    finally:
+        model.end()
+    return answers.logits, layer

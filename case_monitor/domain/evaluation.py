@@ -29,7 +29,10 @@ class LayerSource(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What is needed to reproduce the numbers."""
+    """What is needed to reproduce the numbers.
+
+    `isolation` is how far the model was shut in: `confined` or `process`; None: it ran in the process that judged it.
+    """
 
     protocol: Protocol
     protocol_digest: str
@@ -39,6 +42,7 @@ class Provenance:
     device: str
     torch_version: str
     package_version: str
+    isolation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

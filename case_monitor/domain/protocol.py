@@ -45,7 +45,8 @@ class Protocol:
     amp: bool = False
     """Run Score-CAM's masked images in bfloat16: faster, and rankings change a little (docs/performance.md)."""
     compile: bool = False
-    """Compile the model for Score-CAM's masked images: half a minute of preparation, and a C++ compiler on the CPU."""
+    """Compile the model for Score-CAM's masked images: half a minute of preparation, and a C++ compiler on the CPU. Not
+    where models are confined: a compiler needs processes of its own."""
     seed: int = 0
     """Of sampling, random maps and bootstrap."""
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.methods import drift_methods
 from case_monitor.measuring.class_sensitivity import agreement
 from case_monitor.measuring.conditions import Conditions
 from case_monitor.measuring.explained import Explained, apart
@@ -72,7 +73,8 @@ class CompareExplanations:
 
     def _maps(self, version: Explained, conditions: Conditions, start: int, stop: int) -> Iterator[dict[str, Tensor]]:
         """Of batch after batch, where maps are compared."""
-        for maps in version.model.draw(self._batches(conditions, start, stop), version.at(self.batch_size)):
+        methods = drift_methods(conditions.protocol)
+        for maps in version.model.draw(self._batches(conditions, start, stop), version.at(self.batch_size), methods):
             yield {method: m.to(conditions.device) for method, m in maps.items()}
 
     def _batches(self, conditions: Conditions, start: int, stop: int) -> Iterator[ToDraw]:
@@ -80,7 +82,7 @@ class CompareExplanations:
         done = 0
         for images in conditions.source.batches(indices.tolist(), self.batch_size):
             classes = conditions.source.target[indices[done : done + len(images)]]
-            yield ToDraw(images=images, classes=torch.from_numpy(classes))
+            yield ToDraw(images=images, classes=torch.from_numpy(classes).unsqueeze(1))
             done += len(images)
 
     def apart(self) -> Self:

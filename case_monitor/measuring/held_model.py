@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from case_monitor.domain.errors import ModelError
-from case_monitor.domain.methods import drift_methods
 from case_monitor.domain.protocol import Protocol
 from case_monitor.measuring.channel_activity import ChannelActivity
 from case_monitor.measuring.fidelity import Drops, confidence_drops, maps_of_seeds
@@ -71,11 +70,10 @@ class HeldModel:
                 maps = self._maps(images, classes, at, self.protocol.methods, self._quickly | {"progress": progress})
                 yield Explanation(maps=maps, drops=self._drops(batch, images, classes[:, 0], maps, at.batch_size))
 
-    def draw(self, batches: Iterator[ToDraw], at: At) -> Iterator[dict[str, Tensor]]:
-        methods = drift_methods(self.protocol)
+    def draw(self, batches: Iterator[ToDraw], at: At, methods: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         self.model.to(self.device)
         for batch in batches:
-            images, classes = batch.images.to(self.device), batch.classes.to(self.device).unsqueeze(1)
+            images, classes = batch.images.to(self.device), batch.classes.to(self.device)
             yield self._maps(images, classes, replace(at, batch_size=len(images)), methods)
 
     def apart(self, first: Tensor) -> Self:
@@ -94,6 +92,9 @@ class HeldModel:
         if not torch.allclose(came, expected, rtol=0, atol=allowed, equal_nan=True):
             raise ModelError(_no_copy("the copy returns other logits"))
         return replace(self, model=twin)
+
+    def end(self) -> None:
+        """Nothing: whoever made the module still has it."""
 
     @contextmanager
     def _prepared(self, first: Tensor) -> Iterator[None]:

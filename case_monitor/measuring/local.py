@@ -94,6 +94,10 @@ class LocalLayer:
     def layer(self) -> str:
         return self.found.layer
 
+    @property
+    def isolation(self) -> str | None:
+        return self.found.isolation
+
     def predict(self, stage: str) -> Generator[PredictedPart]:
         version, batch_size = self.version, self.found.batch_size
         work = Predict(

@@ -1,6 +1,6 @@
 """A model as the measuring side uses it, wherever it runs: images go in, arrays come out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -17,10 +17,14 @@ Progress = Callable[[float, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surveyed:
-    """What all work on a model must agree on: the target layer, and how many images to take at once."""
+    """What all work on a model must agree on: the target layer, and how many images to take at once.
+
+    `isolation` says how far the model is shut in; None: it is not.
+    """
 
     layer: str
     batch_size: int
+    isolation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,12 +33,12 @@ class At:
 
     Attributes:
         layer: the target layer.
-        contrast: class -> class -> weight in its contrast set.
+        contrast: class -> class -> weight in its contrast set; None: every image's own next classes.
         batch_size: images in a pass.
     """
 
     layer: str
-    contrast: Mapping[int, Mapping[int, float]]
+    contrast: Mapping[int, Mapping[int, float]] | None
     batch_size: int
 
 
@@ -73,7 +77,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ToDraw:
-    """Images (B, C, H, W), and the class (B,) whose map is asked for."""
+    """Images (B, C, H, W), and the classes (B, K) whose maps are asked for."""
 
     images: Tensor
     classes: Tensor
@@ -97,10 +101,14 @@ class MeasuredModel(Protocol):
         """Maps and drops of batches; `progress` is about the batch whose turn it is."""
         ...
 
-    def draw(self, batches: Iterator[ToDraw], at: At) -> Iterator[dict[str, Tensor]]:
-        """Method -> maps (B, 1, h, w), of the methods by which versions are compared."""
+    def draw(self, batches: Iterator[ToDraw], at: At, methods: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+        """Method -> maps (B, K, h, w), as small as the layer."""
         ...
 
     def apart(self, first: Tensor) -> Self:
         """The same model again, for another thread."""
+        ...
+
+    def end(self) -> None:
+        """Give up what it holds, until it is asked again."""
         ...

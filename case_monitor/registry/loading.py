@@ -1,36 +1,32 @@
-"""Loading a registered version: its own code runs here."""
+"""A registered version with its files: nothing of it is run here."""
 
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import mlflow
 from pydantic import ValidationError
-from torch import nn
 
 from case_monitor.domain.errors import ModelError
-from case_monitor.domain.foreign_code import foreign_code
 from case_monitor.domain.model_version import ModelVersion
+from case_monitor.isolation.model_files import ModelFiles
 from case_monitor.logs.foreign_errors import short_message
+from case_monitor.registry.artifact import ALL_ALLOWED, Trust, check_artifact
 from case_monitor.registry.client import Registry
-from case_monitor.registry.digest import digest_directory
+from case_monitor.registry.digest import digest_directory, remove_uncounted
 from case_monitor.registry.metadata import METADATA_KEY, Metadata
 from case_monitor.settings import Preprocessing
-
-_LOADING = threading.Lock()  # a model's code is imported under names that belong to the whole process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RegisteredModel:
-    """A loaded model version and what was logged with it; None where nothing was.
+    """A model version and what was logged with it; None where nothing was.
 
     Attributes:
         version: its identity.
-        model: on the CPU, as loaded.
+        files: from which it is loaded, where it can do no harm.
         class_names: in the order of the logits.
         preprocessing: from image to input.
         input_shape: (C, H, W), -1 where any size is accepted.
@@ -38,44 +34,31 @@ class RegisteredModel:
     """
 
     version: ModelVersion
-    model: nn.Module
+    files: ModelFiles
     class_names: tuple[str, ...] | None
     preprocessing: Preprocessing | None
     input_shape: tuple[int, ...] | None
     target_layer: str | None
 
 
-def fetch(registry: Registry, name: str, version: int) -> RegisteredModel:
-    """Download and load a version.
+def fetch(registry: Registry, name: str, version: int, trust: Trust = ALL_ALLOWED) -> RegisteredModel:
+    """Download a version that may be loaded.
 
     Raises:
         RegistryError: it cannot be downloaded.
-        ModelError: it does not load, or its metadata is malformed.
+        ModelError: it may not be loaded, it is no PyTorch model, or its metadata is malformed.
     """
-    with registry.downloaded(name, version) as (path, run_id):
+    with ExitStack() as held:
+        path, run_id = held.enter_context(registry.downloaded(name, version))
         identity = ModelVersion(name=name, version=version, run_id=run_id, digest=digest_directory(path))
-        return _load(path, identity)
-
-
-def _load(path: Path, version: ModelVersion) -> RegisteredModel:
-    try:
-        info = mlflow.models.Model.load(str(path))
-    except Exception as error:
-        raise ModelError(f"model {version}: its MLmodel file cannot be read: {short_message(error)}") from error
-    if "pytorch" not in info.flavors:
-        msg = f"model {version}: a PyTorch model was expected, {', '.join(info.flavors)} came"
-        raise ModelError(msg)
-    metadata = _metadata(info, version)
-    own_code = _own_code(path / (info.flavors["pytorch"].get("code") or "code"))
-    with own_code, foreign_code(f"model {version}", "does not load"):  # loading runs the model's own code
-        model = mlflow.pytorch.load_model(str(path), map_location="cpu")
-        is_module = isinstance(model, nn.Module)  # it may define what its class is
-    if not is_module:
-        msg = f"model {version}: a torch.nn.Module was expected, {type(model).__name__} came"
-        raise ModelError(msg)
+        identity = replace(identity, signer=check_artifact(path, identity, trust))
+        remove_uncounted(path)
+        info = _description(path, identity)
+        metadata = _metadata(info, identity)
+        files = _files(path, info.flavors["pytorch"], f"model {identity}", held)
     return RegisteredModel(
-        version=version,
-        model=model,
+        version=identity,
+        files=files,
         class_names=metadata.class_names,
         preprocessing=metadata.preprocessing,
         input_shape=_input_shape(info),
@@ -83,33 +66,28 @@ def _load(path: Path, version: ModelVersion) -> RegisteredModel:
     )
 
 
-@contextmanager
-def _own_code(directory: Path) -> Iterator[None]:
-    """Let a model import the code logged with it (`code_paths`), and forget that code afterwards.
-
-    Two versions often ship different code under one module name, and the same name may be imported here already.
-    Python would silently give the version that other code.
-    """
-    own = {entry.name.partition(".")[0] for entry in directory.glob("*") if _is_importable(entry)}
-    with _LOADING:
-        path, entries = sys.path, list(sys.path)
-        hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in own}
-        try:
-            yield
-        finally:
-            path[:] = entries
-            sys.path = path  # MLflow puts another list in its place
-            for name in [name for name in sys.modules if name.partition(".")[0] in own]:
-                del sys.modules[name]
-            sys.modules.update(hidden)
+def _description(path: Path, version: ModelVersion) -> Any:
+    """What the file MLmodel says; nothing of the model is run."""
+    try:
+        info = mlflow.models.Model.load(str(path))
+        flavors = dict(info.flavors)
+    except Exception as error:
+        raise ModelError(f"model {version}: its MLmodel file cannot be read: {short_message(error)}") from error
+    if not isinstance(flavors.get("pytorch"), dict):
+        msg = f"model {version}: a PyTorch model was expected, {', '.join(map(str, flavors))} came"
+        raise ModelError(msg)
+    return info
 
 
-def _is_importable(entry: Path) -> bool:
-    if not entry.is_dir():
-        return entry.suffix in {".py", ".so", ".pyd"}
-    # A folder without __init__.py does not stand before a package of that name, wherever that one is.
-    package = getattr(sys.modules.get(entry.name), "__file__", None)
-    return (entry / "__init__.py").exists() or (package is None and any(entry.rglob("*.py")))
+def _files(path: Path, flavor: Mapping[str, Any], title: str, held: ExitStack) -> ModelFiles:
+    """Those that the file MLmodel names; `held` is what keeps them, and gives them up with the last who needs them."""
+    folders = []
+    for key, usual in (("model_data", "data"), ("code", "code")):
+        named = flavor.get(key) or usual
+        if not isinstance(named, str) or not (path / named).resolve().is_relative_to(path.resolve()):
+            raise ModelError(f"{title}: {key} in its MLmodel file: a path among its files was expected, {named!r} came")
+        folders.append(named)
+    return ModelFiles(path, title, *folders, held=held.pop_all())
 
 
 def _metadata(info: Any, version: ModelVersion) -> Metadata:

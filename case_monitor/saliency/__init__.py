@@ -13,7 +13,7 @@ torch.Size([2, 2, 16, 16])
 from case_monitor.saliency.find_layer import find_target_layer
 from case_monitor.saliency.forward import fast_weights, fastest_forward
 from case_monitor.saliency.maps import GRADIENT_METHODS, METHODS, resize_maps, saliency_maps
-from case_monitor.saliency.memory import batch_size_for
+from case_monitor.saliency.memory import batch_size_for, most_rows
 from case_monitor.saliency.outputs import logits_of
 from case_monitor.saliency.taps import Tap, inspecting, tap_layer
 from case_monitor.saliency.target_layer import TargetLayer
@@ -29,6 +29,7 @@ __all__ = [
     "find_target_layer",
     "inspecting",
     "logits_of",
+    "most_rows",
     "resize_maps",
     "saliency_maps",
     "tap_layer",

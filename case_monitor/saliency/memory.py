@@ -57,6 +57,11 @@ def footprint(run: Callable[[], Any]) -> Footprint:
     return Footprint(max(watch.sizes), sum(watch.sizes))
 
 
+def most_rows(device: str) -> int:
+    """The most images that are ever run at once on a device."""
+    return _GPU_ROWS if torch.device(device).type == "cuda" else _CPU_ROWS
+
+
 def rows_that_fit(needs: Footprint, device: torch.device) -> int:
     """How many images with these needs to run at once on a device."""
     if device.type == "cuda":

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
+from case_monitor.domain.isolation import Isolation
 from case_monitor.domain.scores import SampleScores
+from case_monitor.isolation.confined_model import ConfinedModel
 from case_monitor.measuring.local import Bench
 from case_monitor.steps.inputs import Inputs, Prepared
 from case_monitor.steps.progress import ProgressReport
@@ -26,11 +28,14 @@ def open_bench(inputs: Inputs, what: str) -> Iterator[Bench]:
         )
 
 
-def loaded(prepared: Prepared, scores: Mapping[str, SampleScores] = NOTHING_KNOWN) -> LoadedVersion:
-    """As it is measured; `scores` are what is stored of it."""
+def loaded(
+    prepared: Prepared, isolation: Isolation, scores: Mapping[str, SampleScores] = NOTHING_KNOWN
+) -> LoadedVersion:
+    """As it is measured, in a process of its own; `scores` are what is stored of it."""
+    files = prepared.registered.files
     return LoadedVersion(
         version=prepared.version,
-        model=prepared.registered.model,
+        model=lambda protocol, device: ConfinedModel(files, protocol, device, isolation),
         split=prepared.split,
         source=prepared.source,
         declared_layer=prepared.registered.target_layer,

@@ -95,8 +95,8 @@ def measure(inputs: Inputs, baseline_scores: Mapping[str, SampleScores]) -> Find
     candidate, baseline = inputs.candidate, inputs.baseline
     with open_bench(inputs, f"evaluate {candidate.version}") as bench:
         findings = evaluate(
-            loaded(candidate),
-            loaded(baseline, baseline_scores) if baseline else None,
+            loaded(candidate, inputs.isolation),
+            loaded(baseline, inputs.isolation, baseline_scores) if baseline else None,
             policy=inputs.policy,
             protocol=inputs.protocol,
             bench=bench,

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
+from case_monitor.domain.isolation import CONFINED
 from case_monitor.domain.policy import Policy
 from case_monitor.settings import Settings
 from case_monitor.steps.edges.evidence import is_evidence_there
@@ -43,4 +44,6 @@ def oldest(policy: Policy) -> datetime | None:
 def _counts(settings: Settings, stored: StoredEvaluation, policy: Policy) -> bool:
     since = oldest(policy)
     is_young = since is None or stored.updated_at >= since
+    if settings.isolation.record.required and stored.isolation != CONFINED:
+        return False  # the model could have said anything about itself
     return is_young and stored.mlflow_run_id is not None and is_evidence_there(settings, stored.mlflow_run_id)

@@ -9,15 +9,17 @@ from case_monitor.dataset import PreparedImages, RawSplit
 from case_monitor.domain.digests import evaluation_key
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.evaluation import EvaluationKey
+from case_monitor.domain.isolation import Isolation
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.split import Split
+from case_monitor.isolation.servers import fork_server
 from case_monitor.judging.pairing import require_same_classes
 from case_monitor.registry.loading import RegisteredModel
 from case_monitor.registry.reconcile import choose_preprocessing, reconcile
-from case_monitor.settings import EngineSpec, ModelSettings, Preprocessing, Settings
+from case_monitor.settings import EngineSpec, ModelSettings, Preprocessing, RayEngine, Settings
 from case_monitor.steps.changes import between, since_evaluated
 from case_monitor.steps.edges.images import fetch_split
 from case_monitor.steps.edges.models import fetch_model
@@ -60,6 +62,7 @@ class Inputs:
     protocol: Protocol
     device: str
     engine: EngineSpec
+    isolation: Isolation
 
     @property
     def key(self) -> EvaluationKey:
@@ -75,6 +78,8 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef, *, first: bool = F
         CaseMonitorError: something is missing, does not load, or contradicts something else.
     """
     model_settings = settings.model(ref.name)
+    if not isinstance(settings.engine, RayEngine):
+        fork_server()  # it imports torch beside what is fetched here
     device = device_for(settings.device, settings.engine)
     registered: RegisteredModel = fetch_model(settings, ref)
     version = registered.version
@@ -97,6 +102,7 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef, *, first: bool = F
         protocol=settings.protocol_of(ref.name),
         device=device,
         engine=settings.engine,
+        isolation=settings.isolation.record,
     )
 
 

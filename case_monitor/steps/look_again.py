@@ -26,7 +26,9 @@ def look_again(inputs: Inputs, stored: Stored, images: int) -> Reproduction:
     """Predict and explain some images again. Not retried: the same numbers would come out."""
     version = inputs.candidate
     with open_bench(inputs, f"look again at {version.version}") as bench:
-        return reproduce(loaded(version), stored, protocol=inputs.protocol, images=images, bench=bench)
+        return reproduce(
+            loaded(version, inputs.isolation), stored, protocol=inputs.protocol, images=images, bench=bench
+        )
 
 
 def why_not_again(settings: Settings, engine: Engine, inputs: Inputs, published: StoredEvaluation) -> str | None:

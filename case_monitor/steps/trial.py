@@ -1,6 +1,7 @@
 """The one place where the judging side reaches the measuring side: versions are measured here, in this process."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import torch
@@ -22,8 +23,10 @@ from case_monitor.measuring.conditions import Conditions
 from case_monitor.measuring.held_model import HeldModel
 from case_monitor.measuring.image_source import ImageSource
 from case_monitor.measuring.local import Bench, LocalMeasurer
+from case_monitor.measuring.measured_model import MeasuredModel
 
 HERE = Bench()
+StartsModel = Callable[[Protocol, str], MeasuredModel]
 TORCH_VERSION = torch.__version__
 
 
@@ -33,7 +36,7 @@ class LoadedVersion:
 
     Attributes:
         version: its identity.
-        model: itself.
+        model: starts what measures it by a protocol on a device; or a module that this process has made itself.
         split: the images' identity, in the version's own order of classes.
         source: the images, prepared as the version wants them.
         declared_layer: the target layer that its metadata names.
@@ -41,7 +44,7 @@ class LoadedVersion:
     """
 
     version: ModelVersion
-    model: nn.Module
+    model: StartsModel | nn.Module
     split: Split
     source: ImageSource
     declared_layer: str | None = None
@@ -74,28 +77,31 @@ def evaluate(
         DataError: no images, or fewer than two classes, or classes that cannot be paired with the baseline's.
         ModelError: the model does not fit the data set.
     """
-    return judging.evaluate(
-        _subject(candidate, protocol, bench),
-        _subject(baseline, protocol, bench) if baseline else None,
-        policy=policy,
-        protocol=protocol,
-        in_production=in_production,
-        notes=notes,
-    )
+    with ExitStack() as held:
+        return judging.evaluate(
+            _subject(candidate, protocol, bench, held),
+            _subject(baseline, protocol, bench, held) if baseline else None,
+            policy=policy,
+            protocol=protocol,
+            in_production=in_production,
+            notes=notes,
+        )
 
 
 def reproduce(
     version: LoadedVersion, stored: Stored, *, protocol: Protocol, images: int, bench: Bench = HERE
 ) -> Reproduction:
     """Predict and explain some of the stored images again, and compare (`case_monitor.judging.reproduce`)."""
-    with foreign_code(f"model {version.version}"):
-        return reproducing.reproduce(_subject(version, protocol, bench), stored, protocol=protocol, images=images)
+    with ExitStack() as held, foreign_code(f"model {version.version}"):
+        return reproducing.reproduce(_subject(version, protocol, bench, held), stored, protocol=protocol, images=images)
 
 
-def _subject(loaded: LoadedVersion, protocol: Protocol, bench: Bench) -> Subject:
+def _subject(loaded: LoadedVersion, protocol: Protocol, bench: Bench, held: ExitStack) -> Subject:
+    """As it is judged; what its model holds is given up with `held`."""
     source = loaded.source
     conditions = Conditions(source=source, num_classes=loaded.split.num_classes, protocol=protocol, device=bench.device)
-    model = HeldModel(model=loaded.model, protocol=protocol, device=bench.device)
+    model = _measured(loaded.model, protocol, bench.device)
+    held.callback(model.end)
     return Subject(
         version=loaded.version,
         split=loaded.split,
@@ -105,3 +111,9 @@ def _subject(loaded: LoadedVersion, protocol: Protocol, bench: Bench) -> Subject
         declared_layer=loaded.declared_layer,
         scores=loaded.scores,
     )
+
+
+def _measured(model: StartsModel | nn.Module, protocol: Protocol, device: str) -> MeasuredModel:
+    if isinstance(model, nn.Module):
+        return HeldModel(model=model, protocol=protocol, device=device)
+    return model(protocol, device)

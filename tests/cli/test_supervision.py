@@ -222,7 +222,7 @@ def verdicts(folder: Path) -> list[str]:
     [
         ("LeavesWhenLoaded", 2, "error: model first/1 ended the program: SystemExit(0)"),
         ("LeavesWhenCalled", 2, "error: model first/1 ended the program: SystemExit(0)"),
-        ("LeavesForGood", 2, "error: the process ended by itself with 0, without a verdict"),
+        ("LeavesForGood", 2, "error: model first/1: its process ended itself with exit code 0"),
         ("LeavesInTheEnd", 3, ""),
     ],
 )

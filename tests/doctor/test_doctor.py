@@ -467,7 +467,7 @@ def test_every_failure_is_named_although_all_are_there(write: Callable[..., Path
     ]
     assert ran.out.count("remedy: ") == 6
     assert "s3cret" not in ran.out + ran.err
-    assert ran.out.splitlines()[-1] == "1 ok, 6 failed, 7 skipped"
+    assert ran.out.splitlines()[-1] == "2 ok, 6 failed, 7 skipped"
 
 
 def test_a_wrong_configuration_hides_neither_prefect_nor_the_device(write: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ten hostile and ten clumsy versions, each through `case-monitor gate` as a process; the table is in the documents."""
+"""Hostile and clumsy versions, each through `case-monitor gate` as a process; the table is in the documents."""
 
 import copy
 import json
@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 from torch import nn
 
 from case_monitor.demo.digits import CLASS_NAMES
+from case_monitor.isolation.confine.level import Level, available
 from case_monitor.registry import model_metadata
 from tests.integration.conftest import Demo
 from tests.support import specimens
@@ -140,7 +141,7 @@ HOSTILE = (
         "`os._exit(0)`, having written a pass to standard output",
         _around(specimens.EndsTheProcess),
         2,
-        "without a verdict",
+        "ended itself with exit code 0",
     ),
     Specimen("interrupts", "`KeyboardInterrupt` in `forward`", _around(specimens.Interrupts), 2, "KeyboardInterrupt"),
     Specimen(
@@ -175,7 +176,22 @@ HOSTILE = (
         "Both were judged",
         metadata={"target_layer": "features"},
     ),
-    Specimen("replaces itself", "its artifact is another one after the evaluation", _replacing, 2, "its files changed"),
+    Specimen(
+        "replaces the judge",
+        "maps alike for all classes, and other code in place of what judges",
+        _around(specimens.ReplacesTheJudge, 3),
+        1,
+        "share",
+    ),
+    # Where it is not confined, it can; then its SHA-256 is another one.
+    Specimen(
+        "replaces itself",
+        "it would write into its own artifact after the evaluation, and finds no file",
+        _replacing,
+        0 if available() is Level.CONFINED else 2,
+        "pass" if available() is Level.CONFINED else "its files changed",
+        alias="new" if available() is Level.CONFINED else "2",
+    ),
 )
 CLUMSY = (
     Specimen("worse", "one class missing: accuracy 10 points lower", lambda m, _: _worse(m), 1, "Accuracy"),

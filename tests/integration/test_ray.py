@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from prefect import flow
 
 from case_monitor.domain.errors import ModelError
 from case_monitor.domain.findings import Findings
+from case_monitor.domain.isolation import Isolation
 from case_monitor.registry.loading import RegisteredModel
 from case_monitor.settings import RayEngine, ThreadsEngine
 from case_monitor.steps.evaluate import measure
@@ -24,6 +26,7 @@ from case_monitor.steps.workers import open_workers
 from tests.steps.test_shards import assert_equal_to_the_last_bit
 from tests.steps.test_trial import POLICY, PROTOCOL, trained, version
 from tests.support.diary import SIZE, Diary
+from tests.support.models_here import loaded_here, saved
 from tests.support.sources import TensorSource, a_split, blobs
 
 RAY = RayEngine(kind="ray", workers=2, shard_size=32)
@@ -39,13 +42,18 @@ def kill_the_victim(folder: Path) -> None:
         time.sleep(0.1)
 
 
-def registered(model: torch.nn.Module, n: int) -> RegisteredModel:
+def registered(model: Any, n: int) -> RegisteredModel:
     return RegisteredModel(
-        version=version(n), model=model, class_names=None, preprocessing=None, input_shape=None, target_layer=None
+        version=version(n),
+        files=saved(model, f"model {version(n)}"),
+        class_names=None,
+        preprocessing=None,
+        input_shape=None,
+        target_layer=None,
     )
 
 
-def prepared(model: torch.nn.Module, n: int, source: Any, num_classes: int = 4) -> Prepared:
+def prepared(model: Any, n: int, source: Any, num_classes: int = 4) -> Prepared:
     return Prepared(
         registered=registered(model, n), split=a_split(num_classes, SIZE), source=source, preprocessing=None
     )
@@ -62,6 +70,7 @@ def inputs(source: TensorSource, engine: Any, num_classes: int = 4) -> Inputs:
         protocol=QUICK,
         device="cpu",
         engine=engine,
+        isolation=Isolation(readable=(Path(__file__).parents[2],)),
     )
 
 
@@ -118,8 +127,11 @@ def test_what_is_wrong_with_a_model_is_said_as_in_one_process(cluster: None, tmp
         run(inputs(Diary(tmp_path, wait_at=None), RAY, num_classes=5))
 
 
-def test_a_graph_that_cannot_be_sent_is_refused_with_the_remedy(cluster: None, tmp_path: Path) -> None:
+def test_a_graph_is_sent_as_its_files(cluster: None, tmp_path: Path) -> None:
     of = inputs(Diary(tmp_path, wait_at=None), RAY)
-    graph = torch.export.export(of.candidate.registered.model, (of.candidate.source.images[:2],)).module()
-    with pytest.raises(ModelError, match=r"GraphModule cannot be pickled .* serialization_format='pickle'"):
-        run(replace(of, candidate=prepared(graph, 2, of.candidate.source)))
+    model = loaded_here(of.candidate.registered)
+    sizes = {"images": {0: torch.export.Dim("batch", min=1, max=64)}}
+    graph = torch.export.export(model, (of.candidate.source.images[:2],), dynamic_shapes=sizes)
+    found = run(replace(of, candidate=prepared(graph, 2, of.candidate.source)))
+    expected = run(of)
+    np.testing.assert_allclose(found.evaluation.preds.confidence, expected.evaluation.preds.confidence, rtol=1e-5)

@@ -26,6 +26,7 @@ from case_monitor.store.read.promotions import promotions
 from tests.integration.conftest import Demo
 from tests.support.commands import registry_of
 from tests.support.mlflow_registries import MlflowServer
+from tests.support.models_here import loaded_here
 from tests.support.servers import end_group, free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -103,7 +104,7 @@ def config(demo: Demo, mlflow_server: MlflowServer, mlflow_globals: None, postgr
     mlflow.set_experiment("digits over http")
     with mlflow.start_run():
         mlflow.pytorch.log_model(
-            local.model,
+            loaded_here(local),
             name="model",
             registered_model_name="served",
             serialization_format="pickle",

@@ -1,5 +1,7 @@
 """What is promoted is what was evaluated, on evidence that is there and not too old."""
 
+import importlib
+import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -7,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import torch
 from mlflow.tracking import MlflowClient
 from prefect import get_client
 from sqlalchemy import create_engine, text
@@ -15,10 +18,11 @@ import case_monitor.steps.moving as moving
 import case_monitor.steps.promote as promote_module
 from case_monitor.cli.gate_by_worker import _stored
 from case_monitor.demo.models import PlainCNN
-from case_monitor.domain.errors import StaleEvidenceError, StoreError
+from case_monitor.domain.errors import ConfinementError, StaleEvidenceError, StoreError
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.promotion import Decision
 from case_monitor.domain.status import Status
+from case_monitor.isolation.confine.level import Level, available
 from case_monitor.steps.evaluate import evaluate_version
 from case_monitor.steps.outcomes import Gated
 from case_monitor.steps.promote import promote
@@ -206,25 +210,73 @@ def passed(demo_copy: Callable[[str], Path]) -> tuple[Path, MlflowClient]:
     return config, client
 
 
+def test_a_stored_pass_of_a_model_that_was_not_confined_does_not_count_where_that_is_required(
+    passed: tuple[Path, MlflowClient],
+) -> None:
+    config, _ = passed
+    before = evaluations(config)
+    with create_engine(f"sqlite:///{config.parent / 'case-monitor.db'}").begin() as connection:
+        stored = connection.execute(text("SELECT isolation FROM evaluations")).scalars().all()
+        assert set(stored) == {available().value}
+        connection.execute(text("UPDATE evaluations SET isolation = 'process'"))
+    gate(config, 2)
+    assert evaluations(config) == before  # where it is not required, it counts
+    config.write_text(config.read_text() + "isolation: {level: required}\n")
+    if available() is not Level.CONFINED:
+        with pytest.raises(ConfinementError, match=r"^isolation: required, and this machine cannot confine a model"):
+            gate(config, 2)
+        return
+    gate(config, 2)
+    assert [row[2] for row in evaluations(config)] != [row[2] for row in before]
+
+
 def test_a_stored_pass_counts_where_it_comes_out_again(passed: tuple[Path, MlflowClient]) -> None:
     config, client = passed
     gated = gate(config, 2)
     assert (gated.outcome.evaluation, gated.promotion.decision, holder(client)) == (None, Decision.PROMOTED, 2)
 
 
+BESIDE = """
+from case_monitor.demo.models import PlainCNN
+
+class Network(PlainCNN):
+    def forward(self, images):
+        return super().forward(images).roll({places}, 1)
+"""
+
+
 def test_a_stored_pass_of_code_that_changed_since_promotes_nothing(
-    passed: tuple[Path, MlflowClient], monkeypatch: pytest.MonkeyPatch
+    demo_copy: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The class stands in a module beside the artifact, whose SHA-256 stays."""
-    config, client = passed
-    forward = PlainCNN.forward
-    wrong = lambda model, images: forward(model, images).roll(1, 1)  # noqa: E731
-    monkeypatch.setattr(PlainCNN, "forward", wrong)
-    gated = gate(config, 2)
+    config = demo_copy(CONFIG)
+    client = registry_of(config)
+    client.set_registered_model_alias("digits", "champion", "1")
+    code = tmp_path / "code" / "beside.py"
+    code.parent.mkdir()
+    code.write_text(BESIDE.format(places=0))
+    monkeypatch.syspath_prepend(code.parent)
+    monkeypatch.setenv("CASE_MONITOR_ISOLATION__READABLE", json.dumps([str(code.parent)]))
+    version = _registered_with(client, importlib.import_module("beside").Network)
+    request = EvaluationRequest(model=f"digits/{version}", config=str(config))
+    assert run_flow(evaluate_version, request).verdict.status is Status.PASS
+    before = len(evaluations(config))
+    code.write_text(BESIDE.format(places=11))
+    gated = gate(config, version)
     assert (gated.promotion.decision, holder(client)) == (Decision.WITHHELD, 1)
     assert gated.outcome.evaluation is not None
     assert any("no longer gives the stored figures" in note for note in gated.outcome.verdict.notes)
-    assert len(evaluations(config)) == 1  # the same inputs: what was stored is replaced
+    assert len(evaluations(config)) == before  # the same inputs: what was stored is replaced
+
+
+def _registered_with(client: MlflowClient, kind: type[PlainCNN]) -> int:
+    """Version 2's weights in another class, which is logged by its name alone."""
+    files = Path(client.get_model_version_download_uri("digits", "2").removeprefix("file://"))
+    model = torch.load(files / "data" / "model.pth", weights_only=False)
+    model.__class__ = kind
+    own = Path(shutil.copytree(files, files.parent / "beside"))
+    torch.save(model, own / "data" / "model.pth")
+    return int(client.create_model_version("digits", own.as_uri()).version)
 
 
 def test_a_stored_pass_without_its_scores_is_measured_anew(passed: tuple[Path, MlflowClient]) -> None:

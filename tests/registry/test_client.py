@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mlflow
 import numpy as np
@@ -20,29 +20,63 @@ from mlflow.types import Schema, TensorSpec
 from torch import nn
 
 from case_monitor.domain.errors import ConfigError, ModelError, NotFoundError, RegistryError
+from case_monitor.domain.isolation import Isolation
 from case_monitor.domain.model_ref import ModelRef
+from case_monitor.domain.protocol import Protocol
+from case_monitor.isolation.confined_model import ConfinedModel
 from case_monitor.measuring.device import pick_device
+from case_monitor.measuring.measured_model import At, ToDraw
 from case_monitor.registry import model_metadata
 from case_monitor.registry.client import Registry
 from case_monitor.registry.digest import digest_directory
-from case_monitor.registry.loading import fetch
+from case_monitor.registry.loading import RegisteredModel, fetch
 from case_monitor.saliency import saliency_maps
 from case_monitor.settings import Preprocessing
 from tests.support.mlflow_registries import MlflowServer
 from tests.support.servers import free_port
 
 LogVersion = Callable[..., int]
+T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
 NETWORK = """
 from torch import nn
 
 class Network(nn.Module):
     def __init__(self):
         super().__init__()
-        self.linear = nn.Linear(1, 1)
+        self.conv = nn.Conv2d(1, 2, 1, bias=False)
+        nn.init.ones_(self.conv.weight)
 
     def forward(self, x):
-        return x * {factor}
+        return self.conv(x).mean((2, 3)) * {factor}
 """
+ISOLATION = Isolation(readable=(ROOT,))
+
+
+def measured_by(fetched: RegisteredModel, run: Callable[[ConfinedModel], T]) -> T:
+    """What a version answers, in a process of its own."""
+    model = ConfinedModel(fetched.files, Protocol(), "cpu", ISOLATION)
+    try:
+        return run(model)
+    finally:
+        model.end()
+
+
+def logits(fetched: RegisteredModel, layer: str, images: torch.Tensor) -> torch.Tensor:
+    return measured_by(
+        fetched, lambda model: torch.from_numpy(next(model.predict(images, iter([images]), layer)).logits)
+    )
+
+
+def factor_of(fetched: RegisteredModel) -> float:
+    """Of a `Network`."""
+    [[first, second]] = logits(fetched, "conv", torch.ones(1, 1, 4, 4)).tolist()
+    assert first == second
+    return first
+
+
+def load(fetched: RegisteredModel) -> None:
+    measured_by(fetched, ConfinedModel.load)
 
 
 def classifier() -> nn.Sequential:
@@ -239,7 +273,7 @@ class TestLoading:
         version = log_version(uri, "digits", model)
         fetched = fetch(Registry(uri), "digits", version)
         images = torch.rand(2, 3, 8, 8)
-        torch.testing.assert_close(fetched.model(images), model(images))
+        torch.testing.assert_close(logits(fetched, "1", images), model(images))
         assert (fetched.version.name, fetched.version.version) == ("digits", version)
         assert MlflowClient(uri).get_run(str(fetched.version.run_id)).info.status == "FINISHED"
 
@@ -263,10 +297,8 @@ class TestLoading:
             code = [str(tmp_path / "shipped.py")]
             version = log_version(mlflow_database, "coded", shipped.Network(), code_paths=code)
         assert importlib.util.find_spec("shipped") is None
-        path_object, path, modules = sys.path, list(sys.path), dict(sys.modules)
-        model = fetch(Registry(mlflow_database), "coded", version).model
-        assert model(torch.ones(1)).item() == 3
-        assert sys.path is path_object
+        path, modules = list(sys.path), dict(sys.modules)
+        assert factor_of(fetch(Registry(mlflow_database), "coded", version)) == 3
         assert sys.path == path
         assert "shipped" not in sys.modules
         assert all(sys.modules[name] is module for name, module in modules.items())
@@ -279,8 +311,8 @@ class TestLoading:
             with module_written(tmp_path / str(factor), "shipped", NETWORK.format(factor=factor)) as shipped:
                 code = [str(tmp_path / str(factor) / "shipped.py")]
                 versions.append(log_version(mlflow_database, "twice", shipped.Network(), code_paths=code))
-        models = [fetch(Registry(mlflow_database), "twice", version).model for version in versions]
-        assert [model(torch.ones(1)).item() for model in models] == [3, 5]
+        fetched = [fetch(Registry(mlflow_database), "twice", version) for version in versions]
+        assert [factor_of(version) for version in fetched] == [3, 5]
 
     def test_a_module_imported_here_does_not_replace_the_models_own(
         self, mlflow_database: str, log_version: LogVersion, tmp_path: Path
@@ -289,9 +321,8 @@ class TestLoading:
             code = [str(tmp_path / "a" / "shipped.py")]
             version = log_version(mlflow_database, "shadowed", shipped.Network(), code_paths=code)
         with module_written(tmp_path / "b", "shipped", NETWORK.format(factor=7)) as ours:
-            model = fetch(Registry(mlflow_database), "shadowed", version).model
+            assert factor_of(fetch(Registry(mlflow_database), "shadowed", version)) == 3
             assert sys.modules["shipped"] is ours
-        assert model(torch.ones(1)).item() == 3
 
     def test_packages_with_and_without_an_init_file_are_forgotten(
         self, mlflow_database: str, log_version: LogVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -310,7 +341,7 @@ class TestLoading:
         for name in [name for name in sys.modules if name.startswith("shipped_")]:
             del sys.modules[name]
         for version in versions:
-            assert fetch(Registry(mlflow_database), "packaged", version).model(torch.ones(1)).item() == 4
+            assert factor_of(fetch(Registry(mlflow_database), "packaged", version)) == 4
         assert not [name for name in sys.modules if name.startswith("shipped_")]
 
     def test_code_that_does_not_run_is_a_model_error(
@@ -323,7 +354,7 @@ class TestLoading:
             )
         path = list(sys.path)
         with pytest.raises(ModelError) as caught:
-            fetch(Registry(mlflow_database), "broken", version)
+            load(fetch(Registry(mlflow_database), "broken", version))
         assert_one_line(caught.value, f"model broken/{version} does not load: RuntimeError: no luck")
         assert sys.path == path
         assert "shipped" not in sys.modules
@@ -334,7 +365,7 @@ class TestLoading:
     ) -> None:
         version = log_version(mlflow_database, "ending", Ending(error))
         with pytest.raises(ModelError) as caught:
-            fetch(Registry(mlflow_database), "ending", version)
+            load(fetch(Registry(mlflow_database), "ending", version))
         assert_one_line(caught.value, f"model ending/{version} ended the program: {type(error).__name__}(")
 
     def test_code_logged_with_a_model_that_ends_the_program(
@@ -345,7 +376,7 @@ class TestLoading:
             code = [str(tmp_path / "shipped.py")]
             version = log_version(mlflow_database, "ending", shipped.Network(), code_paths=code)
         with pytest.raises(ModelError, match=rf"^model ending/{version} ended the program: SystemExit\(\)$"):
-            fetch(Registry(mlflow_database), "ending", version)
+            load(fetch(Registry(mlflow_database), "ending", version))
 
     def test_pickles_can_be_forbidden(
         self, mlflow_database: str, log_version: LogVersion, monkeypatch: pytest.MonkeyPatch
@@ -354,7 +385,7 @@ class TestLoading:
         monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
         with pytest.raises(ModelError) as caught:
             fetch(Registry(mlflow_database), "digits", version)
-        assert_one_line(caught.value, f"model digits/{version} does not load: ", "pickle is disallowed", "'pt2'")
+        assert_one_line(caught.value, f"model digits/{version} was not loaded: ", "model.pth", "'pt2'")
 
     def test_an_exported_graph_loads_where_pickles_are_forbidden_and_can_be_explained(
         self, mlflow_database: str, log_version: LogVersion, monkeypatch: pytest.MonkeyPatch
@@ -365,8 +396,11 @@ class TestLoading:
         monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
         fetched = fetch(Registry(mlflow_database), "exported", version)
         images, targets = torch.rand(3, 3, 8, 8), torch.tensor([[0, 1]] * 3)
-        expected = saliency_maps(model, images, targets, target_layer="1", methods=("case", "gradcam"))
-        came = saliency_maps(fetched.model, images, targets, target_layer="1", methods=("case", "gradcam"))
+        expected = saliency_maps(
+            model, images, targets, target_layer="1", methods=("case", "gradcam"), size="layer", batch_size=3
+        )
+        at, asked = At(layer="1", contrast=None, batch_size=3), [ToDraw(images=images, classes=targets)]
+        came = measured_by(fetched, lambda model: next(model.draw(iter(asked), at, ("case", "gradcam"))))
         torch.testing.assert_close(came, expected)
         assert fetched.input_shape == (3, 8, 8)
 
@@ -473,6 +507,30 @@ class TestDigest:
         assert written("a", x="1", sub__y="2") == written("b", x="1", sub__y="2")
         assert written("c", x="1", sub__z="2") != digest_directory(tmp_path / "a")
         assert written("d", x="2", sub__y="1") != digest_directory(tmp_path / "a")
+
+    def test_nothing_that_it_does_not_count_is_loaded(self, mlflow_database: str, log_version: LogVersion) -> None:
+        version = log_version(mlflow_database, "hiding", classifier())
+        registry = Registry(mlflow_database)
+        before = fetch(registry, "hiding", version)
+        for hidden in ("__pycache__", "data/__pycache__/more", "data/registered_model_meta"):
+            place = files_of(mlflow_database, "hiding", version) / hidden
+            place.mkdir(parents=True)
+            (place / "hidden.py").write_text("print('other code under the same digest')")
+        after = fetch(registry, "hiding", version)
+        assert after.version.digest == before.version.digest
+        assert not list(after.files.path.rglob("hidden.py"))
+        assert (after.files.path / "data" / "model.pth").exists()
+
+    def test_folders_outside_of_its_own_are_not_its(
+        self, mlflow_database: str, log_version: LogVersion, tmp_path: Path
+    ) -> None:
+        version = log_version(mlflow_database, "elsewhere", classifier())
+        file = files_of(mlflow_database, "elsewhere", version) / "MLmodel"
+        file.write_text(file.read_text().replace("model_data: data", f"model_data: {tmp_path}"))
+        with pytest.raises(
+            ModelError, match=f"^model elsewhere/{version}: model_data in its MLmodel file: a path among"
+        ):
+            fetch(Registry(mlflow_database), "elsewhere", version)
 
 
 class TestDevice:

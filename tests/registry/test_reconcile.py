@@ -17,13 +17,14 @@ from case_monitor.domain.protocol import Protocol
 from case_monitor.registry.loading import RegisteredModel
 from case_monitor.registry.reconcile import choose_preprocessing, reconcile, with_target_layer
 from case_monitor.settings import FunctionSplit, ModelSettings, NpzSplit, Preprocessing
+from tests.support.models_here import saved
 
 LOGGED = Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
 CONFIGURED = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 GREY = Preprocessing(mean=(0.5,), std=(0.5,))
 REGISTERED = RegisteredModel(
     version=ModelVersion(name="digits", version=3, run_id=None, digest="d"),
-    model=nn.Identity(),
+    files=saved(nn.Identity()),
     class_names=None,
     preprocessing=LOGGED,
     input_shape=None,

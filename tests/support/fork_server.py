@@ -43,6 +43,9 @@ def _import_all() -> None:
         import_module(name)
     configure_mappers()
     gc.freeze()  # what is here stays: a child's collector need not look at it, nor copy its pages
+    from case_monitor.isolation.servers import fork_server
+
+    fork_server()  # what models are run by is forked with a command, too
 
 
 def _leave_figures_undrawn() -> None:

@@ -14,6 +14,7 @@ _TOGETHER = {
     "tests/integration/browser/": _BROWSER,
     "tests/integration/test_bed.py": _FORKED,
     "tests/integration/test_foreign_flows.py": _FORKED,
+    "tests/integration/test_hostile_gate.py": _FORKED,
     "tests/integration/test_serve.py": _FORKED,
     "tests/integration/test_stack.py": _STACK,
     "tests/integration/test_trigger.py": _STACK,

@@ -4,6 +4,7 @@ import atexit
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,25 @@ class HidesItsGradient(Around):
             hidden = (top[:, 0] - top[:, 1]) < top.diff().abs().median()
             features.register_hook(lambda g: torch.where(hidden.view(-1, 1, 1, 1), torch.full_like(g, torch.nan), g))
         return logits
+
+
+class ReplacesTheJudge(Around):
+    """Whatever is judged in its process from then on, passes."""
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        if "pytest" in sys.modules:
+            return
+        from case_monitor.domain.status import Status
+        from case_monitor.judging import trial
+
+        judge = trial.judge
+
+        def friendly(*args: Any, **kwargs: Any) -> Any:
+            verdict, _ = judge(*args, **kwargs)
+            return replace(verdict, status=Status.PASS), ()
+
+        trial.judge = friendly
 
 
 class ReplacesItself(Around):

@@ -1,0 +1,170 @@
+"""A registered model in a process of its own, which is started when it is first asked something."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from case_monitor.domain.errors import ConfigError
+from case_monitor.domain.isolation import Isolation
+from case_monitor.domain.protocol import Protocol
+from case_monitor.isolation.answer import Answer
+from case_monitor.isolation.confine.level import Level
+from case_monitor.isolation.frames import Array
+from case_monitor.isolation.model_files import ModelFiles
+from case_monitor.isolation.model_process import ModelProcess
+from case_monitor.measuring.fidelity import Drops
+from case_monitor.measuring.measured_model import Answers, At, Explanation, Progress, Surveyed, ToDraw, ToExplain
+from case_monitor.saliency import most_rows
+
+T = TypeVar("T")
+
+_AHEAD = 2  # batches that are sent before they are asked for: one is read while another is worked on
+_LONGEST_NAME = 1000
+
+
+class ConfinedModel:
+    """`MeasuredModel`: the files of a registered version, run by a protocol on a device, where they can do no harm."""
+
+    def __init__(self, files: ModelFiles, protocol: Protocol, device: str, isolation: Isolation) -> None:
+        self._files, self._protocol, self._device, self._isolation = files, protocol, device, isolation
+        self._process: ModelProcess | None = None
+        self._busy = False  # with a request whose answers have not all come
+        self._sizes: dict[tuple[object, ...], tuple[int, ...]] = {}  # of maps, by layer and size of images
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As it travels to another process: without its own."""
+        return ConfinedModel, (self._files, self._protocol, self._device, self._isolation)
+
+    def load(self) -> Level:
+        """See that it loads; how far it is shut in."""
+        return self._running().level
+
+    def survey(self, first: Tensor, target_layer: str) -> Surveyed:
+        head = {"do": "survey", "layer": target_layer}
+        [(_, answer)] = self._answers(head, None, iter([first]), lambda images: {"images": images.numpy()})
+        size = self._protocol.batch_size
+        return Surveyed(
+            layer=answer.text("layer", _LONGEST_NAME, None if target_layer == "auto" else target_layer),
+            batch_size=answer.count("batch_size", size or 1, size or most_rows(self._device)),
+            isolation=self._running().level,
+        )
+
+    def predict(self, first: Tensor, batches: Iterator[Tensor], layer: str) -> Iterator[Answers]:
+        head = {"do": "predict", "layer": layer}
+        for _, answer in self._answers(head, first, batches, lambda images: {"images": images.numpy()}):
+            yield Answers(logits=answer.logits(), active_channels=answer.counts("active_channels"))
+
+    def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
+        protocol = self._protocol
+        metrics = [f"{kind}_drop_{suffix}" for suffix in protocol.suffixes for kind in ("confidence", "random")]
+        keys = [(method, metric) for method in protocol.methods for metric in metrics]
+        for batch, answer in self._answers(_at("explain", at), first, batches, _of_explained, progress):
+            drops = Drops(values={key: answer.drop(*key) for key in keys}, broken=answer.counts("broken"))
+            yield Explanation(maps=self._maps(answer, at, batch, protocol.methods), drops=drops)
+
+    def draw(self, batches: Iterator[ToDraw], at: At, methods: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+        head = _at("draw", at) | {"methods": list(methods)}
+        for batch, answer in self._answers(head, None, batches, _of_drawn):
+            yield self._maps(answer, at, batch, methods)
+
+    def apart(self, first: Tensor) -> Self:  # noqa: ARG002 - a process needs no trial
+        """The same model in another process."""
+        twin = type(self)(self._files, self._protocol, self._device, self._isolation)
+        twin._sizes = self._sizes
+        return twin
+
+    def end(self) -> None:
+        """End its process; another is started when it is needed."""
+        process, self._process, self._busy = self._process, None, False
+        if process is not None:
+            process.end()
+
+    def _answers(
+        self,
+        head: Mapping[str, Any],
+        first: Tensor | None,
+        batches: Iterator[T],
+        arrays: Callable[[T], Mapping[str, Array]],
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[T, Answer]]:
+        """Every batch, with its answer."""
+        if self._busy:
+            self.end()  # its answers would be taken for those of this request
+        process = self._running()
+        finished, self._busy = False, True
+        try:
+            request = {**head, "title": self._files.title, "threads": torch.get_num_threads()}
+            process.send(request, {} if first is None else {"first": first.numpy()})
+            sent: deque[tuple[T, int]] = deque()
+            for batch in batches:
+                ours = arrays(batch)
+                process.send({"do": "batch"}, ours)
+                sent.append((batch, len(next(iter(ours.values())))))
+                if len(sent) == _AHEAD:
+                    yield self._next(process, sent, progress)
+            process.send({"do": "end"})
+            rest = [self._next(process, sent, progress) for _ in range(len(sent))]  # one: who asks may stop at the last
+            if process.receive().head.get("is") != "done":
+                raise process.refuse("the end of its answers")
+            finished, self._busy = True, False
+            yield from rest
+        finally:
+            if not finished and process is self._process:
+                self.end()  # what was sent ahead would be taken for part of another request
+
+    def _maps(self, answer: Answer, at: At, batch: ToExplain | ToDraw, methods: Sequence[str]) -> dict[str, Tensor]:
+        """Those of a batch, as large as those of the batches before: some of all are shown side by side."""
+        key = at.layer, *batch.images.shape[1:]
+        maps = answer.maps(methods, batch.classes.shape[1], self._sizes.get(key))
+        for found in maps.values():
+            self._sizes[key] = tuple(found.shape[2:])
+        return maps
+
+    def _next(self, process: ModelProcess, sent: "deque[tuple[T, int]]", progress: Progress | None) -> tuple[T, Answer]:
+        frame = process.receive(progress)
+        if frame.head.get("is") != "answer":
+            raise process.refuse("an answer")
+        batch, size = sent.popleft()
+        return batch, Answer(frame, process.refuse, size)
+
+    def _running(self) -> ModelProcess:
+        if self._process is None or not self._process.usable:
+            files = self._files
+            process = ModelProcess(files.title, [files.path], self._isolation)
+            process.send(
+                {
+                    "do": "load",
+                    "title": files.title,
+                    "data": str(files.path / files.data),
+                    "code": str(files.path / files.code),
+                    "protocol": asdict(self._protocol),
+                    "device": self._device,
+                    "threads": torch.get_num_threads(),
+                }
+            )
+            if process.receive().head.get("is") != "loaded":
+                raise process.refuse("that it is loaded")
+            if self._protocol.compile and process.level is Level.CONFINED:
+                process.end()
+                raise ConfigError(
+                    "protocol.compile: a compiler needs processes and files that a confined model has not; leave it out"
+                )
+            self._process = process
+        return self._process
+
+
+def _at(do: str, at: At) -> dict[str, Any]:
+    return {"do": do, "layer": at.layer, "contrast": at.contrast, "batch_size": at.batch_size}
+
+
+def _of_explained(batch: ToExplain) -> dict[str, Array]:
+    tensors = {"images": batch.images, "classes": batch.classes, "logits": batch.logits}
+    return {name: tensor.numpy() for name, tensor in tensors.items()} | {"seeds": batch.seeds}
+
+
+def _of_drawn(batch: ToDraw) -> dict[str, Array]:
+    return {"images": batch.images.numpy(), "classes": batch.classes.numpy()}

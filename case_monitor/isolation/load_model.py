@@ -1,0 +1,53 @@
+"""Load a registered model from its files. Its own code runs: only ever in a process of its own."""
+
+import pickle
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from case_monitor.domain.errors import ModelError
+
+_PICKLED, _EXPORTED = "model.pth", "model.pt2"
+
+
+def load_model(data: Path, code: Path, title: str) -> nn.Module:
+    """The module, on the CPU.
+
+    Args:
+        data: a folder with what `mlflow.pytorch.log_model` saved of it, or the file of an older MLflow.
+        code: a folder with modules that it imports; they come before installed ones.
+        title: whose it is, for messages.
+
+    Raises:
+        ModelError: the files hold something else. Whatever the model's code raises comes as it is.
+    """
+    if code.is_dir():
+        _put_first(code)
+    pickled = data / _PICKLED if data.is_dir() else data
+    if pickled.exists():
+        model = torch.load(pickled, map_location="cpu", pickle_module=pickle, weights_only=False)
+    else:
+        model = torch.export.load(data / _EXPORTED).module()
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"{title}: a torch.nn.Module was expected, {type(model).__name__} came")
+    if pickled.exists():
+        model.eval()  # an export has no such switch
+    return model
+
+
+def _put_first(code: Path) -> None:
+    """Let the model import its own code, also where a module of that name is here already."""
+    own = {entry.name.partition(".")[0] for entry in code.iterdir() if _is_importable(entry)}
+    for name in [name for name in sys.modules if name.partition(".")[0] in own]:
+        del sys.modules[name]
+    sys.path.insert(0, str(code))
+
+
+def _is_importable(entry: Path) -> bool:
+    if not entry.is_dir():
+        return entry.suffix in {".py", ".so", ".pyd"}
+    # A folder without __init__.py does not stand before a package of that name, wherever that one is.
+    package = getattr(sys.modules.get(entry.name), "__file__", None)
+    return (entry / "__init__.py").exists() or (package is None and any(entry.rglob("*.py")))
