@@ -122,6 +122,8 @@ def run_tags(evaluation: Evaluation, evaluation_id: int) -> dict[str, str]:
         "case_monitor.notes": " ".join(evaluation.verdict.notes)[:5000],
         "case_monitor.seed": str(provenance.protocol.seed),
         "case_monitor.torch_version": provenance.torch_version,
+        "case_monitor.isolation": provenance.isolation or "none",
+        **({"case_monitor.signer": evaluation.model.signer} if evaluation.model.signer else {}),
         "case_monitor.package_version": provenance.package_version,
     }
 

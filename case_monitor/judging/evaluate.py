@@ -98,4 +98,5 @@ def _provenance(policy: Policy, protocol: Protocol, source: LayerSource, found: 
         device=measurer.device,
         torch_version=measurer.torch_version,
         package_version=case_monitor.__version__,
+        isolation=found.measurer.isolation,
     )

@@ -22,6 +22,11 @@ class LayerMeasurer(Protocol):
         """Whose output the maps are of."""
         ...
 
+    @property
+    def isolation(self) -> str | None:
+        """How far the model is shut in; None: it is not."""
+        ...
+
     def predict(self, stage: str) -> Generator[PredictedPart]:
         """The logits of every image, shard by shard, in the split's order. Close it when no more are wanted."""
         ...

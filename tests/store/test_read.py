@@ -156,6 +156,8 @@ def test_every_field_of_a_stored_evaluation(engine: Engine) -> None:
         "device": "cpu",
         "torch_version": "2.15.0",
         "package_version": "0.1.0",
+        "isolation": None,
+        "signer": None,
         "verdict_status": Status.FAIL,
         "verdict_sentence": "Version 1 is withheld: maps do not differ.",
         "notes": (),

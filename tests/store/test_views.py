@@ -70,7 +70,7 @@ def test_an_evaluation_is_one_row_with_its_figures_and_the_decision(store: Engin
     assert (row["evaluated_at"], row["verdict"]) == (saved.updated_at, "pass")
     assert row["verdict_sentence"] == evaluation.verdict.sentence
     assert (row["in_production"], row["gate_method"]) == (True, "gradcam")
-    assert (row["split"], row["images"], row["duration_s"]) == ("val", 80, 1.5)
+    assert (row["split"], row["images"], row["duration_s"]) == ("val", 40, 1.5)
     accuracy, agreement = evaluation.summary("accuracy"), evaluation.summary("agreement_median", "gradcam")
     degenerate = evaluation.summary("agreement_degenerate_rate", "gradcam")
     for name, summary in (("accuracy", accuracy), ("agreement_median", agreement), ("degenerate_rate", degenerate)):

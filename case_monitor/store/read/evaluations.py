@@ -45,6 +45,8 @@ class StoredEvaluation:
     device: str
     torch_version: str
     package_version: str
+    isolation: str | None
+    signer: str | None
     protocol: dict[str, Any]
     policy: dict[str, Any]
     verdict_status: Status
@@ -60,7 +62,13 @@ class StoredEvaluation:
     @property
     def model(self) -> ModelVersion:
         """What was evaluated."""
-        return ModelVersion(name=self.model_name, version=self.version, run_id=self.run_id, digest=self.model_digest)
+        return ModelVersion(
+            name=self.model_name,
+            version=self.version,
+            run_id=self.run_id,
+            digest=self.model_digest,
+            signer=self.signer,
+        )
 
     @property
     def baseline(self) -> ModelVersion | None:

@@ -72,6 +72,8 @@ class EvaluationRow(Base):
     device: Mapped[str]
     torch_version: Mapped[str]
     package_version: Mapped[str]
+    isolation: Mapped[str | None]
+    signer: Mapped[str | None]
     protocol: Mapped[dict[str, Any]]
     policy: Mapped[dict[str, Any]]
     verdict_status: Mapped[str]

@@ -49,6 +49,8 @@ def evaluation_row(model_version_id: int, evaluation: Evaluation) -> Row:
         "device": provenance.device,
         "torch_version": provenance.torch_version,
         "package_version": provenance.package_version,
+        "isolation": provenance.isolation,
+        "signer": evaluation.model.signer,
         "protocol": asdict(provenance.protocol),
         "policy": asdict(evaluation.policy),
         "verdict_status": evaluation.verdict.status,

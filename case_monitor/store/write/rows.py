@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+_AS_IT_IS = frozenset({int, bool, type(None)})
 # PostgreSQL refuses NUL. Half a surrogate pair is what Python makes of a file name that is not UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -34,7 +35,16 @@ def fields_of(record: "DataclassInstance") -> Row:
 
 def bindable(table: type[Base], row: Row) -> Row:
     """The row with every value as a driver takes it; what no database takes raises."""
-    return {name: _plain(value, f"{table.__tablename__}.{name}") for name, value in row.items()}
+    return {name: _bound(value, table, name) for name, value in row.items()}
+
+
+def _bound(value: Any, table: type[Base], name: str) -> Any:
+    kind = type(value)
+    if kind in _AS_IT_IS:  # nearly all: a large evaluation has millions of values
+        return value
+    if kind is float:
+        return None if math.isnan(value) else value
+    return _plain(value, f"{table.__tablename__}.{name}")
 
 
 def _plain(value: Any, where: str) -> Any:

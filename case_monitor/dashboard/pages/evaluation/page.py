@@ -51,6 +51,8 @@ class Provenance:
     device: str
     torch_version: str
     package_version: str
+    isolation: str | None
+    signer: str | None
     first_saved: datetime
     duration_s: float
     protocol: str
@@ -163,6 +165,8 @@ def _provenance(stored: StoredEvaluation) -> Provenance:
         device=stored.device,
         torch_version=stored.torch_version,
         package_version=stored.package_version,
+        isolation=stored.isolation,
+        signer=stored.signer,
         first_saved=stored.created_at,
         duration_s=stored.duration_s,
         protocol=json.dumps(stored.protocol, indent=2, ensure_ascii=False),
