@@ -10,9 +10,10 @@ STACK ?= stack
 demo: $(VENV)/.demo
 	$(BIN)/case-monitor demo --directory $(DEMO)
 
-# Two processes share the tests, each on one thread: more would take the time of each other, the more so if they spin.
+# Three processes share the tests: while one waits for servers or a browser, two compute, each on one thread unless another
+# number is said.
 test: $(VENV)/.test lint browser
-	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 3
 
 # While you work: no server, no browser, nothing that takes long; in about a minute.
 test-fast: $(VENV)/.test
@@ -21,7 +22,8 @@ test-fast: $(VENV)/.test
 
 # The tests that compute, under the CPU kernels and numbers of threads that other machines have. Where cores are busy, threads
 # that spin while they wait take the time of those that they wait for.
-COMPUTING := tests/saliency tests/measuring tests/judging tests/steps tests/benchmarks tests/evidence/test_pictures.py tests/integration/test_ray.py
+COMPUTING := tests/saliency tests/measuring tests/judging tests/steps tests/isolation tests/benchmarks tests/evidence/test_pictures.py \
+	tests/integration/test_ray.py
 KERNELS := -uATEN_CPU_CAPABILITY ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 \
 	ONEDNN_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 OMP_NUM_THREADS=2
 test-kernels: $(VENV)/.test
