@@ -1,4 +1,4 @@
-"""How several processes share the tests (`pytest -n 2`): what stays together, and what begins first."""
+"""How several processes share the tests (`pytest -n 3`): what stays together, and what begins first."""
 
 from collections.abc import Iterable
 
