@@ -135,6 +135,7 @@ def _fetch(settings: Settings, registry: Registry, name: str, version: int, raw:
 def _load(settings: Settings, registered: RegisteredModel, raw: RawSplit | None) -> Answer:
     version = registered.version
     if raw is None:
+        _see_that_it_loads(settings, registered)
         remedy = "mend the split"
         return warning(f"{version} loads; there is no image to show it", remedy)
     split, source = reconcile(registered, settings.models[version.name], raw)
@@ -145,6 +146,15 @@ def _load(settings: Settings, registered: RegisteredModel, raw: RawSplit | None)
         came = f"model {version} returns {logits.shape[-1]} logits"
         raise ModelError(f"number of classes: the data set has {split.num_classes}, {came}")
     return ok(f"{version} loads and takes an image on {device}; target layer {layer}")
+
+
+def _see_that_it_loads(settings: Settings, registered: RegisteredModel) -> None:
+    protocol = settings.protocol_of(registered.version.name)
+    model = ConfinedModel(registered.files, protocol, pick_device(settings.device), settings.isolation.record)
+    try:
+        model.load()
+    finally:
+        model.end()
 
 
 def _run(settings: Settings, registered: RegisteredModel, images: Tensor, device: str) -> tuple[Array, str]:

@@ -18,7 +18,7 @@ from case_monitor.isolation.load_model import load_model
 from case_monitor.measuring.held_model import HeldModel
 from case_monitor.measuring.measured_model import At, ToDraw, ToExplain
 
-Answer = tuple[Mapping[str, Any], Mapping[str, Array]]
+Reply = tuple[Mapping[str, Any], Mapping[str, Array]]
 
 
 def serve(wire: Wire) -> None:
@@ -88,19 +88,19 @@ def _tensor(frame: Frame, name: str) -> Tensor:
     return torch.from_numpy(frame.arrays[name])
 
 
-def _survey(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Answer]:
+def _survey(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:
     for batch in _batches(frames):
         found = model.survey(_tensor(batch, "images"), request.head["layer"])
         yield {"layer": found.layer, "batch_size": found.batch_size}, {}
 
 
-def _predict(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Answer]:
+def _predict(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:
     images = (_tensor(batch, "images") for batch in _batches(frames))
     for answers in model.predict(_tensor(request, "first"), images, request.head["layer"]):
         yield {}, {"logits": answers.logits, "active_channels": answers.active_channels}
 
 
-def _explain(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", wire: Wire) -> Iterator[Answer]:
+def _explain(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", wire: Wire) -> Iterator[Reply]:
     def progress(done: float, images: int) -> None:
         wire.send({"is": "progress", "done": float(done), "images": images})
 
@@ -119,13 +119,13 @@ def _explain(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None
         yield {}, {**maps, **drops, "broken": explanation.drops.broken}
 
 
-def _draw(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Answer]:
+def _draw(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:
     batches = (ToDraw(images=_tensor(batch, "images"), classes=_tensor(batch, "classes")) for batch in _batches(frames))
     for maps in model.draw(batches, _at(request.head), request.head["methods"]):
         yield {}, {f"map {method}": m.cpu().numpy() for method, m in maps.items()}
 
 
-_ANSWERS: Mapping[str, Callable[..., Iterator[Answer]]] = {
+_ANSWERS: Mapping[str, Callable[..., Iterator[Reply]]] = {
     "survey": _survey,
     "predict": _predict,
     "explain": _explain,

@@ -108,6 +108,7 @@ class _Servers:
         self._of = os.getpid()
         self._turn = threading.Lock()
         os.register_at_fork(after_in_child=self._after_fork)
+        atexit.register(self.close)
 
     def get(self) -> ForkServer:
         with self._turn:
@@ -118,7 +119,6 @@ class _Servers:
                 self._server = None
             if self._server is None:
                 self._server = ForkServer()
-                atexit.register(self.close)
             self._of = os.getpid()
             return self._server
 

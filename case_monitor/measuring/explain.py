@@ -70,10 +70,11 @@ class Explainer:
                 batch, explanation = next(batches)
                 part = slice(done, done + len(batch.images))
                 maps = {method: m.to(self._device) for method, m in explanation.maps.items()}
-                scores = self._agreements(batch, maps) | explanation.drops.values
+                large = {method: resize_maps(m, batch.images.shape[-2:]) for method, m in maps.items()}
+                scores = self._agreements(batch, large, next(iter(maps.values())).shape[-2:]) | explanation.drops.values
                 for key, score in scores.items():
                     values[key].append(score)
-                broken.append(explanation.drops.broken + _not_finite(maps))
+                broken.append(_broken(explanation, large) + _not_finite(maps))
                 shown = kept(shown | self._shown(part, batch.images, maps, scores, by_class), by_class)
                 done = part.stop
                 report(done - first)
@@ -120,11 +121,13 @@ class Explainer:
             for i, (place, row) in enumerate(zip(chosen, rows, strict=True))
         }
 
-    def _agreements(self, batch: ToExplain, maps: Mapping[str, Tensor]) -> dict[tuple[str, str], FloatArray]:
-        """(B,) of each method's maps for the two classes, and of two random maps."""
-        size, layer_size = batch.images.shape[-2:], next(iter(maps.values())).shape[-2:]
+    def _agreements(
+        self, batch: ToExplain, maps: Mapping[str, Tensor], layer_size: Sequence[int]
+    ) -> dict[tuple[str, str], FloatArray]:
+        """(B,) of each method's maps (B, 2, H, W) for the two classes, and of two random maps."""
+        size = batch.images.shape[-2:]
         control = maps_of_seeds(batch.seeds, layer_size, size, self._protocol.seed).to(self._device)
-        pairs = torch.stack([*(resize_maps(m, size) for m in maps.values()), control])  # (M + 1, B, 2, H, W)
+        pairs = torch.stack([*maps.values(), control])  # (M + 1, B, 2, H, W)
         found = agreement(pairs[:, :, 0], pairs[:, :, 1]).cpu().numpy()
         return {(method, "agreement"): found[m] for m, method in enumerate([*maps, "random"])}
 
@@ -158,6 +161,19 @@ class Explain:
 
     def apart(self) -> Self:
         return replace(self, explained=apart(self.conditions, self.explained))
+
+
+def _broken(explanation: Explanation, maps: Mapping[str, Tensor]) -> IntArray:
+    """(B,) passes that gave no number, by what the model's process says and by what its maps (B, 2, H, W) show.
+
+    Only a map without a positive pixel has nothing to take away: where a drop is missing and there is one, the pass
+    gave no number, whatever is said of it. Else a model could choose the images that it is judged by.
+    """
+    found = explanation.drops.broken.copy()
+    for (method, _), drop in explanation.drops.values.items():
+        takes_away = (maps[method][:, 0] > 0).flatten(1).any(1).cpu().numpy()
+        found = np.where((found == 0) & np.isnan(drop) & takes_away, 1, found)
+    return found
 
 
 def _not_finite(maps: Mapping[str, Tensor]) -> IntArray:

@@ -1,4 +1,4 @@
-"""The one place where the judging side reaches the measuring side: versions are measured here, in this process."""
+"""The one place where the judging side reaches the measuring side."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -32,7 +32,7 @@ TORCH_VERSION = torch.__version__
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LoadedVersion:
-    """A loaded version, and the images as it wants them.
+    """A version that can be measured, and the images as it wants them.
 
     Attributes:
         version: its identity.
@@ -61,7 +61,7 @@ def evaluate(
     in_production: bool = False,
     notes: tuple[str, ...] = (),
 ) -> Findings:
-    """Predict, explain, test and judge: `case_monitor.judging.evaluate` on versions that are loaded here.
+    """Predict, explain, test and judge: `case_monitor.judging.evaluate`.
 
     Args:
         candidate: the version to judge.

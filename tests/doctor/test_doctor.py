@@ -484,3 +484,13 @@ def test_without_a_configuration_nothing_is_made(tmp_path: Path) -> None:
     assert_says(checks["configuration"], "warning", "case-monitor.yaml", "--config")
     assert_says(checks["MLflow tracking"], "failed", "mlflow.db", "tracking_uri")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_an_image_it_is_loaded_all_the_same(
+    write: Callable[..., Path], tmp_path: Path, mlflow_database: str, log_version: Callable[..., int]
+) -> None:
+    log_version(mlflow_database, "unseen", Broken(), metadata=METADATA)
+    write("unseen", tracking_uri=mlflow_database)
+    (tmp_path / "split.npz").write_text("not an archive")
+    checks = examined(run_cli("doctor", "--json", cwd=tmp_path))
+    assert_says(checks["model unseen: loading"], "failed", "does not load", "log the version again")

@@ -1,6 +1,7 @@
 """Hostile versions through `case-monitor gate` as a process: refused in one line that names them, with no secret."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -15,6 +16,7 @@ from tests.isolation.confine.programs import needs_confinement
 from tests.isolation.hostile import Hostile, canary
 from tests.support.forked_commands import Forked
 
+Gated = Callable[[Hostile], tuple[int, str, str, str, int]]
 SAID = {
     "os._exit": "its process ended itself with exit code 0",
     "patches": "its process answered what is no answer",
@@ -27,7 +29,7 @@ SAID_CONFINED = {"spies": "LookupError: True found: []", "connects": "no connect
 
 
 @pytest.fixture
-def gated(demo: Demo, tmp_path: Path, forked_cli: Forked) -> object:
+def gated(demo: Demo, tmp_path: Path, forked_cli: Forked) -> Gated:
     """What came of a version, and who holds the alias."""
 
     def run(model: Hostile) -> tuple[int, str, str, str, int]:
@@ -70,8 +72,8 @@ def _log(uri: str, folder: Path, model: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("deed", [*SAID, *(pytest.param(name, marks=needs_confinement) for name in SAID_CONFINED)])
-def test_it_is_refused_in_one_line(deed: str, gated: object) -> None:
-    code, out, err, champion, version = gated(Hostile(deed))  # type: ignore[operator]
+def test_it_is_refused_in_one_line(deed: str, gated: Gated) -> None:
+    code, out, err, champion, version = gated(Hostile(deed))
     assert (code, out, champion) == (2, "", "2"), err[-2000:]
     [line] = [line for line in err.splitlines() if line.startswith("error: ")]
     assert f"digits/{version}" in line

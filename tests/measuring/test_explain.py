@@ -1,11 +1,22 @@
 """Which images are explained, for which classes, and what is kept for people to look at."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.testing import assert_allclose
+from torch import Tensor
 
 from case_monitor.domain.protocol import Protocol
-from case_monitor.domain.sample import second_best
+from case_monitor.domain.sample import Sample, second_best
+from case_monitor.measuring.conditions import Conditions
+from case_monitor.measuring.explain import Explainer, join_explained
+from case_monitor.measuring.explained import Explained
+from case_monitor.measuring.fidelity import Drops
 from case_monitor.measuring.gallery import GALLERY_SIZE
+from case_monitor.measuring.held_model import HeldModel
+from case_monitor.measuring.measured_model import At, Explanation, Progress, ToExplain
+from case_monitor.measuring.workers.shards import cut
 from case_monitor.saliency import saliency_maps
 from tests.support.sources import BlobNet, blobs, predictions
 from tests.support.whole import explain, predict, sample_indices
@@ -72,3 +83,37 @@ def test_evidence_in_different_places_does_not_agree_and_matters() -> None:
     assert np.median(scores.values["gradcam", "confidence_drop_50"]) > 0.05
     drop, control = (scores.values["gradcam", f"{kind}_drop_5"] for kind in ("confidence", "random"))
     assert drop.mean() > control.mean() + 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LeavesOut(HeldModel):
+    """Gives no number where it lost confidence, and says that nothing was amiss."""
+
+    def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
+        for explanation in super().explain(first, batches, at, progress):
+            values = {key: np.where(drop > 0, np.nan, drop) for key, drop in explanation.drops.values.items()}
+            yield replace(explanation, drops=Drops(values=values, broken=np.zeros_like(explanation.drops.broken)))
+
+
+def test_a_number_that_is_missing_without_a_reason_is_a_broken_pass() -> None:
+    source, model = blobs(30, (0, 1, 2, 3)), BlobNet(4)
+    protocol = Protocol(methods=("case", "gradcam"), target_layer="relu", sample_size=20)
+    conditions = Conditions(source=source, num_classes=4, protocol=protocol, device="cpu")
+    preds = predict(model, source, num_classes=4, batch_size=8)
+    drawn = np.arange(20)
+    sample = Sample.of(drawn, predictions(preds.logits[drawn], preds.target[drawn]))
+    found = {}
+    for kind in (HeldModel, _LeavesOut):
+        held = kind(model=model, protocol=protocol, device="cpu")
+        explainer = Explainer(Explained(model=held, layer="relu", contrast={}), conditions, 5)
+        parts = explainer.explain(sample, cut(len(sample.indices), 100, 5), lambda _: None)
+        found[kind] = join_explained(parts, sample, protocol)[0]
+    honest, lying = found[HeldModel], found[_LeavesOut]
+    assert honest.broken_passes is not None
+    assert lying.broken_passes is not None
+    lost = np.zeros(len(honest.sample_ids), dtype=bool)
+    for (_, metric), drop in honest.values.items():
+        lost |= (drop > 0) & ("drop" in metric)
+    assert lost.any()
+    assert honest.broken_passes.tolist() == [0] * len(lost)
+    assert lying.broken_passes.tolist() == lost.astype(int).tolist()

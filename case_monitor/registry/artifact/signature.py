@@ -84,6 +84,7 @@ def _verify(folder: Path, trusted: tuple[Path, str, bytes], bundle: dict[str, An
     if not isinstance(material.get(of), dict) or (kind == "PUBLIC KEY" and not material[of].get("hint")):
         raise Refusal(SIGNATURE, f"a signature of model-signing 1.0 or newer with {kind.lower()}", "another")
     left_out = [Path(SIGNATURE), Path(ADDED_BY_MLFLOW)]
+    # The library's constructors carry no types.
     asked = verifying.Config().set_hashing_config(  # type: ignore[no-untyped-call]
         hashing.Config().use_file_serialization().set_ignored_paths(paths=left_out, ignore_git_paths=False)  # type: ignore[no-untyped-call]
     )
