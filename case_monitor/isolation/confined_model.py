@@ -16,7 +16,7 @@ from case_monitor.isolation.confine.level import Level
 from case_monitor.isolation.frames import Array
 from case_monitor.isolation.model_files import ModelFiles
 from case_monitor.isolation.model_process import ModelProcess
-from case_monitor.measuring.fidelity import Drops
+from case_monitor.measuring.fidelity import Drops, drop_names
 from case_monitor.measuring.measured_model import Answers, At, Explanation, Progress, Surveyed, ToDraw, ToExplain
 from case_monitor.saliency import most_rows
 
@@ -60,8 +60,7 @@ class ConfinedModel:
 
     def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
         protocol = self._protocol
-        metrics = [f"{kind}_drop_{suffix}" for suffix in protocol.suffixes for kind in ("confidence", "random")]
-        keys = [(method, metric) for method in protocol.methods for metric in metrics]
+        keys = drop_names(protocol.methods, protocol.areas, protocol.fills)
         for batch, answer in self._answers(_at("explain", at), first, batches, _of_explained, progress):
             drops = Drops(values={key: answer.drop(*key) for key in keys}, broken=answer.counts("broken"))
             yield Explanation(maps=self._maps(answer, at, batch, protocol.methods), drops=drops)

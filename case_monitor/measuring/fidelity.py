@@ -79,6 +79,17 @@ class Drops:
     broken: IntArray
 
 
+def drop_names(methods: Sequence[str], areas: Sequence[float], fills: Sequence[str]) -> list[tuple[str, str]]:
+    """Method and metric of each drop, in the order in which `confidence_drops` gives them."""
+    return [
+        (method, f"{kind}_drop_{drop_suffix(area, fill)}")
+        for area in areas
+        for fill in fills
+        for kind in ("confidence", "random")
+        for method in methods
+    ]
+
+
 def confidence_drops(
     logits: Logits,
     images: Tensor,
@@ -107,13 +118,7 @@ def confidence_drops(
     work = _Work(pixels, fillings, images, class_idx)
     before, after = work.run(logits, batch_size)
     drops = (before - after).cpu().numpy()  # (A, F, 2M, B)
-    names = [(method, "confidence") for method in maps] + [(method, "random") for method in maps]
-    values = {
-        (method, f"{kind}_drop_{drop_suffix(area, fill)}"): drops[a, f, q]
-        for a, area in enumerate(areas)
-        for f, fill in enumerate(fills)
-        for q, (method, kind) in enumerate(names)
-    }
+    values = dict(zip(drop_names(tuple(maps), areas, fills), drops.reshape(-1, len(images)), strict=True))
     return Drops(values=values, broken=work.broken(before, after).cpu().numpy())
 
 

@@ -41,6 +41,7 @@ _OF_PLACES = {
     "tests/evidence/": "slow",
     "tests/isolation/confine/test_computing.py": "slow",
     "tests/isolation/test_confined_model.py": "slow",
+    "tests/isolation/test_evaluation.py": "slow",
     "tests/isolation/test_hostile_models.py": "slow",
     "tests/isolation/test_servers.py": "slow",
     "tests/judging/test_layers.py": "slow",
