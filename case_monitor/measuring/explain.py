@@ -21,6 +21,7 @@ from case_monitor.measuring.explained import Explained, apart
 from case_monitor.measuring.fidelity import maps_of_seeds, seeds_of_names
 from case_monitor.measuring.gallery import Shown, chosen_places, gallery_of, gallery_places, kept, likeness
 from case_monitor.measuring.measured_model import Explanation, ToExplain
+from case_monitor.measuring.top_pixels import is_degenerate
 from case_monitor.measuring.workers.shards import Shard
 from case_monitor.measuring.workers.work import Report
 from case_monitor.saliency import resize_maps
@@ -166,12 +167,13 @@ class Explain:
 def _broken(explanation: Explanation, maps: Mapping[str, Tensor]) -> IntArray:
     """(B,) passes that gave no number, by what the model's process says and by what its maps (B, 2, H, W) show.
 
-    Only a map without a positive pixel has nothing to take away: where a drop is missing and there is one, the pass
-    gave no number, whatever is said of it. Else a model could choose the images that it is judged by.
+    Only a degenerate map has nothing to take away: where a drop is missing beside any other, a pass gave no number,
+    whatever is said of it. Else a model could choose the images that it is judged by.
     """
     found = explanation.drops.broken.copy()
+    points = {method: ~is_degenerate(m[:, 0]).cpu().numpy() for method, m in maps.items()}
     for (method, _), drop in explanation.drops.values.items():
-        takes_away = (maps[method][:, 0] > 0).flatten(1).any(1).cpu().numpy()
+        takes_away = points[method]
         found = np.where((found == 0) & np.isnan(drop) & takes_away, 1, found)
     return found
 

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
 
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.sample import Sample, second_best
+from case_monitor.domain.scores import SampleScores
 from case_monitor.measuring.conditions import Conditions
 from case_monitor.measuring.explain import Explainer, join_explained
 from case_monitor.measuring.explained import Explained
@@ -95,25 +97,45 @@ class _LeavesOut(HeldModel):
             yield replace(explanation, drops=Drops(values=values, broken=np.zeros_like(explanation.drops.broken)))
 
 
-def test_a_number_that_is_missing_without_a_reason_is_a_broken_pass() -> None:
+def _scores(kind: type[HeldModel]) -> SampleScores:
     source, model = blobs(30, (0, 1, 2, 3)), BlobNet(4)
     protocol = Protocol(methods=("case", "gradcam"), target_layer="relu", sample_size=20)
     conditions = Conditions(source=source, num_classes=4, protocol=protocol, device="cpu")
     preds = predict(model, source, num_classes=4, batch_size=8)
     drawn = np.arange(20)
     sample = Sample.of(drawn, predictions(preds.logits[drawn], preds.target[drawn]))
-    found = {}
-    for kind in (HeldModel, _LeavesOut):
-        held = kind(model=model, protocol=protocol, device="cpu")
-        explainer = Explainer(Explained(model=held, layer="relu", contrast={}), conditions, 5)
-        parts = explainer.explain(sample, cut(len(sample.indices), 100, 5), lambda _: None)
-        found[kind] = join_explained(parts, sample, protocol)[0]
-    honest, lying = found[HeldModel], found[_LeavesOut]
-    assert honest.broken_passes is not None
-    assert lying.broken_passes is not None
+    held = kind(model=model, protocol=protocol, device="cpu")
+    explainer = Explainer(Explained(model=held, layer="relu", contrast={}), conditions, 5)
+    parts = explainer.explain(sample, cut(len(sample.indices), 100, 5), lambda _: None)
+    return join_explained(parts, sample, protocol)[0]
+
+
+def _broken_passes(kind: type[HeldModel]) -> list[int]:
+    found = _scores(kind).broken_passes
+    assert found is not None
+    return found.tolist()
+
+
+def test_a_number_that_is_missing_without_a_reason_is_a_broken_pass() -> None:
+    honest = _scores(HeldModel)
     lost = np.zeros(len(honest.sample_ids), dtype=bool)
     for (_, metric), drop in honest.values.items():
         lost |= (drop > 0) & ("drop" in metric)
     assert lost.any()
-    assert honest.broken_passes.tolist() == [0] * len(lost)
-    assert lying.broken_passes.tolist() == lost.astype(int).tolist()
+    assert _broken_passes(HeldModel) == [0] * len(lost)
+    assert _broken_passes(_LeavesOut) == lost.astype(int).tolist()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DrawsEverywhere(HeldModel):
+    """The maps of a model that points at all pixels alike: nothing is taken away, and nothing was run."""
+
+    def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
+        for explanation in super().explain(first, batches, at, progress):
+            maps = {method: torch.full_like(m, 2.0) for method, m in explanation.maps.items()}
+            values = {key: np.full_like(drop, np.nan) for key, drop in explanation.drops.values.items()}
+            yield Explanation(maps=maps, drops=Drops(values=values, broken=explanation.drops.broken))
+
+
+def test_a_number_that_is_missing_for_a_reason_is_none() -> None:
+    assert set(_broken_passes(_DrawsEverywhere)) == {0}
