@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 ALLOW, KILL_PROCESS, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
-_LOAD, _EQUAL, _GREATER, _HAS_BITS, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
+_LOAD, _EQUAL, _GREATER, _HAS_BITS, _MASK, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x54, 0x06
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,17 @@ def where_equal(number: int, argument: int, values: Iterable[int], action: int) 
 def unless_bits(number: int, argument: int, bits: int, action: int) -> list[Instruction]:
     """The action for this call where the argument has none of the bits."""
     return _on_argument(number, argument, [Instruction(_HAS_BITS, bits, 0, 1), answer(ALLOW), answer(action)])
+
+
+def unless_both(number: int, first: int, second: int, mask: int, action: int) -> list[Instruction]:
+    """The action for this call but where its first argument is `first`, and the masked second is `second`."""
+    second_too = [
+        Instruction(_LOAD, _ARGUMENTS_AT + 8),
+        Instruction(_MASK, mask),
+        *_comparisons([second], ALLOW),
+    ]
+    decision = [Instruction(_EQUAL, first, 0, len(second_too)), *second_too, answer(action)]
+    return _on_argument(number, 0, decision)
 
 
 def _comparisons(values: Iterable[int], action: int) -> list[Instruction]:

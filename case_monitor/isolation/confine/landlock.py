@@ -23,6 +23,9 @@ _BIND_AND_CONNECT, _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11, 0b11
 _OF_READABLE = _READ_FILE | _READ_DIR
 _OF_DEVICES = _READ_FILE | _WRITE_FILE | _IOCTL_DEV
 _OF_SCRATCH = _OF_READABLE | _WRITE_FILE | _TRUNCATE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG
+# CUDA starts no device unless it may name its threads, which it does as if it made a file.
+_OF_OWN_THREADS = _WRITE_FILE | _TRUNCATE | _MAKE_REG
+_OWN_THREADS = Path("/proc/self/task")
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 
 
@@ -45,10 +48,15 @@ def lacking() -> str | None:
     return None
 
 
-def restrict_files(readable: Iterable[Path], scratch: Path) -> int:
+def restrict_files(readable: Iterable[Path], scratch: Path, *, cuda: bool) -> int:
     """Let this thread, for good, only read the one and write in the other: no port, no signal to anybody outside.
 
     It must have renounced new privileges before, and be the only thread: no other one would be bound.
+
+    Args:
+        readable: what it may read; devices among it may be used.
+        scratch: the folder that it may write in.
+        cuda: let it start CUDA.
 
     Returns:
         The version of the interface.
@@ -60,6 +68,8 @@ def restrict_files(readable: Iterable[Path], scratch: Path) -> int:
     known = (1 << _FILE_RIGHTS[min(version, max(_FILE_RIGHTS))]) - 1
     with _ruleset(version, known) as ruleset:
         _allow(ruleset, scratch, _OF_SCRATCH & known)
+        if cuda:
+            _allow(ruleset, _OWN_THREADS, _OF_OWN_THREADS & known)
         for path in readable:
             rights = _OF_DEVICES if stat.S_ISCHR(path.stat().st_mode) else _OF_READABLE
             _allow(ruleset, path, rights & known)

@@ -20,6 +20,7 @@ from case_monitor.isolation.confine.process import (
     renounce_privileges,
     require_one_thread,
 )
+from case_monitor.isolation.confine.readable import has_graphics_card
 
 
 class Level(StrEnum):
@@ -104,8 +105,9 @@ def _steps(
         ("drop its capabilities", drop_capabilities),
         ("tie its life to its parent's", lambda: die_with_parent(parent)),
     ]
+    cuda = has_graphics_card()
     of_a_confined_one: list[tuple[str, Callable[[], object]]] = [
-        ("restrict its files", lambda: landlock.restrict_files(readable, scratch)),
-        ("restrict its calls", seccomp.restrict_calls),
+        ("restrict its files", lambda: landlock.restrict_files(readable, scratch, cuda=cuda)),
+        ("restrict its calls", lambda: seccomp.restrict_calls(cuda=cuda)),
     ]
     return of_any_process + of_a_confined_one if confined else of_any_process

@@ -37,6 +37,11 @@ def default_readable() -> tuple[Path, ...]:
     return tuple(dict.fromkeys(path for path in wanted if path.exists()))
 
 
+def has_graphics_card() -> bool:
+    """Whether CUDA may find a device here."""
+    return Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
+
+
 def _of_python() -> Iterator[Path]:
     for prefix in dict.fromkeys((sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)):
         yield from (Path(prefix, folder) for folder in (*_LIBRARY_FOLDERS, "pyvenv.cfg"))
@@ -52,5 +57,5 @@ def _of_packages() -> Iterator[Path]:
 
 def _of_graphics_cards() -> Iterator[Path]:
     cards = [card for pattern in _NVIDIA_DEVICES for card in Path("/").glob(pattern)]
-    if Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists():
+    if has_graphics_card():
         yield from (*cards, *map(Path, _OF_CUDA.split()))

@@ -15,8 +15,8 @@ _SET_FILTER, _ALL_THREADS = 1, 1
 _CLONE_THREAD = 0x10000
 _REFUSE, _UNKNOWN = bpf.ERRNO | errno.EPERM, bpf.ERRNO | errno.ENOSYS
 
-# Torch on a CPU needs none of these, nor has CUDA a use for them that it could not do without. Landlock guards neither
-# the mode, owner, times and attributes of a file, nor the watching of files, nor truncation before Linux 6.2.
+# Torch needs none of these; CUDA could not do without `_OF_CUDA`. Landlock guards neither the mode, owner, times and
+# attributes of a file, nor the watching of files, nor truncation before Linux 6.2.
 _REFUSED = """
 socket socketpair connect bind listen accept accept4
 fork vfork execve execveat
@@ -33,6 +33,9 @@ name_to_handle_at open_by_handle_at inotify_init inotify_init1 inotify_add_watch
 kexec_load kexec_file_load init_module finit_module delete_module reboot swapon swapoff acct quotactl quotactl_fd syslog
 settimeofday clock_settime adjtimex clock_adjtime sethostname setdomainname iopl ioperm modify_ldt vhangup
 """
+# CUDA starts no device unless it may listen at a name, by which a process could offer another one its memory.
+_OF_CUDA = ("socket", "bind", "listen")
+_UNIX, _SEQPACKET, _KINDS = 1, 5, 0xF  # what it listens with; it cannot send anything before somebody is connected
 # Their first argument is a process, and 0 is the caller (for kill, it is a group). abort() and pthread_kill use tgkill.
 _SIGNALS = ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
 _ON_A_PROCESS = (
@@ -43,15 +46,19 @@ _SEND_SIGNALS_BY_A_FILE = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX
 _OF_TERMINALS_AND_OWNERS = (0x5412, 0x541C, 0x8901, 0x8902)  # TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP
 
 
-def confining_program(name: str, pid: int) -> list[bpf.Instruction]:
+def confining_program(name: str, pid: int, *, cuda: bool) -> list[bpf.Instruction]:
     """What a confined process may call.
 
     Args:
         name: the architecture, a key of `NUMBERS`.
         pid: of the process, the only one that it may send a signal to.
+        cuda: let it start CUDA.
     """
     numbers = NUMBERS[name]
-    rules = [rule for call in _REFUSED.split() if call in numbers for rule in bpf.always(numbers[call], _REFUSE)]
+    refused = [call for call in _REFUSED.split() if call in numbers and not (cuda and call in _OF_CUDA)]
+    rules = [rule for call in refused for rule in bpf.always(numbers[call], _REFUSE)]
+    if cuda:
+        rules += bpf.unless_both(numbers["socket"], _UNIX, _SEQPACKET, _KINDS, _REFUSE)
     for call in _SIGNALS:
         rules += bpf.unless_equal(numbers[call], 0, [pid], _REFUSE)
     for call in _ON_A_PROCESS:
@@ -87,13 +94,16 @@ def install(program: Iterable[bpf.Instruction]) -> None:
         raise OSError(errno.ESRCH, f"seccomp: thread {unsynchronised} could not be put under the filter")
 
 
-def restrict_calls() -> None:
+def restrict_calls(*, cuda: bool) -> None:
     """Refuse this process, for good, all that a model has no use for.
+
+    Args:
+        cuda: let it start CUDA.
 
     Raises:
         OSError: the kernel refused.
     """
-    install(confining_program(machine() or "", os.getpid()))
+    install(confining_program(machine() or "", os.getpid(), cuda=cuda))
 
 
 def lacking() -> str | None:

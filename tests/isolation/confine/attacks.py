@@ -20,7 +20,7 @@ from typing import Any
 PLAN = json.loads(sys.argv[1])
 sys.path.insert(0, PLAN["root"])
 
-from case_monitor.isolation.confine import landlock
+from case_monitor.isolation.confine import landlock, level
 from case_monitor.isolation.confine.kernel import system_call
 from case_monitor.isolation.confine.level import confine
 from case_monitor.isolation.confine.limits import Limits
@@ -70,6 +70,18 @@ def in_a_process(work: Callable[[], object]) -> None:
 def connect(family: int, address: Any) -> None:
     with socket.socket(family, socket.SOCK_STREAM) as client:
         client.connect(address)
+
+
+def send(address: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"a line", address)
+
+
+def listen() -> None:
+    """As CUDA does, which reads no answer and so must be let."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.bind(f"\0case-monitor-{os.getpid()}-own")
+        server.listen()
 
 
 def read_parents_memory() -> None:
@@ -122,6 +134,7 @@ ATTACKS: dict[str, Callable[[], object]] = {
     "connect to a port": lambda: connect(socket.AF_INET, ("127.0.0.1", PLAN["port"])),
     "connect to a socket in a folder": lambda: connect(socket.AF_UNIX, str(OUTSIDE / "socket")),
     "connect to a socket without a folder": lambda: connect(socket.AF_UNIX, PLAN["abstract"]),
+    "send to a socket in a folder": lambda: send(str(OUTSIDE / "log")),
     "make a pair of sockets": lambda: [end.close() for end in socket.socketpair()],
     "fork": fork,
     "execute a program": lambda: in_a_process(lambda: os.execv("/bin/true", ["true"])),
@@ -153,6 +166,12 @@ ALLOWED: dict[str, Callable[[], object]] = {
 }
 
 
+OF_CUDA: dict[str, Callable[[], object]] = {
+    "listen at a name": listen,
+    "name a thread": lambda: Path(f"/proc/self/task/{os.getpid()}/comm").write_text("worker"),
+}
+
+
 def tried(attempt: Callable[[], object]) -> str:
     try:
         attempt()
@@ -162,20 +181,22 @@ def tried(attempt: Callable[[], object]) -> str:
 
 
 def prepared(way: str, keep: tuple[int, int]) -> None:
-    """As the plan says: shut in, by Landlock alone, or not at all."""
-    if way == "confined":
+    """As the plan says: shut in, so where there is a GPU, by Landlock alone, or not at all."""
+    if way == "beside a GPU":
+        level.has_graphics_card = lambda: True
+    if way in {"confined", "beside a GPU"}:
         readable = (*default_readable(), Path(PLAN["readable"]))
         confine(readable, SCRATCH, LIMITS, keep=(2, *keep), parent=PARENT)
     elif way == "landlock":
         renounce_privileges()
-        landlock.restrict_files(default_readable(), SCRATCH)
+        landlock.restrict_files(default_readable(), SCRATCH, cuda=False)
 
 
 def child(way: str, told: int, asked: int) -> None:
     prepared(way, (told, asked))
     os.write(told, b"ready\n")
     os.read(asked, 1)
-    results = {name: tried(attempt) for name, attempt in {**ATTACKS, **ALLOWED}.items()}
+    results = {name: tried(attempt) for name, attempt in {**ATTACKS, **ALLOWED, **OF_CUDA}.items()}
     os.write(told, json.dumps(results).encode())
 
 

@@ -26,7 +26,7 @@ def _names(table: str) -> list[str]:
     raise AssertionError(table)
 
 
-ATTACKS, ALLOWED = _names("ATTACKS"), _names("ALLOWED")
+ATTACKS, ALLOWED, OF_CUDA = _names("ATTACKS"), _names("ALLOWED"), _names("OF_CUDA")
 HOLD_WITHOUT_CONFINEMENT = {"trace its parent", "read the parent's memory by a call",
                             "read the parent's memory by a file", "have namespaces of its own"}  # fmt: skip
 """On many machines these are refused to all but root."""
@@ -49,6 +49,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             server.bind(address)
             server.listen()
+        stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)).bind(str(outside / "log"))
         yield {"outside": str(outside), "readable": str(given), "port": port, "abstract": abstract}
 
 
@@ -65,6 +66,11 @@ def confined(plan: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
+def beside_a_gpu(plan: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return _tried(plan, "beside a GPU", tmp_path_factory.mktemp("scratch"))
+
+
+@pytest.fixture(scope="module")
 def by_landlock(plan: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     return _tried(plan, "landlock", tmp_path_factory.mktemp("scratch"))
 
@@ -74,10 +80,29 @@ def free(plan: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     return _tried(plan, "free", tmp_path_factory.mktemp("scratch"))
 
 
+def _refused(came: str) -> bool:
+    return bool(re.match(r"PermissionError|MemoryError|KeyError|ValueError|OSError: \[Errno (9|27)\]", came))
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_confined_process_cannot(attack: str, confined: Any) -> None:
     came = confined["results"][attack]
-    assert re.match(r"PermissionError|MemoryError|KeyError|ValueError|OSError: \[Errno (9|27)\]", came), came
+    assert _refused(came), came
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nor_can_it_where_it_may_start_cuda(attack: str, beside_a_gpu: Any) -> None:
+    came = beside_a_gpu["results"][attack]
+    assert _refused(came), came
+
+
+@pytest.mark.parametrize("action", OF_CUDA)
+def test_what_cuda_needs_is_allowed_where_it_may_start(
+    action: str, confined: Any, beside_a_gpu: Any, free: Any
+) -> None:
+    assert _refused(confined["results"][action])
+    assert free["results"][action] == "done"
+    assert beside_a_gpu["results"][action] == "done"
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

@@ -28,6 +28,8 @@ def ran(program: list[bpf.Instruction], number: int, *arguments: int, architectu
         at += 1
         if step.code == 0x20:
             (loaded,) = struct.unpack_from("=I", data, step.value)
+        elif step.code == 0x54:
+            loaded &= step.value
         elif step.code == 0x06:
             return step.value
         else:
@@ -59,26 +61,41 @@ CALLS = [
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize(("call", "arguments", "action"), CALLS)
 def test_a_call_is_answered(name: str, call: str, arguments: tuple[int, ...], action: int) -> None:
-    program = confining_program(name, PID)
+    program = confining_program(name, PID, cuda=False)
     assert ran(program, NUMBERS[name][call], *arguments, architecture=ARCHITECTURES[name]) == action
+
+
+CALLS_OF_CUDA = [
+    ("socket", (1, 5), bpf.ALLOW), ("socket", (1, 5 | 0o2004000), bpf.ALLOW), ("socket", (1, 1), REFUSED),
+    ("socket", (1, 2), REFUSED), ("socket", (2, 5), REFUSED), ("socket", (10, 1), REFUSED),
+    ("socket", (16, 3), REFUSED), ("socket", (5, 1), REFUSED), ("bind", (3,), bpf.ALLOW), ("listen", (3,), bpf.ALLOW),
+    ("connect", (3,), REFUSED),
+    ("accept", (3,), REFUSED), ("accept4", (3,), REFUSED), ("socketpair", (1, 5), REFUSED), ("fork", (), REFUSED),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "arguments", "action"), CALLS_OF_CUDA)
+def test_cuda_may_listen_and_no_more(call: str, arguments: tuple[int, ...], action: int) -> None:
+    program, architecture = confining_program("x86_64", PID, cuda=True), ARCHITECTURES["x86_64"]
+    assert ran(program, NUMBERS["x86_64"][call], *arguments, architecture=architecture) == action
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_numbers_of_another_architecture_kill(name: str) -> None:
-    program = confining_program(name, PID)
+    program = confining_program(name, PID, cuda=False)
     assert ran(program, 3, architecture=THIRTY_TWO_BITS[name]) == bpf.KILL_PROCESS
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("number", [452, 470, 0x40000000 | 59, 2**32 - 1])
 def test_unknown_numbers_and_x32_are_answered_as_by_a_kernel_without_them(name: str, number: int) -> None:
-    assert ran(confining_program(name, PID), number, architecture=ARCHITECTURES[name]) == UNKNOWN
+    assert ran(confining_program(name, PID, cuda=False), number, architecture=ARCHITECTURES[name]) == UNKNOWN
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_calls_that_nobody_thought_of_are_let_through(name: str) -> None:
     """Reading, mapping and waiting among them: no number is refused that has no name here."""
-    program, named = confining_program(name, PID), set(NUMBERS[name].values())
+    program, named = confining_program(name, PID, cuda=False), set(NUMBERS[name].values())
     others = set(range(452)) - named
     assert {ran(program, number, architecture=ARCHITECTURES[name]) for number in others} == {bpf.ALLOW}
 
