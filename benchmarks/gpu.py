@@ -1,6 +1,6 @@
 """The saliency engine on a GPU: does it find what a CPU finds, how fast is it, and what does it wait for?
 
-One JSON, saved after every row. Five sections, each within a time of its own, in under six minutes in all; one that
+One JSON, saved after every row. Six sections, each within a time of its own, in under seven minutes in all; one that
 fails or runs out of time does not lose the others, and makes the exit status 1. Nothing is installed or downloaded:
 torch, torchvision, numpy, scipy and pillow are needed, pydantic for reading images, and the other libraries are
 compared with where they are there. `--quick` runs all of it on any machine, with a network and images that are tiny.
@@ -18,13 +18,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import gpu_loader, gpu_parity, gpu_peers, gpu_readbacks, gpu_table, gpu_throughput
+from benchmarks import gpu_loader, gpu_parity, gpu_peers, gpu_readbacks, gpu_table, gpu_throughput, gpu_wall
 from benchmarks.gpu_networks import LARGE, Effort
 from benchmarks.gpu_report import Report, Section
 from benchmarks.timing import say
 
-# What each is, and its seconds. The sum leaves some of six minutes for imports.
+# What each is, and its seconds. The sum leaves some of seven minutes for imports.
 SECTIONS: dict[str, tuple[str, float, Callable[[Section, Effort, str], None]]] = {
+    "wall": (gpu_wall.ABOUT, 60, gpu_wall.wall),
     "parity": (gpu_parity.ABOUT, 45, gpu_parity.parity),
     "throughput": (gpu_throughput.ABOUT, 135, gpu_throughput.throughput),
     "readbacks": (gpu_readbacks.ABOUT, 22, gpu_readbacks.readbacks),

@@ -16,6 +16,7 @@ from case_monitor.measuring.explain import Explain, ExplainedPart
 from case_monitor.measuring.explained import Explained
 from case_monitor.measuring.held_model import HeldModel
 from case_monitor.measuring.image_source import ImageSource
+from case_monitor.measuring.measured_model import MeasuredModel
 from case_monitor.measuring.predict import Predict
 from case_monitor.measuring.workers.shards import cut
 
@@ -66,7 +67,7 @@ class Product:
     def predictions(self, count: int, batch: int, report: Callable[[int], None] = lambda _: None) -> Predictions:
         """Of the first `count` images, with the predicted classes as the true ones."""
         work = Predict(
-            conditions=self._conditions, model=self._held(self._conditions), layer=self._layer, batch_size=batch
+            conditions=self._conditions, model=self._measured(self._conditions), layer=self._layer, batch_size=batch
         )
         parts = list(work.run(cut(count, count, batch), report))
         logits = np.concatenate([part.logits for part in parts])
@@ -85,11 +86,11 @@ class Product:
         """Maps, agreement and fidelity of a sample, as an evaluation has them."""
         conditions = replace(self._conditions, protocol=Protocol(methods=tuple(methods), amp=amp))
         contrast = _contrasts(conditions.num_classes)
-        explained = Explained(model=self._held(conditions), layer=self._layer, contrast=contrast)
+        explained = Explained(model=self._measured(conditions), layer=self._layer, contrast=contrast)
         work = Explain(conditions=conditions, explained=explained, sample=sample, batch_size=batch)
         return list(work.run(cut(len(sample.indices), len(sample.indices), batch), report))
 
-    def _held(self, conditions: Conditions) -> HeldModel:
+    def _measured(self, conditions: Conditions) -> MeasuredModel:
         return HeldModel(model=self._model, protocol=conditions.protocol, device=conditions.device)
 
 

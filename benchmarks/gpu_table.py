@@ -25,9 +25,23 @@ _SHOWN_LINES, _SHOWN_CODE = 8, 60
 
 def as_markdown(found: Mapping[str, Any]) -> str:
     """Every section that there is."""
-    makers = {"parity": _parity, "throughput": _throughput, "peers": _peers, "loader": _loader, "readbacks": _waits}
+    makers = {
+        "wall": _wall,
+        "parity": _parity,
+        "throughput": _throughput,
+        "peers": _peers,
+        "loader": _loader,
+        "readbacks": _waits,
+    }
     sections = found["sections"]
     return "\n\n".join("\n".join(makers[name](sections[name]["rows"])) for name in makers if name in sections)
+
+
+def _wall(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    yield from _head("", "held here, s", "confined, s", "its first call, s", "differs")
+    for r in rows:
+        times = (f"{r[key]:.2f}" for key in ("held_again_s", "confined_again_s", "confined_first_s"))
+        yield _line(r["network"], *times, ", ".join(r["differs"]) or "nothing")
 
 
 def _parity(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
