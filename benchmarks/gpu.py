@@ -32,6 +32,7 @@ SECTIONS: dict[str, tuple[str, float, Callable[[Section, Effort, str], None]]] =
     "peers": (gpu_peers.ABOUT, 60, gpu_peers.peers),
     "loader": (gpu_loader.ABOUT, 85, gpu_loader.loader),
 }
+_PATIENCE = 20  # of a quick run, whose figures nobody wants: it may be anywhere
 _PACKAGES = ("torch", "torchvision", "numpy", "grad-cam", "torchcam")
 
 
@@ -43,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     ok = True
     for name in options.sections:
         about, budget, work = SECTIONS[name]
+        if options.quick:
+            budget *= _PATIENCE
         say(f"section {name}, at most {budget:.0f} s")
         ok &= report.run(name, about, budget, lambda section, work=work: work(section, effort, options.device))
     print(gpu_table.as_markdown(report.found))
