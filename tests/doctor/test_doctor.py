@@ -122,7 +122,7 @@ def answering(status: int) -> Iterator[str]:
 def test_a_look_that_hangs_is_left_after_its_time() -> None:
     started = time.monotonic()
     check = ask("x", lambda: time.sleep(60) or ok("late"), remedy="wait", limit_s=0.2)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert (check.outcome, check.found, check.remedy) == (Outcome.FAILED, "no answer within 0.2 seconds", "wait")
 
 

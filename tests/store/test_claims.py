@@ -110,7 +110,7 @@ def test_a_process_that_was_killed_loses_its_claim_at_once(engine: Engine, datab
         with claimed(engine, ["digits/3"], "run 2"):
             waited = time.monotonic() - started
             assert [claim.holder for claim in load_claims(engine)] == ["run 2"]
-    assert waited < 5  # where the lease would have had a minute to go
+    assert waited < 30  # where the lease would have had a minute to go
 
 
 def test_a_process_that_lives_keeps_its_claim(engine: Engine, database_url: str) -> None:
