@@ -26,7 +26,7 @@ from case_monitor.domain.split import Split
 from case_monitor.measuring.local import Bench
 from case_monitor.measuring.workers.threads import Threads
 from case_monitor.measuring.workers.work import Workers
-from case_monitor.steps.trial import LoadedVersion, evaluate
+from tests.support.trial import LoadedVersion, evaluate
 
 CLASSES, SIDE = 1000, 16
 PROTOCOL = Protocol(methods=("case", "gradcam"), target_layer="features", sample_size=500, batch_size=64, areas=(0.05,))

@@ -2,22 +2,17 @@
 
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
 from case_monitor.cli.say import say
 from case_monitor.cli.standard_output import results_console
-from case_monitor.dataset import PreparedImages, RawSplit
 from case_monitor.domain.errors import DataError
-from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.evidence.pictures import Caption, heat_maps
+from case_monitor.measuring_process.remote import RemotePlace
 from case_monitor.registry.artifact import Trust
 from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import RegisteredModel, fetch
 from case_monitor.registry.reconcile import choose_preprocessing, with_target_layer
 from case_monitor.settings import Settings, load_settings
-from case_monitor.steps.explain_image import explain_image
 from case_monitor.store import read
 from case_monitor.store.open import open_store
 
@@ -28,28 +23,23 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     """Write a picture with every method's maps for the top-1 and the top-2 class."""
     settings = load_settings(config)
     ref = ModelRef.parse(model)
-    raw = _one_image(image)
+    if not image.exists():
+        msg = f"image: a file was expected at {image}, none is there"
+        raise DataError(msg)
+    place = RemotePlace()  # it imports torch beside what is fetched here
     registry = Registry(settings.tracking_uri, settings.registry_uri)
     registered = fetch(registry, ref.name, registry.resolve(ref), Trust.of(settings, ref.name))
     preprocessing = choose_preprocessing(registered, settings.model(ref.name))
-    source = PreparedImages(raw, raw.labels, preprocessing, num_workers=0)
-    images = next(source.batches([0], 1))
+    images = place.open_image(image.absolute()).prepared(None, preprocessing)
     contrast, names = _stored(settings, registered)
     protocol = with_target_layer(settings.protocol_of(ref.name), registered)
-    explained = explain_image(registered, images, protocol, contrast, settings.isolation.record)
+    gallery = images.shown(registered.files, protocol, contrast, settings.isolation.record)
     labels = registered.class_names or settings.model(ref.name).class_names or names
-    top1, top2 = explained.classes.tolist()
+    most = max(*gallery.target.tolist(), *gallery.top2.tolist())
     caption = Caption(
         subject=str(registered.version),
-        class_names=labels or tuple(str(u) for u in range(max(top1, top2) + 1)),
+        class_names=labels or tuple(str(u) for u in range(most + 1)),
         gate_method=settings.policy_of(ref.name).gate_method,
-    )
-    gallery = Gallery(
-        sample_ids=raw.sample_ids,
-        images=source.to_display(images),
-        target=np.array([top1]),
-        top2=np.array([top2]),
-        maps=explained.maps,
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     heat_maps(caption, gallery).savefig(output, dpi=150, facecolor="white")
@@ -57,27 +47,6 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
         note = f"{registered.version} has not been checked: CASE contrasts with this image's next classes."
         say(note)
     results_console().print(str(output), markup=False, highlight=False, soft_wrap=True)
-
-
-def _one_image(path: Path) -> RawSplit:
-    try:
-        with Image.open(path) as file:
-            image = file.copy()
-    except FileNotFoundError:
-        msg = f"image: a file was expected at {path}, none is there"
-        raise DataError(msg) from None
-    except (OSError, UnidentifiedImageError) as error:
-        msg = f"image: {path} cannot be read as an image: {error}"
-        raise DataError(msg) from None
-    return RawSplit(
-        name=path.name,
-        images=[(image, 0)],  # type: ignore[arg-type] # a list is a map-style data set in all but name
-        sample_ids=(path.name,),
-        labels=np.zeros(1, dtype=np.int64),
-        class_names=None,
-        digest="",
-        contents=(b"",),
-    )
 
 
 def _stored(settings: Settings, registered: RegisteredModel) -> tuple[Contrast | None, tuple[str, ...] | None]:

@@ -3,20 +3,19 @@
 from case_monitor.dataset.cifar import read_cifar
 from case_monitor.dataset.distinct import distinct
 from case_monitor.dataset.image_folder import read_image_folder
-from case_monitor.dataset.mlflow_artifact import read_artifact
 from case_monitor.dataset.npz import read_npz
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.dataset.user_function import read_function
-from case_monitor.domain.errors import DataError
+from case_monitor.domain.errors import ConfigError, DataError
 from case_monitor.settings import ArtifactSplit, CifarSplit, FunctionSplit, ImageFolderSplit, NpzSplit, SplitSpec
 
 
 def load_split(spec: SplitSpec) -> RawSplit:
-    """Read a split.
+    """Read a split that is on this machine.
 
     Raises:
         DataError: what is there is not what the spec says.
-        ConfigError: the function of a `function` split cannot be imported.
+        ConfigError: the function of a `function` split cannot be imported, or the split is elsewhere.
     """
     match spec:
         case ImageFolderSplit():
@@ -26,7 +25,8 @@ def load_split(spec: SplitSpec) -> RawSplit:
         case NpzSplit():
             raw = read_npz(spec.path)
         case ArtifactSplit():
-            raw = read_artifact(spec)
+            msg = f"split: a place on this machine was expected, {spec.uri} came, which is downloaded first"
+            raise ConfigError(msg)
         case FunctionSplit():
             raw = read_function(spec)
     if len(raw.sample_ids) == 0:

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 
-import torch
 from pydantic import SecretStr
 
 from case_monitor.alerts.send import is_valid
 from case_monitor.doctor.check import Answer, Check, ask, failed, ok, warning
 from case_monitor.isolation.confine.level import lacking
-from case_monitor.measuring.device import pick_device
+from case_monitor.measuring_process.remote import RemotePlace
 from case_monitor.settings import Settings
 
 DEVICE, ISOLATION, NOTIFY = "device", "isolation", "notify"
-
-_GIB = 1024**3
 
 
 def device_check(asked: str) -> Check:
@@ -56,9 +53,8 @@ def _isolation(*, required: bool, remedy: str) -> Answer:
 
 
 def _device(asked: str) -> Answer:
-    device = pick_device(asked)
-    if not device.startswith("cuda"):
-        return ok(f"{device}; torch {torch.__version__} {'finds no GPU' if asked == 'auto' else 'has it'}")
-    free, total = torch.cuda.mem_get_info(device)
-    memory = f"{free / _GIB:.1f} of {total / _GIB:.1f} GiB free"
-    return ok(f"{device}: {torch.cuda.get_device_name(device)}, {memory}")
+    place = RemotePlace()
+    try:
+        return ok(place.describe_device(asked))
+    finally:
+        place.end()

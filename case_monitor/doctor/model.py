@@ -1,20 +1,18 @@
 """One monitored model: its registration, its images, and whether the two fit together."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from torch import Tensor
-
-from case_monitor.dataset import PreparedImages, RawSplit, load_split
 from case_monitor.doctor.check import WORK_LIMIT_S, Answer, Check, ask, failed, ok, skipped, warning
 from case_monitor.domain.errors import ModelError, NotFoundError, RegistryError
-from case_monitor.isolation.confined_model import ConfinedModel
-from case_monitor.isolation.frames import Array
 from case_monitor.logs.foreign_errors import short_message
-from case_monitor.measuring.device import pick_device
+from case_monitor.measuring_process.place import OpenedSplit
+from case_monitor.measuring_process.remote import RemotePlace
 from case_monitor.registry.artifact import Trust
 from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import RegisteredModel, fetch
 from case_monitor.registry.reconcile import reconcile, with_target_layer
+from case_monitor.registry.split_artifact import open_split
 from case_monitor.settings import ArtifactSplit, Preprocessing, Settings
 
 _NO_REGISTRY, _NO_VERSION = "the registry does not answer", "no version is registered"
@@ -24,6 +22,14 @@ _REACH_STORE = (
     "for s3://), or have the MLflow server hand artifacts out (--serve-artifacts)"
 )
 _UNREACHABLE = f"{_REACH_STORE}; only if the files are gone there too, log the version again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Opened:
+    """A split, and where it was read."""
+
+    place: RemotePlace
+    split: OpenedSplit
 
 
 def model_checks(settings: Settings, name: str, registry: Registry | None, *, quick: bool) -> Iterator[Check]:
@@ -46,7 +52,12 @@ def model_checks(settings: Settings, name: str, registry: Registry | None, *, qu
         limit_s=WORK_LIMIT_S,
     )
     yield split
-    yield _ask_loading(settings, name, registry, holder.value or newest.value, split.value, quick=quick)
+    opened: _Opened | None = split.value
+    try:
+        yield _ask_loading(settings, name, registry, holder.value or newest.value, opened, quick=quick)
+    finally:
+        if opened is not None:
+            opened.place.end()
 
 
 def _ask_registered(name: str, registry: Registry | None) -> Check:
@@ -94,18 +105,25 @@ def _split_remedy(settings: Settings, name: str) -> str:
 
 
 def _open_split(settings: Settings, name: str) -> Answer:
-    """`value` is the split. One image is prepared, with what the configuration says: the model may not load."""
+    """`value` is the split, and where it is. One image is prepared, as the configuration says: no model may load."""
     spec = settings.models[name]
     Registry(settings.tracking_uri, settings.registry_uri)  # where an MLflow artifact is downloaded from
-    raw = load_split(spec.split)
-    source = PreparedImages(raw, raw.labels, spec.preprocessing or Preprocessing(), num_workers=0)
-    next(source.batches([0], 1))
-    classes = f", {len(raw.class_names)} classes" if raw.class_names else ""
-    return ok(f"{raw.name!r}: {len(raw.sample_ids)} images{classes}", raw)
+    place = RemotePlace(spec.split)
+    opened = open_split(place, spec.split)
+    _ = opened.prepared(None, spec.preprocessing or Preprocessing()).shape
+    title, size, named = opened.about
+    classes = f", {named} classes" if named is not None else ""
+    return ok(f"{title!r}: {size} images{classes}", _Opened(place=place, split=opened))
 
 
 def _ask_loading(
-    settings: Settings, name: str, registry: Registry | None, version: int | None, raw: RawSplit | None, *, quick: bool
+    settings: Settings,
+    name: str,
+    registry: Registry | None,
+    version: int | None,
+    opened: _Opened | None,
+    *,
+    quick: bool,
 ) -> Check:
     title = f"model {name}: loading"
     if quick:
@@ -114,13 +132,13 @@ def _ask_loading(
         return skipped(title, _NO_VERSION if registry else _NO_REGISTRY)
     return ask(
         title,
-        lambda: _fetch(settings, registry, name, version, raw),
+        lambda: _fetch(settings, registry, name, version, opened),
         remedy="log the version again, as the README shows, or correct the configuration where the two contradict",
         limit_s=WORK_LIMIT_S,
     )
 
 
-def _fetch(settings: Settings, registry: Registry, name: str, version: int, raw: RawSplit | None) -> Answer:
+def _fetch(settings: Settings, registry: Registry, name: str, version: int, opened: _Opened | None) -> Answer:
     try:
         registered = fetch(registry, name, version, Trust.of(settings, name))
     except ModelError:
@@ -129,49 +147,24 @@ def _fetch(settings: Settings, registry: Registry, name: str, version: int, raw:
         known = isinstance(error, RegistryError)
         found = str(error) if known else f"model {name}/{version}: {type(error).__name__}: {short_message(error)}"
         return failed(f"its files cannot be had from here: {found}", _UNREACHABLE)
-    return _load(settings, registered, raw)
+    return _load(settings, registered, opened)
 
 
-def _load(settings: Settings, registered: RegisteredModel, raw: RawSplit | None) -> Answer:
-    version = registered.version
-    if raw is None:
-        _see_that_it_loads(settings, registered)
-        remedy = "mend the split"
-        return warning(f"{version} loads; there is no image to show it", remedy)
-    split, source = reconcile(registered, settings.models[version.name], raw)
-    device = pick_device(settings.device)
-    images = next(source.batches([0], 1))
-    logits, layer = _run(settings, registered, images, device)
-    if logits.shape[1:] != (split.num_classes,):
-        came = f"model {version} returns {logits.shape[-1]} logits"
-        raise ModelError(f"number of classes: the data set has {split.num_classes}, {came}")
-    return ok(f"{version} loads and takes an image on {device}; target layer {layer}")
-
-
-def _see_that_it_loads(settings: Settings, registered: RegisteredModel) -> None:
-    protocol = settings.protocol_of(registered.version.name)
-    model = ConfinedModel(registered.files, protocol, pick_device(settings.device), settings.isolation.record)
-    try:
-        model.load()
-    finally:
-        model.end()
-
-
-def _run(settings: Settings, registered: RegisteredModel, images: Tensor, device: str) -> tuple[Array, str]:
-    """Logits (1, C) of an image, and the target layer."""
-    version = registered.version
+def _load(settings: Settings, registered: RegisteredModel, opened: _Opened | None) -> Answer:
+    version, isolation = registered.version, settings.isolation.record
+    if opened is None:
+        place = RemotePlace()
+        protocol = settings.protocol_of(version.name)
+        try:
+            place.see_that_it_loads(registered.files, protocol, place.pick_device(settings.device), isolation)
+        finally:
+            place.end()
+        return warning(f"{version} loads; there is no image to show it", "mend the split")
+    images = reconcile(registered, settings.models[version.name], opened.split)
+    device = opened.place.pick_device(settings.device)
     protocol = with_target_layer(settings.protocol_of(version.name), registered)
-    model = ConfinedModel(registered.files, protocol, device, settings.isolation.record)
-    try:
-        model.load()
-        layer = model.survey(images, protocol.target_layer).layer
-        [answers] = model.predict(images, iter([images]), layer)
-    except ModelError as error:
-        failing = f"model {version} does not work: "
-        if not str(error).startswith(failing):
-            raise
-        why = str(error).removeprefix(failing)
-        raise ModelError(f"model {version} does not take an image of {tuple(images.shape)}: {why}") from None
-    finally:
-        model.end()
-    return answers.logits, layer
+    came, layer = images.tried(registered.files, protocol, device, isolation)
+    if came[1:] != (images.split.num_classes,):
+        msg = f"number of classes: the data set has {images.split.num_classes}, model {version} returns"
+        raise ModelError(f"{msg} {came[-1]} logits")
+    return ok(f"{version} loads and takes an image on {device}; target layer {layer}")

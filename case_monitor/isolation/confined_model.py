@@ -39,6 +39,11 @@ class ConfinedModel:
         """As it travels to another process: without its own."""
         return ConfinedModel, (self._files, self._protocol, self._device, self._isolation)
 
+    @property
+    def title(self) -> str:
+        """Whose files they are, for messages."""
+        return self._files.title
+
     def load(self) -> Level:
         """See that it loads; how far it is shut in."""
         return self._running().level

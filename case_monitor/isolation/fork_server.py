@@ -1,7 +1,7 @@
-"""The process that model's processes are forked from: it has imported what they need, and knows no secret.
+"""The process that models' processes are forked from, and those that measure: it has imported what they need.
 
-Requests come as datagrams of JSON with descriptors; each is answered, in order. It ends, and all that it started with
-it, when nobody is left who could ask.
+It knows no secret. Requests come as datagrams of JSON with descriptors; each is answered, in order. It ends, and all
+that it started with it, when nobody is left who could ask.
 """
 
 import contextlib
@@ -12,20 +12,25 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 from case_monitor.domain.isolation import Limits
+from case_monitor.isolation.confine.environment import replace_environment
 from case_monitor.isolation.confine.kernel import prctl
-from case_monitor.isolation.confine.level import confine
+from case_monitor.isolation.confine.level import confine, lacking
+from case_monitor.isolation.confine.process import close_other_descriptors, die_with_parent, stay_unreadable
 from case_monitor.isolation.confine.readable import default_readable
 from case_monitor.isolation.frames import Wire
 from case_monitor.isolation.scratch import remove
 from case_monitor.isolation.serve import serve
+from case_monitor.isolation.servers import adopt_server, socket_pair
 
 _MOST = 1 << 16
+_MEASURES = "case_monitor.measuring_process.serve"
+_IMPORTED = ("torch._dynamo", _MEASURES)  # the first is how torch looks at a model: over a second, for each of them
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: what a model's process leaves behind becomes ours to end
 
 
@@ -34,7 +39,8 @@ def main(descriptor: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the other end knows when somebody wants to stop
         signal.signal(number, signal.SIG_IGN)
     _adopt()
-    import_module("torch._dynamo")  # by which torch looks at a model: over a second, that each of them would spend
+    for name in _IMPORTED:
+        import_module(name)
     gc.collect()
     gc.freeze()  # so that a fork copies no page only because something was counted
     _Server(socket.socket(fileno=descriptor)).run()
@@ -50,6 +56,7 @@ class _Server:
         self._control = control
         self._running: dict[int, Path] = {}  # a process, and its scratch folder
         self._others: set[int] = set()  # servers like this one
+        self._servers_of: dict[int, int] = {}  # of processes that measure
 
     def run(self) -> None:
         try:
@@ -70,17 +77,27 @@ class _Server:
                 self._end(pid)
 
     def _answer(self, request: Mapping[str, Any], descriptors: list[int]) -> Mapping[str, Any]:
-        if request["do"] == "start":
-            return {"pid": self._start(request, *descriptors)}
-        return {"status": self._end(request["pid"])}
+        if request["do"] == "end":
+            return {"status": self._end(request["pid"])}
+        if request["do"] == "measure":
+            return {"pid": self._measure(request, descriptors)}
+        return {"pid": self._start(_be_a_models, request, descriptors)}
 
-    def _start(self, request: Mapping[str, Any], connection: int, words: int) -> int:
+    def _measure(self, request: Mapping[str, Any], descriptors: list[int]) -> int:
+        """A process that measures, with a server of its own for the models that it asks."""
+        ours, theirs = socket_pair()
+        server = self._fork(theirs.detach())
+        pid = self._start(_be_measuring, request, [*descriptors, ours.detach()])
+        self._servers_of[pid] = server
+        return pid
+
+    def _start(self, become: Callable[..., NoReturn], request: Mapping[str, Any], descriptors: list[int]) -> int:
         server = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _be_a_models(server, request, connection, words)
-        os.close(connection)
-        os.close(words)
+            become(server, request, *descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
         self._running[pid] = Path(request["scratch"])
         return pid
 
@@ -95,6 +112,9 @@ class _Server:
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         self._end_orphans()
+        if server := self._servers_of.pop(pid, None):
+            os.waitpid(server, 0)  # it ends its models, now that nobody asks: they write below the scratch folder
+            self._others.discard(server)
         remove(scratch)
         return os.waitstatus_to_exitcode(status)
 
@@ -107,18 +127,21 @@ class _Server:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(orphan, 0)
 
-    def _fork(self, descriptor: int) -> None:
-        """Another server like this one, for a process that was forked from the one that asks here."""
+    def _fork(self, descriptor: int) -> int:
+        """Another server like this one, for another process than the one that asks here."""
         pid = os.fork()
         if pid == 0:
-            self._control.close()
             with contextlib.suppress(BaseException):
                 os.setsid()
+                close_other_descriptors(keep=(descriptor,))
                 _adopt()
                 _Server(socket.socket(fileno=descriptor)).run()
             os._exit(0)
         os.close(descriptor)
-        self._others = {other for other in self._others if os.waitpid(other, os.WNOHANG)[0] == 0} | {pid}
+        kept = set(self._servers_of.values())  # they are waited for when they are to end
+        gone = {other for other in self._others - kept if os.waitpid(other, os.WNOHANG)[0]}
+        self._others = self._others - gone | {pid}
+        return pid
 
 
 def _children() -> set[int]:
@@ -141,6 +164,30 @@ def _be_a_models(server: int, request: Mapping[str, Any], connection: int, words
         wire = Wire(socket=socket.socket(fileno=connection), most_head=1 << 28)
         wire.send({"is": "shut in", "level": shut.level, "lacking": shut.lacking})
         serve(wire)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _be_measuring(server: int, request: Mapping[str, Any], connection: int, words: int, control: int) -> NoReturn:
+    """In the new process: become the one that measures, which has models of its own started by a server of its own."""
+    code = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        os.dup2(words, 1)
+        os.dup2(words, 2)
+        os.setsid()
+        os.chdir(request["scratch"])
+        close_other_descriptors(keep=(1, 2, connection, control))
+        replace_environment(Path(request["scratch"]))
+        die_with_parent(server)
+        if lacking():
+            stay_unreadable()  # else a model could read its memory, and change it
+        adopt_server(socket.socket(fileno=control))
+        import_module(_MEASURES).serve(Wire(socket=socket.socket(fileno=connection)))
         code = 0
     except BaseException:
         traceback.print_exc()

@@ -33,6 +33,15 @@ class ModelFiles:
             archive.add(self.path, arcname=".")
         return ModelFiles.unpacked, (content.getvalue(), self.title, self.data, self.code)
 
+    def borrowed(self) -> tuple[object, ...]:
+        """As it goes to another process of this machine, in the form of `__reduce__`: where they are."""
+        return ModelFiles.lent, (str(self.path), self.title, self.data, self.code)
+
+    @classmethod
+    def lent(cls, path: str, title: str, data: str, code: str) -> Self:
+        """Somebody else's, who deletes them."""
+        return cls(Path(path), title, data, code, held=ExitStack())
+
     @classmethod
     def unpacked(cls, content: bytes, title: str, data: str, code: str) -> Self:
         """What `__reduce__` packed, in a folder of its own."""

@@ -1,11 +1,6 @@
 """A process in which one model runs: started, asked, ended."""
 
-import os
-import signal
-import socket
-import tempfile
 import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,47 +11,26 @@ from case_monitor.domain.isolation import Isolation
 from case_monitor.isolation.confine.level import Level
 from case_monitor.isolation.errors import ERRORS
 from case_monitor.isolation.frames import Array, Frame, FrameError, Wire
-from case_monitor.isolation.scratch import remove
-from case_monitor.isolation.servers import ForkServer, fork_server
-from case_monitor.isolation.words import Words, one_line
+from case_monitor.isolation.started import Started
+from case_monitor.isolation.words import one_line
 
 _MOST_UNREAD = 4  # answers that may lie before an error
-_TELLING = {
-    signal.SIGKILL: "was killed, as happens where memory runs out",
-    signal.SIGXCPU: "took more processor time than isolation.hours allows",
-    signal.SIGXFSZ: "wrote a larger file than is allowed",
-    signal.SIGSYS: "made a system call that no model may make",
-}
 
 
 class ModelProcess:
     """A process for one model, which has not loaded it yet."""
 
     def __init__(self, title: str, files: Sequence[Path], isolation: Isolation) -> None:
-        self._title, self._isolation, self._of = title, isolation, os.getpid()
-        server = fork_server()
-        ours, theirs = socket.socketpair()
-        self._wire = Wire(socket=ours)
-        read, write = os.pipe()
-        scratch = Path(tempfile.mkdtemp(prefix="case-monitor-"))
+        self._title, self._isolation = title, isolation
         request = {
             "do": "start",
-            "scratch": str(scratch),
             "limits": asdict(isolation.limits),
             "files": [str(path) for path in files],
             "readable": [str(path) for path in isolation.readable],
         }
-        try:
-            with theirs, open(write, "wb") as theirs_to_say:
-                pid: int = server.ask(request, [theirs.fileno(), theirs_to_say.fileno()])["pid"]
-        except BaseException:
-            ours.close()
-            os.close(read)
-            remove(scratch)
-            raise
-        self._started = time.monotonic()
-        self._words = Words(title, read)
-        self._end = weakref.finalize(self, _end, server, pid, ours, scratch, self._of)
+        self._process = Started(title, request)
+        self._wire = Wire(socket=self._process.connection)
+        self._since = time.monotonic()
         shut = self.receive()
         self.level, self.lacking = Level(shut.head["level"]), shut.head["lacking"]
         if isolation.required and self.level is not Level.CONFINED:
@@ -101,7 +75,7 @@ class ModelProcess:
     @property
     def usable(self) -> bool:
         """Whether this process started it, and not one that it was forked from, and it is not ended."""
-        return self._of == os.getpid() and self._end.alive
+        return self._process.usable
 
     def refuse(self, expected: str) -> ModelError:
         """The error for an answer that is none; the process is ended."""
@@ -109,16 +83,15 @@ class ModelProcess:
 
     def end(self) -> int | None:
         """End it, and what it started; its exit status, negative for a signal."""
-        status: int | None = self._end()
-        return status
+        return self._process.end()
 
     def _deadline(self) -> float:
         """Of the next frame as a whole."""
-        return min(time.monotonic() + self._isolation.silence_s, self._started + self._isolation.total_s)
+        return min(time.monotonic() + self._isolation.silence_s, self._since + self._isolation.total_s)
 
     def _late(self, silent: str) -> ModelError:
         total_s = self._isolation.total_s
-        if time.monotonic() >= self._started + total_s:
+        if time.monotonic() >= self._since + total_s:
             return self._gone_wrong(f"took longer than {total_s:g} s altogether")
         return self._gone_wrong(f"{silent} for {self._isolation.silence_s:g} s")
 
@@ -133,34 +106,10 @@ class ModelProcess:
 
     def _gone_wrong(self, what: str) -> ModelError:
         self.end()
-        return ModelError(f"{self._title}: its process {what}, and was ended{self._words.last()}")
+        return ModelError(f"{self._title}: its process {what}, and was ended{self._process.last_words()}")
 
     def _ended(self) -> ModelError:
-        return ModelError(f"{self._title}: its process {_told(self.end())}{self._words.last()}")
-
-
-def _told(status: int | None) -> str:
-    """What became of a process, by its exit status."""
-    if status is None:
-        return "was ended, with the one that it was started from"
-    if status >= 0:
-        return f"ended itself with exit code {status}"
-    known = {int(number): number for number in signal.Signals}.get(-status)  # real-time signals have no names
-    if known in _TELLING:
-        return _TELLING[known]
-    return f"was ended by signal {known.name if known else -status}"
-
-
-def _end(server: ForkServer, pid: int, connection: socket.socket, scratch: Path, of: int) -> int | None:
-    connection.close()
-    if os.getpid() != of:
-        return None  # it is the process's that this one was forked from
-    try:
-        status: int = server.ask({"do": "end", "pid": pid})["status"]
-    except ConfinementError:
-        remove(scratch)  # and the process has ended with the server
-        return None
-    return status
+        return ModelError(f"{self._title}: its process {self._process.told()}")
 
 
 def _progress(frame: Frame) -> tuple[float, int]:

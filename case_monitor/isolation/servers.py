@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import case_monitor
 from case_monitor.domain.errors import ConfinementError
@@ -34,7 +34,7 @@ class ForkServer:
     def __init__(self) -> None:
         if lacking():
             stay_unreadable()  # else a model could read this process's environment and memory
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, _KIND)
+        self._control, theirs = socket_pair()
         self._prepare()
         with theirs:
             code = _BEGIN.format(path=_path(), descriptor=theirs.fileno())
@@ -83,12 +83,17 @@ class ForkServer:
 
     def forked(self) -> "ForkServer":
         """Another like it, for a process that was forked from the one that started this one."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, _KIND)
+        ours, theirs = socket_pair()
         with theirs:
             # The answer may be read by another process that holds the same socket: none is waited for.
             socket.send_fds(self._control, [json.dumps({"do": "fork"}).encode()], [theirs.fileno()])
-        server = ForkServer.__new__(ForkServer)
-        server._control, server._process = ours, None
+        return ForkServer.at(ours)
+
+    @classmethod
+    def at(cls, connection: socket.socket) -> Self:
+        """The one that was started for this process by another."""
+        server = cls.__new__(cls)
+        server._control, server._process = connection, None
         server._prepare()
         return server
 
@@ -122,6 +127,10 @@ class _Servers:
             self._of = os.getpid()
             return self._server
 
+    def adopt(self, connection: socket.socket) -> None:
+        """Have this process served by a server that was started for it."""
+        self._server, self._of = ForkServer.at(connection), os.getpid()
+
     def _forked(self, server: ForkServer) -> ForkServer | None:
         try:
             return server.forked()
@@ -137,6 +146,11 @@ class _Servers:
         self._turn = threading.Lock()
 
 
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Between a server and whom it serves."""
+    return socket.socketpair(socket.AF_UNIX, _KIND)
+
+
 def _path() -> list[str]:
     """Where modules are, as here; without the current directory, which is another one there."""
     return [str(_HERE), *(entry for entry in sys.path if Path(entry).is_absolute())]
@@ -144,3 +158,4 @@ def _path() -> list[str]:
 
 _servers = _Servers()
 fork_server = _servers.get
+adopt_server = _servers.adopt

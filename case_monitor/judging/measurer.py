@@ -67,6 +67,10 @@ class Measurer(Protocol):
         """The same with only these images."""
         ...
 
+    def end(self) -> None:
+        """Give up what it holds, until it is asked again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Subject:

@@ -73,6 +73,9 @@ class LocalMeasurer:
     def torch_version(self) -> str:
         return torch.__version__
 
+    def end(self) -> None:
+        self.model.end()
+
     def at(self, target_layer: str) -> "LocalLayer":
         work = Survey(conditions=self.conditions, model=self.model, target_layer=target_layer)
         [found] = self.bench.workers.map(work, _ONE, lambda _: None)

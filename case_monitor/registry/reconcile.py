@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from case_monitor.dataset import PreparedImages, RawSplit, prepare
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.protocol import Protocol
-from case_monitor.domain.split import Split
+from case_monitor.measuring_process.place import Images, OpenedSplit
 from case_monitor.registry.loading import RegisteredModel
 from case_monitor.settings import ModelSettings, Preprocessing
 
 
 def reconcile(
-    registered: RegisteredModel, settings: ModelSettings, raw: RawSplit, num_workers: int = 0
-) -> tuple[Split, PreparedImages]:
+    registered: RegisteredModel, settings: ModelSettings, opened: OpenedSplit, num_workers: int = 0
+) -> Images:
     """The split as this model reads it. The model's own metadata goes before the configuration.
 
     Raises:
@@ -21,9 +20,9 @@ def reconcile(
     """
     class_names = _class_names(registered, settings)
     preprocessing = choose_preprocessing(registered, settings)
-    split, source = prepare(raw, class_names, preprocessing, num_workers)
-    _check_shape(registered, source)
-    return split, source
+    images = opened.prepared(class_names, preprocessing, num_workers)
+    _check_shape(registered, images.shape)
+    return images
 
 
 def with_target_layer(protocol: Protocol, registered: RegisteredModel) -> Protocol:
@@ -61,8 +60,7 @@ def choose_preprocessing(registered: RegisteredModel, settings: ModelSettings) -
     return logged or configured
 
 
-def _check_shape(registered: RegisteredModel, source: PreparedImages) -> None:
-    came = tuple(next(source.batches([0], 1)).shape[1:])
+def _check_shape(registered: RegisteredModel, came: tuple[int, ...]) -> None:
     expected = registered.input_shape or (-1, -1, -1)
     if len(came) != len(expected) or any(w not in {-1, have} for w, have in zip(expected, came, strict=True)):
         msg = (

@@ -10,11 +10,12 @@ from case_monitor.domain.digests import protocol_digest
 from case_monitor.domain.findings import Findings
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.scores import SampleScores
+from case_monitor.judging.evaluate import evaluate
 from case_monitor.logs.configure import logging_about
 from case_monitor.settings import Settings
 from case_monitor.steps.artifacts import show_in_prefect
 from case_monitor.steps.begin import begin
-from case_monitor.steps.bench import NOTHING_KNOWN, loaded, open_bench
+from case_monitor.steps.bench import NOTHING_KNOWN, open_bench
 from case_monitor.steps.claims import alone_on, device_slot
 from case_monitor.steps.edges.evidence import publish_evidence
 from case_monitor.steps.edges.registry import resolve_model
@@ -27,7 +28,6 @@ from case_monitor.steps.outcomes import Outcome
 from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import flow_run_id, step
 from case_monitor.steps.standing import with_artifact, with_override
-from case_monitor.steps.trial import evaluate
 from case_monitor.store import read
 from case_monitor.store.open import open_store
 
@@ -95,11 +95,10 @@ def measure(inputs: Inputs, baseline_scores: Mapping[str, SampleScores]) -> Find
     candidate, baseline = inputs.candidate, inputs.baseline
     with open_bench(inputs, f"evaluate {candidate.version}") as bench:
         findings = evaluate(
-            loaded(candidate, inputs.isolation),
-            loaded(baseline, inputs.isolation, baseline_scores) if baseline else None,
+            bench.subject(candidate),
+            bench.subject(baseline, baseline_scores) if baseline else None,
             policy=inputs.policy,
             protocol=inputs.protocol,
-            bench=bench,
             in_production=inputs.in_production,
             notes=inputs.notes,
         )

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
-from case_monitor.dataset import PreparedImages, RawSplit
 from case_monitor.domain.digests import evaluation_key
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.evaluation import EvaluationKey
@@ -15,17 +14,17 @@ from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.split import Split
-from case_monitor.isolation.servers import fork_server
 from case_monitor.judging.pairing import require_same_classes
+from case_monitor.measuring_process.place import Images, OpenedSplit
 from case_monitor.registry.loading import RegisteredModel
 from case_monitor.registry.reconcile import choose_preprocessing, reconcile
-from case_monitor.settings import EngineSpec, ModelSettings, Preprocessing, RayEngine, Settings
+from case_monitor.settings import EngineSpec, ModelSettings, Preprocessing, Settings
 from case_monitor.steps.changes import between, since_evaluated
 from case_monitor.steps.edges.images import fetch_split
 from case_monitor.steps.edges.models import fetch_model
 from case_monitor.steps.edges.registry import read_alias
 from case_monitor.steps.first_version import check_first
-from case_monitor.steps.workers import device_for
+from case_monitor.steps.places import device_at, place_for
 from case_monitor.store import read
 
 
@@ -35,7 +34,7 @@ class Prepared:
 
     registered: RegisteredModel
     split: Split
-    source: PreparedImages
+    images: Images
     preprocessing: Preprocessing | None
 
     @property
@@ -61,6 +60,7 @@ class Inputs:
     policy: Policy
     protocol: Protocol
     device: str
+    torch_version: str
     engine: EngineSpec
     isolation: Isolation
 
@@ -78,9 +78,7 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef, *, first: bool = F
         CaseMonitorError: something is missing, does not load, or contradicts something else.
     """
     model_settings = settings.model(ref.name)
-    if not isinstance(settings.engine, RayEngine):
-        fork_server()  # it imports torch beside what is fetched here
-    device = device_for(settings.device, settings.engine)
+    place = place_for(settings.engine, model_settings.split)  # it imports torch beside what is fetched here
     registered: RegisteredModel = fetch_model(settings, ref)
     version = registered.version
     holder: int | None = read_alias(settings, ref.name)
@@ -89,9 +87,10 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef, *, first: bool = F
     champion: RegisteredModel | None = None
     if holder is not None and not in_production:
         champion = fetch_model(settings, ModelRef(name=ref.name, version=holder))
-    raw = fetch_split(settings, model_settings.split)
-    candidate = _prepared(registered, model_settings, raw, settings.num_workers)
-    baseline = _beside(candidate, champion, model_settings, raw, settings.num_workers) if champion else None
+    device = device_at(place, settings.device, settings.engine)
+    opened: OpenedSplit = fetch_split(settings, model_settings.split, place)
+    candidate = _prepared(registered, model_settings, opened, settings.num_workers)
+    baseline = _beside(candidate, champion, model_settings, opened, settings.num_workers) if champion else None
     return Inputs(
         candidate=candidate,
         baseline=baseline,
@@ -101,23 +100,24 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef, *, first: bool = F
         policy=settings.policy_of(ref.name),
         protocol=settings.protocol_of(ref.name),
         device=device,
+        torch_version=place.torch_version,
         engine=settings.engine,
         isolation=settings.isolation.record,
     )
 
 
-def _prepared(registered: RegisteredModel, settings: ModelSettings, raw: RawSplit, num_workers: int) -> Prepared:
-    split, source = reconcile(registered, settings, raw, num_workers)
+def _prepared(registered: RegisteredModel, settings: ModelSettings, opened: OpenedSplit, num_workers: int) -> Prepared:
+    images = reconcile(registered, settings, opened, num_workers)
     preprocessing = choose_preprocessing(registered, settings)
-    return Prepared(registered=registered, split=split, source=source, preprocessing=preprocessing)
+    return Prepared(registered=registered, split=images.split, images=images, preprocessing=preprocessing)
 
 
 def _beside(
-    candidate: Prepared, champion: RegisteredModel, settings: ModelSettings, raw: RawSplit, num_workers: int
+    candidate: Prepared, champion: RegisteredModel, settings: ModelSettings, opened: OpenedSplit, num_workers: int
 ) -> Prepared:
     """The version in production through its own eyes, with the candidate's images where those are the same."""
     try:
-        own = _prepared(champion, settings, raw, num_workers)
+        own = _prepared(champion, settings, opened, num_workers)
         require_same_classes(candidate.version, candidate.split, own.version, own.split)
     except DataError as error:
         msg = (
@@ -125,7 +125,7 @@ def _beside(
             "comparison nothing is promoted: register what is another model under another name"
         )
         raise DataError(msg) from None
-    return replace(own, split=candidate.split, source=candidate.source) if own.split == candidate.split else own
+    return replace(own, split=candidate.split, images=candidate.images) if own.split == candidate.split else own
 
 
 def _notes(engine: Engine, candidate: Prepared, baseline: Prepared | None, *, in_production: bool) -> Iterator[str]:

@@ -6,16 +6,16 @@ from dataclasses import replace
 from sqlalchemy import Engine
 
 from case_monitor.alerts.standing import reproduction_alert
+from case_monitor.domain.foreign_code import foreign_code
 from case_monitor.domain.reproduction import Reproduction
 from case_monitor.domain.status import Status
-from case_monitor.judging.reproduce import Stored
+from case_monitor.judging.reproduce import Stored, reproduce
 from case_monitor.settings import Settings
-from case_monitor.steps.bench import loaded, open_bench
+from case_monitor.steps.bench import open_bench
 from case_monitor.steps.claims import device_slot
 from case_monitor.steps.edges.results import fetch_stored
 from case_monitor.steps.inputs import Inputs
 from case_monitor.steps.running import step
-from case_monitor.steps.trial import reproduce
 from case_monitor.store.read.evaluations import StoredEvaluation
 
 logger = logging.getLogger("case_monitor.evidence")
@@ -25,10 +25,9 @@ logger = logging.getLogger("case_monitor.evidence")
 def look_again(inputs: Inputs, stored: Stored, images: int) -> Reproduction:
     """Predict and explain some images again. Not retried: the same numbers would come out."""
     version = inputs.candidate
-    with open_bench(inputs, f"look again at {version.version}") as bench:
-        return reproduce(
-            loaded(version, inputs.isolation), stored, protocol=inputs.protocol, images=images, bench=bench
-        )
+    what = f"look again at {version.version}"
+    with open_bench(inputs, what) as bench, foreign_code(f"model {version.version}"):
+        return reproduce(bench.subject(version), stored, protocol=inputs.protocol, images=images)
 
 
 def why_not_again(settings: Settings, engine: Engine, inputs: Inputs, published: StoredEvaluation) -> str | None:

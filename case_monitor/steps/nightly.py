@@ -39,7 +39,6 @@ from case_monitor.steps.outcomes import Night
 from case_monitor.steps.requests import NightlyRequest
 from case_monitor.steps.running import flow_run_id, run_flow
 from case_monitor.steps.standing import standing_override_alert
-from case_monitor.steps.trial import TORCH_VERSION
 from case_monitor.store import read
 from case_monitor.store.open import open_store
 
@@ -149,7 +148,7 @@ def _look_again(
         ),
     )
     seconds = time.perf_counter() - started
-    store_reproduction(engine, published.id, found, seen, seconds, inputs.device, TORCH_VERSION)
+    store_reproduction(engine, published.id, found, seen, seconds, inputs.device, inputs.torch_version)
     send_notices(settings, engine)
     logger.info(
         "the stored figures %s again: %d images", "come out" if found.reproduced else "do not come out", found.n

@@ -23,7 +23,7 @@ from case_monitor.saliency.methods.layercam import layercam
 from case_monitor.saliency.trace import Trace
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
-from case_monitor.steps.trial import evaluate
+from tests.support.trial import evaluate
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import upgrade
 from case_monitor.store.write import save_evaluation

@@ -13,7 +13,7 @@ from case_monitor.domain.errors import DataError, ModelError
 from case_monitor.domain.foreign_code import Interrupted, foreign_code
 from case_monitor.measuring.local import Bench
 from case_monitor.measuring.workers.threads import Threads
-from case_monitor.steps.trial import LoadedVersion, evaluate
+from tests.support.trial import LoadedVersion, evaluate
 from tests.steps.test_trial import POLICY, PROTOCOL, loaded, trained
 from tests.support.sources import a_split, blobs
 

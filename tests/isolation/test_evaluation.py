@@ -9,7 +9,7 @@ from case_monitor.domain.findings import Findings
 from case_monitor.isolation.confined_model import ConfinedModel
 from case_monitor.measuring.local import Bench
 from case_monitor.measuring.workers.threads import Threads
-from case_monitor.steps.trial import evaluate
+from tests.support.trial import evaluate
 from tests.isolation.models import ISOLATION
 from tests.steps.test_shards import assert_equal_to_the_last_bit
 from tests.steps.test_trial import POLICY, PROTOCOL, loaded, trained

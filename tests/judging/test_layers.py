@@ -15,7 +15,7 @@ from case_monitor.domain.policy import Policy, Threshold
 from case_monitor.domain.status import Status
 from case_monitor.domain.verdict import Verdict
 from case_monitor.judging.layers import looks, worse_of
-from case_monitor.steps.trial import evaluate
+from tests.support.trial import evaluate
 from tests.steps.test_trial import POLICY, PROTOCOL, loaded, trained
 from tests.support.profiles import examples
 from tests.support.sources import TensorSource, a_split, blobs

@@ -15,7 +15,7 @@ from case_monitor.domain.policy import Severity
 from case_monitor.domain.reproduction import Reproduction
 from case_monitor.domain.scores import SampleScores
 from case_monitor.judging.reproduce import Stored
-from case_monitor.steps.trial import reproduce
+from tests.support.trial import reproduce
 from tests.steps.test_trial import PROTOCOL, loaded, run, trained
 from tests.support.rounding import FLOAT_TOLERANCE, Admissible, admissible
 from tests.support.sources import TensorSource, a_split, blobs

@@ -20,7 +20,7 @@ from case_monitor.measuring.gallery import GALLERY_SIZE, WORST_SIZE
 from case_monitor.measuring.local import Bench
 from case_monitor.measuring.workers.shards import Shard, cut
 from case_monitor.measuring.workers.threads import Threads, in_order
-from case_monitor.steps.trial import evaluate
+from tests.support.trial import evaluate
 from tests.steps.test_trial import POLICY, PROTOCOL, figures, loaded, trained
 from tests.support.sources import TensorSource, a_split, blobs
 

@@ -1,0 +1,182 @@
+"""The measuring side as the judging side reaches it: each call is answered in the measuring process."""
+
+import shutil
+import weakref
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.contrast_sets import ContrastSets
+from case_monitor.domain.errors import EngineError
+from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.isolation import Isolation
+from case_monitor.domain.predictions import PredictedPart
+from case_monitor.domain.progress import Progress
+from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.sample import Sample
+from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.split import Split
+from case_monitor.isolation.model_files import ModelFiles
+from case_monitor.measuring_process.place import Way
+from case_monitor.measuring_process.process import Held, MeasuringProcess
+from case_monitor.settings import FunctionSplit, Preprocessing, SplitSpec
+
+Contrast = Mapping[int, Mapping[int, float]]
+
+
+class RemotePlace:
+    """`Place`: a measuring process of its own. Only code of the team's own (a `function` split) knows the environment."""
+
+    def __init__(self, spec: SplitSpec | None = None) -> None:
+        self._process = MeasuringProcess(own_code=isinstance(spec, FunctionSplit))
+
+    @property
+    def torch_version(self) -> str:
+        return self._process.torch_version or str(self._ask("torch_version"))
+
+    def pick_device(self, asked: str) -> str:
+        return str(self._ask("pick_device", asked))
+
+    def describe_device(self, asked: str) -> str:
+        """What there is to say about a device."""
+        return str(self._ask("describe_device", asked))
+
+    def open_split(self, spec: SplitSpec) -> "RemoteSplit":
+        return RemoteSplit(self._ask("open_split", spec))
+
+    def open_image(self, path: Path) -> "RemoteSplit":
+        """One image file, as a split."""
+        return RemoteSplit(self._ask("open_image", path))
+
+    def see_that_it_loads(self, files: ModelFiles, protocol: Protocol, device: str, isolation: Isolation) -> None:
+        """Load a version."""
+        self._ask("see_that_it_loads", files, protocol, device, isolation)
+
+    def end(self) -> None:
+        """End the process."""
+        self._process.end()
+
+    def _ask(self, name: str, *given: Any) -> Any:
+        return self._process.ask(None, name, given)
+
+
+class RemoteSplit:
+    """`OpenedSplit`: a split that is held there."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+
+    def owns(self, folder: Path) -> None:
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+
+    @cached_property
+    def about(self) -> tuple[str, int, int | None]:
+        return cast("tuple[str, int, int | None]", self._held.ask("about"))
+
+    def prepared(
+        self, class_names: Sequence[str] | None, preprocessing: Preprocessing | None, num_workers: int = 0
+    ) -> "RemoteImages":
+        return RemoteImages(self._held.ask("prepared", class_names, preprocessing, num_workers), self)
+
+
+class RemoteImages:
+    """`Images`: they are held there."""
+
+    def __init__(self, held: Held, of: RemoteSplit) -> None:
+        self._held, self._of = held, of
+
+    @cached_property
+    def split(self) -> Split:
+        return cast("Split", self._held.ask("split"))
+
+    @cached_property
+    def sample_ids(self) -> tuple[str, ...]:
+        return cast("tuple[str, ...]", self._held.ask("sample_ids"))
+
+    @cached_property
+    def target(self) -> IntArray:
+        return cast("IntArray", self._held.ask("target"))
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        return cast("tuple[int, ...]", self._held.ask("shape"))
+
+    def measurer(self, files: ModelFiles, protocol: Protocol, isolation: Isolation, way: Way) -> "RemoteMeasurer":
+        given = files, protocol, isolation, way.device, way.workers, way.shard_size
+        return RemoteMeasurer(self._held.ask("measurer_of", *given), way, self._held.process.torch_version, files)
+
+    def shown(self, files: ModelFiles, protocol: Protocol, contrast: Contrast | None, isolation: Isolation) -> Gallery:
+        """The first image, explained for a person."""
+        return cast("Gallery", self._held.ask("shown", files, protocol, contrast, isolation))
+
+    def tried(
+        self, files: ModelFiles, protocol: Protocol, device: str, isolation: Isolation
+    ) -> tuple[tuple[int, ...], str]:
+        """What a version makes of the first image: the shape of its logits; and its target layer."""
+        return cast("tuple[tuple[int, ...], str]", self._held.ask("tried", files, protocol, device, isolation))
+
+
+class RemoteMeasurer:
+    """`Measurer`: of a version whose files stay as long as this does."""
+
+    def __init__(self, held: Held, way: Way, torch_version: str, files: ModelFiles) -> None:
+        self._held, self._way, self.torch_version, self._files = held, way, torch_version, files
+
+    @property
+    def device(self) -> str:
+        return self._way.device
+
+    def at(self, target_layer: str) -> "RemoteLayer":
+        return RemoteLayer(self._held.ask("at", target_layer, progress=self._way.progress), self._way.progress)
+
+    def of_images(self, indices: Sequence[int]) -> "RemoteMeasurer":
+        held = self._held.ask("of_images", tuple(map(int, indices)))
+        return RemoteMeasurer(held, self._way, self.torch_version, self._files)
+
+    def end(self) -> None:
+        with suppress(EngineError):  # it is gone, and the model with it
+            self._held.ask("end")
+
+
+class RemoteLayer:
+    """`LayerMeasurer`."""
+
+    def __init__(self, held: Held, progress: Progress) -> None:
+        self._held, self._progress = held, progress
+
+    @cached_property
+    def layer(self) -> str:
+        return cast("str", self._held.ask("layer"))
+
+    @cached_property
+    def isolation(self) -> str | None:
+        return cast("str | None", self._held.ask("isolation"))
+
+    def predict(self, stage: str) -> Generator[PredictedPart]:
+        return self._parts("predict", stage)
+
+    def predict_pairs(self, indices: IntArray, stage: str) -> Generator[PredictedPart]:
+        return self._parts("predict_pairs", indices, stage)
+
+    def explain(self, contrast_sets: ContrastSets, sample: Sample, stage: str) -> tuple[SampleScores, Gallery]:
+        found = self._held.ask("explain", contrast_sets, sample, stage, progress=self._progress)
+        return cast("tuple[SampleScores, Gallery]", found)
+
+    def map_agreement(
+        self, contrast_sets: ContrastSets, baseline: "RemoteLayer", baseline_sets: ContrastSets, indices: IntArray
+    ) -> dict[str, FloatArray]:
+        given = contrast_sets, baseline._held, baseline_sets, indices
+        return cast("dict[str, FloatArray]", self._held.ask("map_agreement", *given, progress=self._progress))
+
+    def _parts(self, name: str, *given: Any) -> Generator[PredictedPart]:
+        """One after the other, each when it is wanted."""
+        stream: Held = self._held.ask(name, *given)
+        try:
+            while (part := stream.ask("__next__", progress=self._progress)) is not None:
+                yield cast("PredictedPart", part)
+        finally:
+            with suppress(EngineError):
+                stream.ask("close")
