@@ -1,4 +1,4 @@
-"""Images and versions in this process: what the measuring process holds. Where Ray measures, the one that judges does."""
+"""Images and versions in this process: the measuring process; and, where Ray measures, the one that judges."""
 
 import shutil
 import weakref
@@ -22,7 +22,6 @@ from case_monitor.measuring.device import describe_device, pick_device
 from case_monitor.measuring.image_source import ImageSource
 from case_monitor.measuring.local import Bench, LocalMeasurer
 from case_monitor.measuring.workers.threads import Threads
-from case_monitor.measuring.workers.work import Workers
 from case_monitor.measuring_process.first_image import Contrast, shown, tried
 from case_monitor.measuring_process.place import Way
 from case_monitor.settings import Preprocessing, SplitSpec

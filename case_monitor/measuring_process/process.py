@@ -1,4 +1,4 @@
-"""The measuring process as the one that judges has it: started when it is first asked, asked one thing at a time, ended.
+"""The measuring process, as the one that judges has it: started when it is first asked, one thing at a time; ended.
 
 What is asked may be a pickle: the process trusts who started it. What it answers is no code (`records`).
 """

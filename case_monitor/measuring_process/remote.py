@@ -28,7 +28,7 @@ Contrast = Mapping[int, Mapping[int, float]]
 
 
 class RemotePlace:
-    """`Place`: a measuring process of its own. Only code of the team's own (a `function` split) knows the environment."""
+    """`Place`: a measuring process, which knows the environment only where it runs the team's own code."""
 
     def __init__(self, spec: SplitSpec | None = None) -> None:
         self._process = MeasuringProcess(own_code=isinstance(spec, FunctionSplit))

@@ -22,6 +22,8 @@ from torchvision.datasets import CIFAR10
 from case_monitor.dataset import PreparedImages, RawSplit, load_split, prepare
 from case_monitor.domain.errors import ConfigError, DataError
 from case_monitor.evidence.mlflow_run import local_artifacts
+from case_monitor.measuring_process.local import LocalPlace, LocalSplit
+from case_monitor.registry.split_artifact import open_split
 from case_monitor.settings import ArtifactSplit, CifarSplit, FunctionSplit, ImageFolderSplit, NpzSplit, Preprocessing
 
 RGB = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -492,6 +494,12 @@ class TestFunction:
             function(name, **arguments)
 
 
+def downloaded(spec: ArtifactSplit) -> RawSplit:
+    opened = open_split(LocalPlace(), spec)
+    assert isinstance(opened, LocalSplit)
+    return opened.raw
+
+
 class TestArtifact:
     @pytest.fixture
     def run_id(self, sqlite_tracking: str, tmp_path: Path) -> str:
@@ -507,29 +515,29 @@ class TestArtifact:
         return run_id
 
     def test_an_archive_is_read(self, run_id: str, tmp_path: Path) -> None:
-        raw = load_split(ArtifactSplit(kind="mlflow_artifact", uri=f"runs:/{run_id}/val.npz", format="npz"))
+        raw = downloaded(ArtifactSplit(kind="mlflow_artifact", uri=f"runs:/{run_id}/val.npz", format="npz"))
         assert raw.digest == npz(tmp_path / "logged" / "val.npz").digest
 
     def test_a_folder_is_read_and_removed_when_it_is_no_longer_needed(self, run_id: str, tmp_path: Path) -> None:
-        raw = load_split(ArtifactSplit(kind="mlflow_artifact", uri=f"runs:/{run_id}/images", format="image_folder"))
+        raw = downloaded(ArtifactSplit(kind="mlflow_artifact", uri=f"runs:/{run_id}/images", format="image_folder"))
         assert raw.digest == folder(tmp_path / "logged" / "images").digest
-        downloaded = Path(raw.images.root)  # type: ignore[attr-defined]
+        place = Path(raw.images.root)  # type: ignore[attr-defined]
         split, source = prepare(raw, None, RGB)
         del raw
         assert all_of(source).shape == (2, 3, 6, 6)
         assert split.name == "images"
         del source
         gc.collect()
-        assert not downloaded.exists()
+        assert not place.exists()
 
     @pytest.mark.parametrize("path", ["nothing.npz", "notes.npz"])
     def test_a_wrong_artifact_is_an_error_of_one_line(self, run_id: str, path: str) -> None:
         with pytest.raises(DataError, match=rf"^split: .*{path}.*$"):
-            load_split(ArtifactSplit(kind="mlflow_artifact", uri=f"runs:/{run_id}/{path}", format="npz"))
+            downloaded(ArtifactSplit(kind="mlflow_artifact", uri=f"runs:/{run_id}/{path}", format="npz"))
 
     def test_an_unknown_run_is_an_error_of_one_line(self, sqlite_tracking: str) -> None:
         with pytest.raises(DataError, match=r"^split: the MLflow artifact runs:/00/val\.npz cannot be downloaded: .+$"):
-            load_split(ArtifactSplit(kind="mlflow_artifact", uri="runs:/00/val.npz", format="npz"))
+            downloaded(ArtifactSplit(kind="mlflow_artifact", uri="runs:/00/val.npz", format="npz"))
 
 
 class TestClasses:

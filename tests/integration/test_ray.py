@@ -18,11 +18,12 @@ from prefect import flow
 from case_monitor.domain.errors import ModelError
 from case_monitor.domain.findings import Findings
 from case_monitor.domain.isolation import Isolation
+from case_monitor.measuring_process.local import LocalImages
 from case_monitor.registry.loading import RegisteredModel
 from case_monitor.settings import RayEngine, ThreadsEngine
 from case_monitor.steps.evaluate import measure
 from case_monitor.steps.inputs import Inputs, Prepared
-from case_monitor.steps.workers import open_workers
+from case_monitor.steps.ray_workers import open_ray
 from tests.steps.test_shards import assert_equal_to_the_last_bit
 from tests.steps.test_trial import POLICY, PROTOCOL, trained, version
 from tests.support.diary import SIZE, Diary
@@ -54,9 +55,9 @@ def registered(model: Any, n: int) -> RegisteredModel:
 
 
 def prepared(model: Any, n: int, source: Any, num_classes: int = 4) -> Prepared:
-    return Prepared(
-        registered=registered(model, n), split=a_split(num_classes, SIZE), source=source, preprocessing=None
-    )
+    split = a_split(num_classes, SIZE)
+    images = LocalImages(split=split, source=source)
+    return Prepared(registered=registered(model, n), split=split, images=images, preprocessing=None)
 
 
 def inputs(source: TensorSource, engine: Any, num_classes: int = 4) -> Inputs:
@@ -69,6 +70,7 @@ def inputs(source: TensorSource, engine: Any, num_classes: int = 4) -> Inputs:
         policy=POLICY,
         protocol=QUICK,
         device="cpu",
+        torch_version=torch.__version__,
         engine=engine,
         isolation=Isolation(readable=(Path(__file__).parents[2],)),
     )
@@ -103,7 +105,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cluster(prefect_server: None) -> Iterator[None]:
     """One for all tests: `measure` takes what this process is connected to."""
-    with open_workers(RAY):
+    with open_ray(RAY):
         yield
 
 
@@ -130,8 +132,9 @@ def test_what_is_wrong_with_a_model_is_said_as_in_one_process(cluster: None, tmp
 def test_a_graph_is_sent_as_its_files(cluster: None, tmp_path: Path) -> None:
     of = inputs(Diary(tmp_path, wait_at=None), RAY)
     model = loaded_here(of.candidate.registered)
+    source = of.candidate.images.source
     sizes = {"images": {0: torch.export.Dim("batch", min=1, max=64)}}
-    graph = torch.export.export(model, (of.candidate.source.images[:2],), dynamic_shapes=sizes)
-    found = run(replace(of, candidate=prepared(graph, 2, of.candidate.source)))
+    graph = torch.export.export(model, (source.images[:2],), dynamic_shapes=sizes)
+    found = run(replace(of, candidate=prepared(graph, 2, source)))
     expected = run(of)
     np.testing.assert_allclose(found.evaluation.preds.confidence, expected.evaluation.preds.confidence, rtol=1e-5)

@@ -14,6 +14,7 @@ from case_monitor.dataset import RawSplit, load_split
 from case_monitor.domain.errors import ConfigError, DataError
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.protocol import Protocol
+from case_monitor.measuring_process.local import LocalSplit
 from case_monitor.registry.loading import RegisteredModel
 from case_monitor.registry.reconcile import choose_preprocessing, reconcile, with_target_layer
 from case_monitor.settings import FunctionSplit, ModelSettings, NpzSplit, Preprocessing
@@ -45,6 +46,10 @@ def raw(tmp_path: Path) -> RawSplit:
     return load_split(NpzSplit(kind="npz", path=path))
 
 
+def opened(raw: RawSplit) -> LocalSplit:
+    return LocalSplit(raw=raw)
+
+
 class Flat(Dataset[Any]):
     def __len__(self) -> int:
         return 2
@@ -55,43 +60,43 @@ class Flat(Dataset[Any]):
 
 class TestClassNames:
     def test_the_models_order_goes_before_the_data_sets(self, raw: RawSplit) -> None:
-        split, source = reconcile(replace(REGISTERED, class_names=("c", "a", "b")), settings(), raw)
-        assert split.class_names == ("c", "a", "b")
-        assert source.target.tolist() == [1, 2, 0]
+        images = reconcile(replace(REGISTERED, class_names=("c", "a", "b")), settings(), opened(raw))
+        assert images.split.class_names == ("c", "a", "b")
+        assert images.target.tolist() == [1, 2, 0]
 
     def test_the_configuration_serves_a_model_without_names(self, raw: RawSplit) -> None:
-        split, source = reconcile(REGISTERED, settings(class_names=["b", "c", "a"]), raw)
-        assert split.class_names == ("b", "c", "a")
-        assert source.target.tolist() == [2, 0, 1]
+        images = reconcile(REGISTERED, settings(class_names=["b", "c", "a"]), opened(raw))
+        assert images.split.class_names == ("b", "c", "a")
+        assert images.target.tolist() == [2, 0, 1]
 
     def test_the_data_sets_own_serve_last(self, raw: RawSplit) -> None:
-        assert reconcile(REGISTERED, settings(), raw)[0].class_names == ("a", "b", "c")
+        assert reconcile(REGISTERED, settings(), opened(raw)).split.class_names == ("a", "b", "c")
 
     def test_the_same_names_on_both_sides_are_no_contradiction(self, raw: RawSplit) -> None:
         model = replace(REGISTERED, class_names=("a", "b", "c"))
-        assert reconcile(model, settings(class_names=["a", "b", "c"]), raw)[0].class_names == ("a", "b", "c")
+        assert reconcile(model, settings(class_names=["a", "b", "c"]), opened(raw)).split.class_names == ("a", "b", "c")
 
     def test_other_names_are_said_from_both_sides(self, raw: RawSplit) -> None:
         names = [f"class {i}" for i in range(9)]
         model = replace(REGISTERED, class_names=(*names, "tenth"))
         expected = "digits/3 was logged with 10, the configuration has 10; the first that differ: 9, 'tenth' and 'last'"
         with pytest.raises(DataError, match=expected):
-            reconcile(model, settings(class_names=[*names, "last"]), raw)
+            reconcile(model, settings(class_names=[*names, "last"]), opened(raw))
 
     def test_another_number_of_names_is_said_from_both_sides(self, raw: RawSplit) -> None:
         model = replace(REGISTERED, class_names=("a", "b", "c"))
         with pytest.raises(DataError, match=r"model digits/3 was logged with 3, the configuration has 2$"):
-            reconcile(model, settings(class_names=["a", "b"]), raw)
+            reconcile(model, settings(class_names=["a", "b"]), opened(raw))
 
     def test_another_number_than_the_data_sets_is_said_from_both_sides(self, raw: RawSplit) -> None:
         model = replace(REGISTERED, class_names=("a", "b", "c", "d"))
         with pytest.raises(DataError, match=r"^number of classes: the data set 'val' has 3, the model has 4$"):
-            reconcile(model, settings(), raw)
+            reconcile(model, settings(), opened(raw))
 
 
 class TestPreprocessing:
     def test_the_models_own_is_used(self, raw: RawSplit) -> None:
-        _, source = reconcile(REGISTERED, settings(), raw)
+        source = opened(raw).prepared(None, choose_preprocessing(REGISTERED, settings())).source
         stored = torch.from_numpy(np.array(raw.images[0][0])).permute(2, 0, 1) / 255
         expected = (stored - torch.tensor(LOGGED.mean).view(3, 1, 1)) / torch.tensor(LOGGED.std).view(3, 1, 1)
         torch.testing.assert_close(next(source.batches([0], 1))[0], expected)
@@ -113,31 +118,31 @@ class TestPreprocessing:
 
     def test_without_any_the_remedy_is_said(self, raw: RawSplit) -> None:
         with pytest.raises(ConfigError, match=r"preprocessing: .* set it in the configuration"):
-            reconcile(replace(REGISTERED, preprocessing=None), settings(), raw)
+            reconcile(replace(REGISTERED, preprocessing=None), settings(), opened(raw))
 
 
 class TestShape:
     @pytest.mark.parametrize("shape", [(3, 6, 5), (-1, 6, 5), (3, -1, -1), None])
     def test_a_shape_that_fits_is_accepted(self, raw: RawSplit, shape: tuple[int, ...] | None) -> None:
-        split, source = reconcile(replace(REGISTERED, input_shape=shape), settings(), raw)
-        assert split.size == len(source.sample_ids) == 3
+        images = reconcile(replace(REGISTERED, input_shape=shape), settings(), opened(raw))
+        assert images.split.size == len(images.sample_ids) == 3
 
     @pytest.mark.parametrize("shape", [(1, 6, 5), (3, 5, 6), (3, 7, -1)])
     def test_another_shape_is_said_from_both_sides(self, raw: RawSplit, shape: tuple[int, ...]) -> None:
         with pytest.raises(DataError) as caught:
-            reconcile(replace(REGISTERED, input_shape=shape), settings(), raw)
+            reconcile(replace(REGISTERED, input_shape=shape), settings(), opened(raw))
         assert f"model digits/3 expects {shape}, the prepared data set has (3, 6, 5)" in str(caught.value)
 
     def test_grey_preprocessing_for_an_rgb_model_is_said_from_both_sides(self, raw: RawSplit) -> None:
         model = replace(REGISTERED, preprocessing=GREY, input_shape=(3, -1, -1))
         with pytest.raises(DataError, match=r"expects \(3, -1, -1\), the prepared data set has \(1, 6, 5\)"):
-            reconcile(model, settings(), raw)
+            reconcile(model, settings(), opened(raw))
 
     @pytest.mark.parametrize("shape", [None, (1, 4, 4)])
     def test_tensors_without_channels_are_an_error(self, shape: tuple[int, ...] | None) -> None:
         raw = load_split(FunctionSplit(kind="function", function="tests.registry.test_reconcile:Flat"))
         with pytest.raises(DataError, match=r"the prepared data set has \(4, 4\)"):
-            reconcile(replace(REGISTERED, preprocessing=None, input_shape=shape), settings(), raw)
+            reconcile(replace(REGISTERED, preprocessing=None, input_shape=shape), settings(), opened(raw))
 
 
 class TestTargetLayer:

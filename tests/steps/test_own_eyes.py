@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.split import Split
-from tests.support.trial import LoadedVersion, evaluate
 from tests.steps.test_trial import POLICY, PROTOCOL, loaded, trained
 from tests.support.profiles import examples
 from tests.support.sources import TensorSource, a_split, blobs
+from tests.support.trial import LoadedVersion, evaluate
 
 NUM_CLASSES = 4
 

@@ -15,10 +15,10 @@ from case_monitor.domain.policy import Severity
 from case_monitor.domain.reproduction import Reproduction
 from case_monitor.domain.scores import SampleScores
 from case_monitor.judging.reproduce import Stored
-from tests.support.trial import reproduce
 from tests.steps.test_trial import PROTOCOL, loaded, run, trained
 from tests.support.rounding import FLOAT_TOLERANCE, Admissible, admissible
 from tests.support.sources import TensorSource, a_split, blobs
+from tests.support.trial import reproduce
 
 VERSION = ModelVersion(name="blobs", version=2, run_id=None, digest="d" * 64)
 

@@ -20,9 +20,9 @@ from case_monitor.measuring.gallery import GALLERY_SIZE, WORST_SIZE
 from case_monitor.measuring.local import Bench
 from case_monitor.measuring.workers.shards import Shard, cut
 from case_monitor.measuring.workers.threads import Threads, in_order
-from tests.support.trial import evaluate
 from tests.steps.test_trial import POLICY, PROTOCOL, figures, loaded, trained
 from tests.support.sources import TensorSource, a_split, blobs
+from tests.support.trial import evaluate
 
 
 def assert_equal_to_the_last_bit(found: Findings, expected: Findings) -> None:

@@ -19,9 +19,9 @@ from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.split import Split
 from case_monitor.domain.status import Status
 from case_monitor.measuring.local import Bench
-from tests.support.trial import LoadedVersion, evaluate
 from tests.support.rounding import FLOAT_TOLERANCE, Admissible, admissible
 from tests.support.sources import TensorSource, a_split, blobs
+from tests.support.trial import LoadedVersion, evaluate
 
 POLICY = Policy(
     min_samples=20,

@@ -1,10 +1,9 @@
-"""The one place where the judging side reaches the measuring side."""
+"""Whole trials of versions that this process holds: without a registry, a data set and, mostly, other processes."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-import torch
 from torch import nn
 
 from case_monitor.domain.findings import Findings
@@ -27,7 +26,6 @@ from case_monitor.measuring.measured_model import MeasuredModel
 
 HERE = Bench()
 StartsModel = Callable[[Protocol, str], MeasuredModel]
-TORCH_VERSION = torch.__version__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
