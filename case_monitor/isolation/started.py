@@ -27,6 +27,7 @@ class Started:
 
     Attributes:
         connection: to it; whoever reads there finds out when it is gone.
+        pid: its number.
 
     Args:
         title: whose it is, for the log of what it prints.
@@ -42,14 +43,14 @@ class Started:
         try:
             with theirs, open(write, "wb") as theirs_to_say:
                 given = [theirs.fileno(), theirs_to_say.fileno()]
-                pid: int = server.ask({**request, "scratch": str(scratch)}, given)["pid"]
+                self.pid: int = server.ask({**request, "scratch": str(scratch)}, given)["pid"]
         except BaseException:
             self.connection.close()
             os.close(read)
             remove(scratch)
             raise
         self._words = Words(title, read)
-        self._end = weakref.finalize(self, _end, server, pid, self.connection, scratch, self._of)
+        self._end = weakref.finalize(self, _end, server, self.pid, self.connection, scratch, self._of)
 
     @property
     def usable(self) -> bool:
