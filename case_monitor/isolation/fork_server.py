@@ -179,6 +179,7 @@ def _be_measuring(server: int, request: Mapping[str, Any], connection: int, word
             signal.signal(number, signal.SIG_DFL)
         os.dup2(words, 1)
         os.dup2(words, 2)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # it is the file that Python opens
         os.setsid()
         os.chdir(request["scratch"])
         close_other_descriptors(keep=(1, 2, connection, control))

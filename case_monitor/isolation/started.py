@@ -12,7 +12,7 @@ from typing import Any
 from case_monitor.domain.errors import ConfinementError
 from case_monitor.isolation.scratch import remove
 from case_monitor.isolation.servers import ForkServer, fork_server
-from case_monitor.isolation.words import Words
+from case_monitor.isolation.words import OF_MODELS, Words
 
 _TELLING = {
     signal.SIGKILL: "was killed, as happens where memory runs out",
@@ -32,9 +32,10 @@ class Started:
     Args:
         title: whose it is, for the log of what it prints.
         request: what the server is to do, without a folder to write in.
+        logger: the name of the log of what it prints.
     """
 
-    def __init__(self, title: str, request: Mapping[str, Any]) -> None:
+    def __init__(self, title: str, request: Mapping[str, Any], logger: str = OF_MODELS) -> None:
         self._of = os.getpid()
         server = fork_server()
         self.connection, theirs = socket.socketpair()
@@ -49,7 +50,7 @@ class Started:
             os.close(read)
             remove(scratch)
             raise
-        self._words = Words(title, read)
+        self._words = Words(title, read, logger)
         self._end = weakref.finalize(self, _end, server, self.pid, self.connection, scratch, self._of)
 
     @property

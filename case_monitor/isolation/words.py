@@ -5,7 +5,7 @@ import threading
 
 from case_monitor.logs.foreign_errors import short_message
 
-logger = logging.getLogger("case_monitor.model")
+OF_MODELS = "case_monitor.model"
 
 _MOST_LOGGED = 100  # lines
 _LONGEST = 2000  # bytes of a line
@@ -23,10 +23,12 @@ class Words:
     Args:
         title: whose process it is.
         descriptor: where it is read, and closed in the end.
+        logger: the name of the log that it goes to.
     """
 
-    def __init__(self, title: str, descriptor: int) -> None:
+    def __init__(self, title: str, descriptor: int, logger: str = OF_MODELS) -> None:
         self._title, self._lines, self._end = title, 0, b""
+        self._logger = logging.getLogger(logger)
         self._thread = threading.Thread(target=self._read, args=(descriptor,), daemon=True)
         self._thread.start()
 
@@ -48,4 +50,4 @@ class Words:
     def _log(self, line: bytes) -> None:
         if text := one_line(line.decode(errors="replace")):
             self._lines += 1
-            logger.info("%s says: %s", self._title, text)
+            self._logger.info("%s says: %s", self._title, text)

@@ -9,6 +9,7 @@ from scipy.special import softmax
 
 from case_monitor.domain.arrays import FloatArray, IntArray
 from case_monitor.domain.confusion_matrix import ConfusionMatrix
+from case_monitor.domain.errors import ModelError
 from case_monitor.domain.predictions import PredictedClasses, PredictedPart, Predictions
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.sample import Sample, drawn_indices
@@ -48,6 +49,9 @@ def join_predicted(
         sample_ids, target: (N,) names and classes of the images.
         num_classes: of the split.
         protocol: how many images to draw.
+
+    Raises:
+        ModelError: there are predictions of fewer images.
     """
     size = len(sample_ids)
     drawn = drawn_indices(size, protocol.sample_size, protocol.seed)
@@ -66,6 +70,9 @@ def join_predicted(
         inside = (drawn >= place.start) & (drawn < place.stop)
         kept[inside] = part.logits[drawn[inside] - start]
         start = place.stop
+    if start != size:
+        msg = f"predictions of {size} images were expected, those of {start} came"
+        raise ModelError(msg)
     everything = PredictedClasses(sample_ids=sample_ids, target=target, preds=predicted, confidence=confidence)
     of_drawn = Predictions(sample_ids=tuple(sample_ids[i] for i in drawn), logits=kept, target=target[drawn])
     return PredictedSplit(

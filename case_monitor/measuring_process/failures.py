@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from case_monitor.domain import errors
@@ -29,6 +30,7 @@ def raised(head: Mapping[str, Any]) -> Exception:
     if kind in _OURS:
         return _OURS[kind](line)
     known = getattr(builtins, kind, None)
-    if isinstance(known, type) and issubclass(known, Exception) and not issubclass(known, UnicodeError):
-        return known(short_message(line))
+    with suppress(TypeError):  # some want more than words
+        if isinstance(known, type) and issubclass(known, Exception):
+            return known(short_message(line))
     return RuntimeError(f"{short_message(kind)}: {short_message(line)}")

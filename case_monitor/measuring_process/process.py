@@ -22,13 +22,15 @@ from case_monitor.isolation.frames import Frame, FrameError, Wire
 from case_monitor.isolation.model_files import ModelFiles
 from case_monitor.isolation.servers import fork_server
 from case_monitor.isolation.started import Started
-from case_monitor.isolation.words import one_line
+from case_monitor.isolation.words import OF_MODELS, one_line
 from case_monitor.measuring_process.failures import raised
 from case_monitor.measuring_process.records import unpacked
 
 ROOT = 0
 """The number of what is there from the beginning (`LocalPlace`)."""
 _WHO = "the process that measures"
+_FOREIGN = "case_monitor.foreign"  # what a split of the team's own prints
+_LOGGER = "case_monitor.measuring_process"
 _MOST = 1 << 30
 
 
@@ -122,7 +124,7 @@ class MeasuringProcess:
             return self._started
         if self._gone is not None or self._started is not None:
             raise EngineError(f"{_WHO} {self._gone or 'is one of another process'}; run the command again")
-        self._started = Started(_WHO, {"do": "measure"})
+        self._started = Started(_WHO, {"do": "measure"}, _FOREIGN)
         about = self._exchange(ROOT, "begin", (self._surroundings(),), no_progress)
         version = about.head.get("value")
         if not isinstance(version, str) or len(version) > 100 or not version.isprintable():
@@ -146,10 +148,13 @@ class MeasuringProcess:
             match frame.head:
                 case {"is": "answer" | "error"}:
                     return frame
-                case {"is": "progress", "stage": str(stage), "done": int(done), "total": int(total)}:
+                case {"is": "progress", "stage": str(stage), "done": int(done), "total": int(total)} if done <= total:
                     progress(one_line(stage), done, total)
-                case {"is": "log", "level": int(level), "logger": str(name_of_logger), "says": str(says)}:
-                    logging.getLogger(name_of_logger).log(level, "%s", one_line(says))
+                case {"is": "log", "level": int(level), "logger": str(source), "says": str(says)}:
+                    known = (
+                        source == OF_MODELS or source in logging.Logger.manager.loggerDict
+                    )  # it could name as many as it likes
+                    logging.getLogger(source if known else _LOGGER).log(level, "%s", one_line(says))
                 case _:
                     raise FrameError("an answer was expected")
 

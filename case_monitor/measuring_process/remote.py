@@ -6,13 +6,14 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from case_monitor.domain.arrays import FloatArray, IntArray
 from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.errors import EngineError
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.isolation import Isolation
+from case_monitor.domain.methods import drift_methods
 from case_monitor.domain.predictions import PredictedPart
 from case_monitor.domain.progress import Progress
 from case_monitor.domain.protocol import Protocol
@@ -20,6 +21,8 @@ from case_monitor.domain.sample import Sample
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.split import Split
 from case_monitor.isolation.model_files import ModelFiles
+from case_monitor.measuring_process.arrival import agreement, classes, explained, of_kind, require
+from case_monitor.measuring_process.arrival import part as predicted_part
 from case_monitor.measuring_process.place import Way
 from case_monitor.measuring_process.process import Held, MeasuringProcess
 from case_monitor.settings import FunctionSplit, Preprocessing, SplitSpec
@@ -74,7 +77,8 @@ class RemoteSplit:
 
     @cached_property
     def about(self) -> tuple[str, int, int | None]:
-        return cast("tuple[str, int, int | None]", self._held.ask("about"))
+        name, size, named = of_kind(tuple, self._held.ask("about"))
+        return of_kind(str, name), of_kind(int, size), None if named is None else of_kind(int, named)
 
     def prepared(
         self, class_names: Sequence[str] | None, preprocessing: Preprocessing | None, num_workers: int = 0
@@ -90,51 +94,59 @@ class RemoteImages:
 
     @cached_property
     def split(self) -> Split:
-        return cast("Split", self._held.ask("split"))
+        return of_kind(Split, self._held.ask("split"))
 
     @cached_property
     def sample_ids(self) -> tuple[str, ...]:
-        return cast("tuple[str, ...]", self._held.ask("sample_ids"))
+        came = of_kind(tuple, self._held.ask("sample_ids"))
+        require(len(came) == self.split.size, f"{self.split.size} names of images were expected, {len(came)} came")
+        return came
 
     @cached_property
     def target(self) -> IntArray:
-        return cast("IntArray", self._held.ask("target"))
+        return classes(self._held.ask("target"), self.split)
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        return cast("tuple[int, ...]", self._held.ask("shape"))
+        return of_kind(tuple, self._held.ask("shape"))
 
     def measurer(self, files: ModelFiles, protocol: Protocol, isolation: Isolation, way: Way) -> "RemoteMeasurer":
         given = files, protocol, isolation, way.device, way.workers, way.shard_size
-        return RemoteMeasurer(self._held.ask("measurer_of", *given), way, self._held.process.torch_version, files)
+        return RemoteMeasurer(self._held.ask("measurer_of", *given), way, protocol, files)
 
     def shown(self, files: ModelFiles, protocol: Protocol, contrast: Contrast | None, isolation: Isolation) -> Gallery:
         """The first image, explained for a person."""
-        return cast("Gallery", self._held.ask("shown", files, protocol, contrast, isolation))
+        return of_kind(Gallery, self._held.ask("shown", files, protocol, contrast, isolation))
 
     def tried(
         self, files: ModelFiles, protocol: Protocol, device: str, isolation: Isolation
     ) -> tuple[tuple[int, ...], str]:
         """What a version makes of the first image: the shape of its logits; and its target layer."""
-        return cast("tuple[tuple[int, ...], str]", self._held.ask("tried", files, protocol, device, isolation))
+        shape, layer = of_kind(tuple, self._held.ask("tried", files, protocol, device, isolation))
+        return of_kind(tuple, shape), of_kind(str, layer)
 
 
 class RemoteMeasurer:
     """`Measurer`: of a version whose files stay as long as this does."""
 
-    def __init__(self, held: Held, way: Way, torch_version: str, files: ModelFiles) -> None:
-        self._held, self._way, self.torch_version, self._files = held, way, torch_version, files
+    def __init__(self, held: Held, way: Way, protocol: Protocol, files: ModelFiles) -> None:
+        self._held, self._way, self._protocol, self._files = held, way, protocol, files
+
+    @property
+    def torch_version(self) -> str:
+        return self._held.process.torch_version
 
     @property
     def device(self) -> str:
         return self._way.device
 
     def at(self, target_layer: str) -> "RemoteLayer":
-        return RemoteLayer(self._held.ask("at", target_layer, progress=self._way.progress), self._way.progress)
+        held = self._held.ask("at", target_layer, progress=self._way.progress)
+        return RemoteLayer(held, self._protocol, self._way.progress)
 
     def of_images(self, indices: Sequence[int]) -> "RemoteMeasurer":
         held = self._held.ask("of_images", tuple(map(int, indices)))
-        return RemoteMeasurer(held, self._way, self.torch_version, self._files)
+        return RemoteMeasurer(held, self._way, self._protocol, self._files)
 
     def end(self) -> None:
         with suppress(EngineError):  # it is gone, and the model with it
@@ -144,16 +156,17 @@ class RemoteMeasurer:
 class RemoteLayer:
     """`LayerMeasurer`."""
 
-    def __init__(self, held: Held, progress: Progress) -> None:
-        self._held, self._progress = held, progress
+    def __init__(self, held: Held, protocol: Protocol, progress: Progress) -> None:
+        self._held, self._protocol, self._progress = held, protocol, progress
 
     @cached_property
     def layer(self) -> str:
-        return cast("str", self._held.ask("layer"))
+        return of_kind(str, self._held.ask("layer"))
 
     @cached_property
     def isolation(self) -> str | None:
-        return cast("str | None", self._held.ask("isolation"))
+        came = self._held.ask("isolation")
+        return None if came is None else of_kind(str, came)
 
     def predict(self, stage: str) -> Generator[PredictedPart]:
         return self._parts("predict", stage)
@@ -162,21 +175,21 @@ class RemoteLayer:
         return self._parts("predict_pairs", indices, stage)
 
     def explain(self, contrast_sets: ContrastSets, sample: Sample, stage: str) -> tuple[SampleScores, Gallery]:
-        found = self._held.ask("explain", contrast_sets, sample, stage, progress=self._progress)
-        return cast("tuple[SampleScores, Gallery]", found)
+        return explained(self._held.ask("explain", contrast_sets, sample, stage, progress=self._progress), sample)
 
     def map_agreement(
         self, contrast_sets: ContrastSets, baseline: "RemoteLayer", baseline_sets: ContrastSets, indices: IntArray
     ) -> dict[str, FloatArray]:
         given = contrast_sets, baseline._held, baseline_sets, indices
-        return cast("dict[str, FloatArray]", self._held.ask("map_agreement", *given, progress=self._progress))
+        came = self._held.ask("map_agreement", *given, progress=self._progress)
+        return agreement(came, drift_methods(self._protocol), len(indices))
 
     def _parts(self, name: str, *given: Any) -> Generator[PredictedPart]:
         """One after the other, each when it is wanted."""
         stream: Held = self._held.ask(name, *given)
         try:
             while (part := stream.ask("__next__", progress=self._progress)) is not None:
-                yield cast("PredictedPart", part)
+                yield predicted_part(part)
         finally:
             with suppress(EngineError):
                 stream.ask("close")

@@ -50,7 +50,8 @@ class ArtifactSplit(_Strict):
 class FunctionSplit(_Strict):
     """A function of yours that returns a `torch.utils.data.Dataset` of (image, class index).
 
-    The same images at each start and at each reading: nothing random, no augmentation.
+    The same images at each start and at each reading: nothing random, no augmentation. It runs in the process that
+    measures, which then has environment, directory and path of the one that judges.
     """
 
     kind: Literal["function"]

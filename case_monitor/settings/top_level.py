@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     """Processes that read images, each some seconds to start, and with several workers of the engine again for every
     shard; 0 reads where the work is done."""
     engine: EngineSpec = ThreadsEngine()
-    """Where the shards of a large split are worked on: kind `threads` is this process, `ray` a cluster."""
+    """Where the shards of a large split are worked on: kind `threads` is this machine, `ray` a cluster."""
     isolation: IsolationSettings = IsolationSettings()
     """How registered models are shut in, which are programs of whoever may register one."""
     watch_days: float = Field(7, gt=0)

@@ -15,7 +15,7 @@ class _Engine(BaseModel):
 
 
 class ThreadsEngine(_Engine):
-    """This process."""
+    """The process that measures, on this machine."""
 
     kind: Literal["threads"] = "threads"
     workers: int = Field(1, ge=1)

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,16 @@ class Seen(TensorDataset):
 
 def split(variable: str) -> Any:
     """Named after a variable of the environment, and the directory."""
-    logging.getLogger("case_monitor.team").warning("reads its images")
+    logging.getLogger("case_monitor.model").warning("reads its images")
     return Seen(os.environ.get(variable, "no variable"), str(Path.cwd()))
 
 
 def descriptors() -> Any:
     """Named after what is open."""
-    open_ = [os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")[:-1]]
+    open_ = []
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the one that the list was read by
+            open_.append(os.readlink(f"/proc/self/fd/{number}"))
     return Seen(", ".join(sorted(place.partition(":")[0] for place in open_)), "others")
 
 

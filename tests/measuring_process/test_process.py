@@ -81,7 +81,7 @@ class TestSurroundings:
     def test_its_logs_are_this_processs(self, caplog: pytest.LogCaptureFixture) -> None:
         process = MeasuringProcess()
         classes(process, function("split", variable="CANARY"))
-        assert ("case_monitor.team", logging.WARNING, "reads its images") in caplog.record_tuples
+        assert ("case_monitor.model", logging.WARNING, "reads its images") in caplog.record_tuples
         process.end()
 
 
@@ -129,12 +129,10 @@ class Peer:
     usable, last_words = True, ""
 
     def __init__(self, *heads: dict[str, Any]) -> None:
-        self.connection, theirs = socket.socketpair()
+        self.connection, self._theirs = socket.socketpair()
         self.ended = False
-        with theirs:
-            for head in heads:
-                Wire(socket=theirs).send(head)
-            threading.Thread(target=theirs.dup().recv, args=(1 << 20,), daemon=True).start()
+        for head in heads:
+            Wire(socket=self._theirs).send(head)
 
     def end(self) -> None:
         self.ended = True

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from case_monitor.demo.models import PlainCNN
-from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.findings import Findings
 from case_monitor.isolation.model_files import ModelFiles
 from case_monitor.judging.evaluate import evaluate
@@ -70,7 +69,15 @@ def test_who_measures_changes_no_bit(networks: list[ModelFiles], tmp_path: Path,
     held.measurer.end()
     place.end()
     asked.measurer.end()  # there is nothing any more, and that is no error
-    assert isinstance(expected.evaluation.contrast_sets, ContrastSets)
+
+
+def test_images_are_the_same_where_other_processes_read_them(tmp_path: Path) -> None:
+    place = RemotePlace()
+    opened = place.open_split(blobs_file(tmp_path))
+    digests = {opened.prepared(None, GREY, num_workers).split.digest for num_workers in (0, 1)}
+    shapes = {opened.prepared(None, GREY, num_workers).shape for num_workers in (0, 1)}
+    assert (len(digests), shapes) == (1, {(1, 20, 24)})
+    place.end()
 
 
 def test_a_part_that_nobody_wants_is_given_up(networks: list[ModelFiles], tmp_path: Path) -> None:
