@@ -29,9 +29,9 @@ from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.split import Split
 from case_monitor.isolation.confined_model import ConfinedModel
 from case_monitor.isolation.servers import fork_server
-from tests.support.trial import LoadedVersion, evaluate
 from tests.support.models_here import saved
 from tests.support.sources import TensorSource
+from tests.support.trial import LoadedVersion, evaluate
 
 WAYS = ("held", "confined")
 _MIB = 1024

@@ -23,12 +23,12 @@ from case_monitor.saliency.methods.layercam import layercam
 from case_monitor.saliency.trace import Trace
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
-from tests.support.trial import evaluate
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import upgrade
 from case_monitor.store.write import save_evaluation
 from tests.steps.test_trial import PROTOCOL, loaded, trained
 from tests.support.sources import a_split, blobs
+from tests.support.trial import evaluate
 
 TOY = Method(name="toycam", title="Toy CAM", ink="#102030", light="#405060", dark="#708090", marker="hourglass")
 SQUARE = Metric(

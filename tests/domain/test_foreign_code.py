@@ -13,9 +13,9 @@ from case_monitor.domain.errors import DataError, ModelError
 from case_monitor.domain.foreign_code import Interrupted, foreign_code
 from case_monitor.measuring.local import Bench
 from case_monitor.measuring.workers.threads import Threads
-from tests.support.trial import LoadedVersion, evaluate
 from tests.steps.test_trial import POLICY, PROTOCOL, loaded, trained
 from tests.support.sources import a_split, blobs
+from tests.support.trial import LoadedVersion, evaluate
 
 
 class OfItsOwn(BaseException):

@@ -9,12 +9,12 @@ from case_monitor.domain.findings import Findings
 from case_monitor.isolation.confined_model import ConfinedModel
 from case_monitor.measuring.local import Bench
 from case_monitor.measuring.workers.threads import Threads
-from tests.support.trial import evaluate
 from tests.isolation.models import ISOLATION
 from tests.steps.test_shards import assert_equal_to_the_last_bit
 from tests.steps.test_trial import POLICY, PROTOCOL, loaded, trained
 from tests.support.models_here import saved
 from tests.support.sources import a_split, blobs
+from tests.support.trial import evaluate
 
 QUICK = replace(PROTOCOL, batch_size=4, sample_size=24, methods=("case", "gradcam"))
 SIZE = 60

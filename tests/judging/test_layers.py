@@ -15,10 +15,10 @@ from case_monitor.domain.policy import Policy, Threshold
 from case_monitor.domain.status import Status
 from case_monitor.domain.verdict import Verdict
 from case_monitor.judging.layers import looks, worse_of
-from tests.support.trial import evaluate
 from tests.steps.test_trial import POLICY, PROTOCOL, loaded, trained
 from tests.support.profiles import examples
 from tests.support.sources import TensorSource, a_split, blobs
+from tests.support.trial import evaluate
 
 AGREEMENT = Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False)
 
