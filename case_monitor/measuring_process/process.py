@@ -10,6 +10,8 @@ import pickle
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,15 +111,31 @@ class MeasuringProcess:
     def _exchange(self, number: int, name: str, given: tuple[Any, ...], progress: Progress) -> Frame:
         """What comes of a request. Whatever ends it before, the process would answer it all the same: it is ended."""
         started = self._running()
+        wire = Wire(socket=started.connection, most_head=_MOST)
         try:
-            return self._answer(started, number, name, given, progress)
+            forgotten = [self._forgotten.popleft() for _ in range(len(self._forgotten))]
+            request = np.frombuffer(_pickled((number, name, given, forgotten)), dtype=np.uint8)
+            with self._heard(started):
+                wire.send({}, {"request": request})
+            while True:
+                with self._heard(started):
+                    frame = wire.receive()
+                if str(frame.head.get("is")) in {"answer", "error"}:
+                    return frame
+                self._note(frame, progress)
+        except BaseException:
+            self.end()
+            raise
+
+    @contextmanager
+    def _heard(self, started: Started) -> Iterator[None]:
+        """What goes wrong on the way, as an error about the process."""
+        try:
+            yield
         except (EOFError, OSError):
             raise self._ended(started) from None
         except FrameError as error:
             raise self._refuse(error) from None
-        except BaseException:
-            self.end()
-            raise
 
     def _running(self) -> Started:
         if self._started is not None and self._started.usable:
@@ -139,24 +157,17 @@ class MeasuringProcess:
         path = tuple(str(Path(entry).absolute()) for entry in sys.path)
         return Surroundings(log_level=level, environment=dict(os.environ), directory=Path.cwd(), path=path)
 
-    def _answer(self, started: Started, number: int, name: str, given: tuple[Any, ...], progress: Progress) -> Frame:
-        forgotten = [self._forgotten.popleft() for _ in range(len(self._forgotten))]
-        wire = Wire(socket=started.connection, most_head=_MOST)
-        wire.send({}, {"request": np.frombuffer(_pickled((number, name, given, forgotten)), dtype=np.uint8)})
-        while True:
-            frame = wire.receive()
-            match frame.head:
-                case {"is": "answer" | "error"}:
-                    return frame
-                case {"is": "progress", "stage": str(stage), "done": int(done), "total": int(total)} if done <= total:
-                    progress(one_line(stage), done, total)
-                case {"is": "log", "level": int(level), "logger": str(source), "says": str(says)}:
-                    known = (
-                        source == OF_MODELS or source in logging.Logger.manager.loggerDict
-                    )  # it could name as many as it likes
-                    logging.getLogger(source if known else _LOGGER).log(level, "%s", one_line(says))
-                case _:
-                    raise FrameError("an answer was expected")
+    def _note(self, frame: Frame, progress: Progress) -> None:
+        """What it says before it answers."""
+        match frame.head:
+            case {"is": "progress", "stage": str(stage), "done": int(done), "total": int(total)} if done <= total:
+                progress(one_line(stage), done, total)
+            case {"is": "log", "level": int(level), "logger": str(source), "says": str(says)}:
+                # It could name as many logs as it likes, and each would stay.
+                known = source == OF_MODELS or source in logging.Logger.manager.loggerDict
+                logging.getLogger(source if known else _LOGGER).log(level, "%s", one_line(says))
+            case _:
+                raise self._refuse(FrameError("an answer was expected"))
 
     def _ended(self, started: Started) -> EngineError:
         self._started, self._gone = None, started.told()

@@ -162,6 +162,18 @@ def test_what_is_no_answer_ends_it(head: dict[str, Any]) -> None:
         process.ask(None, "pick_device", ("cpu",))
 
 
+def test_who_cannot_be_told_of_progress_is_not_taken_for_the_process() -> None:
+    process, peer = MeasuringProcess(), Peer({"is": "progress", "stage": "predict", "done": 1, "total": 2})
+    process._started = peer  # type: ignore[assignment]
+
+    def closed(*_: object) -> None:
+        raise BrokenPipeError("standard error")
+
+    with pytest.raises(BrokenPipeError, match="standard error"):
+        process.ask(None, "pick_device", ("cpu",), closed)
+    assert peer.ended
+
+
 def test_an_error_of_no_known_class_says_its_name() -> None:
     for kind, expected in (("SystemExit", RuntimeError), ("Quaint", RuntimeError), ("MemoryError", MemoryError)):
         process, peer = MeasuringProcess(), Peer({"is": "error", "kind": kind, "says": "no\nmore"})
