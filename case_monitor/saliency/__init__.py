@@ -10,6 +10,7 @@
 torch.Size([2, 2, 16, 16])
 """
 
+from case_monitor.saliency.evidence import PAIR, PLACE, SHOWN, evidence_maps
 from case_monitor.saliency.find_layer import find_target_layer
 from case_monitor.saliency.forward import fast_weights, fastest_forward
 from case_monitor.saliency.maps import GRADIENT_METHODS, METHODS, resize_maps, saliency_maps
@@ -21,9 +22,13 @@ from case_monitor.saliency.target_layer import TargetLayer
 __all__ = [
     "GRADIENT_METHODS",
     "METHODS",
+    "PAIR",
+    "PLACE",
+    "SHOWN",
     "Tap",
     "TargetLayer",
     "batch_size_for",
+    "evidence_maps",
     "fast_weights",
     "fastest_forward",
     "find_target_layer",

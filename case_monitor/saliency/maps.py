@@ -58,6 +58,7 @@ def saliency_maps(
     amp: torch.dtype | None = None,
     compile: bool = False,  # noqa: A002 - the name that torch gives it
     progress: Callable[[float, int], None] | None = None,
+    more: Callable[[Trace], Mapping[str, Tensor]] | None = None,
 ) -> dict[str, Tensor]:
     """Saliency maps of every method for every target class, from one forward pass of the model per image.
 
@@ -83,10 +84,11 @@ def saliency_maps(
         amp: run Score-CAM's masked images under autocast with this type; changes rankings a little.
         compile: compile the model for Score-CAM's masked images; worth it for hundreds of images.
         progress: called with the images done (a fraction while one is under way) and the images in all.
+        more: further maps by name, made of the same pass; none is called as a method is.
 
     Returns:
         method -> (B, T, H, W) or (B, T, h, w) maps on the images' device, non-negative; float32, or float64 where the
-        model is.
+        model is. And those of `more`, as they are made.
 
     Raises:
         TargetLayerError: the layer does not exist, has no grid, or the logits do not depend on it.
@@ -107,10 +109,15 @@ def saliency_maps(
                 rows=batch_size, speed=Speed(amp, compile), progress=report.step, with_head="ablationcam" in methods
             )
             trace = record(tap, batch, classes, contrast, options)
-            for method in methods:
-                maps = METHODS[method](trace)
+
+            def keep(name: str, maps: Tensor) -> None:
                 maps = resize_maps(maps, images.shape[-2:]) if size == "input" else maps
-                parts[method].append((_min_max(maps) if min_max else maps).to(images.device))
+                parts[name].append((_min_max(maps) if min_max else maps).to(images.device))
+
+            for name, maps in (more(trace) if more else {}).items():  # before methods that run the model again
+                keep(name, maps)
+            for method in methods:
+                keep(method, METHODS[method](trace))
                 report.finished()
             done += len(batch)
     return {method: torch.cat(maps) if len(maps) > 1 else maps[0] for method, maps in parts.items()}

@@ -1,7 +1,7 @@
 """One recorded forward pass, and the gradients of any logits with respect to the target layer's output."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -67,21 +67,35 @@ class Trace:
     _leaf: Tensor
     _graph_logits: Tensor
     _gradients: dict[str, Tensor] = field(default_factory=dict)
+    _centred: bool = False
+
+    def centred(self) -> "Trace":
+        """The same pass of the same model, with each logit less the mean of all.
+
+        What is added to every logit alike changes no decision and, of these, no gradient.
+        """
+        logits = self.logits - self.logits.mean(1, keepdim=True)
+        return replace(self, logits=logits, _gradients={}, _centred=True)
 
     @property
     def target_gradients(self) -> Tensor:
         """(B, T, K, h, w) gradient of each target's logit."""
-        return self._gradient("target", lambda: self._one_hot_targets())
+        return self._gradient("target")
 
     @property
     def contrast_gradients(self) -> Tensor:
         """(B, T, K, h, w) gradient of the mean logit over V(u); zero where V(u) is empty."""
-        return self._gradient("contrast", lambda: self.contrast.plain)
+        return self._gradient("contrast")
 
     @property
     def soft_contrast_gradients(self) -> Tensor:
         """(B, T, K, h, w) gradient of the logit weighted by confusion over V(u)."""
-        return self._gradient("soft", lambda: self.contrast.soft)
+        return self._gradient("soft")
+
+    @property
+    def pair_gradients(self) -> Tensor:
+        """(B, 1, K, h, w) gradient of the first target's logit less the second's."""
+        return self._gradient("pair")
 
     def pooled_member_gradients(self) -> Tensor:
         """(B, T, k, K) spatial mean of the gradient of each member's logit; zero where V(u) has fewer than k.
@@ -116,6 +130,8 @@ class Trace:
                 "(a branch that is not used, or inference_mode inside)"
             )
             raise TargetLayerError(msg)
+        if self._centred:
+            cotangents = cotangents - cotangents.double().mean(-1, keepdim=True)
         rows = cotangents.to(self._graph_logits.dtype).transpose(0, 1).contiguous()  # (R, B, num_classes)
         try:
             grads = self._grad(rows, batched=True)
@@ -131,15 +147,27 @@ class Trace:
         )
         return grads
 
-    def _gradient(self, name: str, cotangents: Callable[[], Tensor]) -> Tensor:
+    def _gradient(self, name: str) -> Tensor:
         if name not in self._gradients:
-            # Asked for together, target and contrast share one backward pass.
-            if name in {"target", "contrast"}:
-                both = self.backward(torch.cat([self._one_hot_targets(), self.contrast.plain], dim=1))
-                self._gradients["target"], self._gradients["contrast"] = both.chunk(2, dim=1)
-            else:
-                self._gradients[name] = self.backward(cotangents())
+            together = next((names for names in self._families if name in names), (name,))
+            rows = [self._cotangents(each) for each in together]
+            found = self.backward(torch.cat(rows, dim=1)).split([row.shape[1] for row in rows], dim=1)
+            self._gradients |= zip(together, found, strict=True)
         return self._gradients[name]
+
+    @property
+    def _families(self) -> tuple[tuple[str, ...], ...]:
+        """What shares one backward pass: of the logits as they are, what CASE takes; of centred ones, the pair too."""
+        return (("target", "contrast", "pair") if self._centred else ("target", "contrast"),)
+
+    def _cotangents(self, name: str) -> Tensor:
+        """(B, R, num_classes) the weights of the logits whose gradients go by that name."""
+        if name == "pair":
+            one_hot = self._one_hot_targets()
+            return one_hot[:, :1] - one_hot[:, 1:2]
+        if name == "target":
+            return self._one_hot_targets()
+        return self.contrast.plain if name == "contrast" else self.contrast.soft
 
     def _one_hot_targets(self) -> Tensor:
         return F.one_hot(self.targets, self.logits.shape[1]).to(self.logits.dtype)
