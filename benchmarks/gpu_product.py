@@ -87,7 +87,7 @@ class Product:
         conditions = replace(self._conditions, protocol=Protocol(methods=tuple(methods), amp=amp))
         contrast = _contrasts(conditions.num_classes)
         explained = Explained(model=self._measured(conditions), layer=self._layer, contrast=contrast)
-        work = Explain(conditions=conditions, explained=explained, sample=sample, batch_size=batch)
+        work = Explain(conditions=conditions, explained=explained, sample=sample, batch_size=batch, shown=methods[0])
         return list(work.run(cut(len(sample.indices), len(sample.indices), batch), report))
 
     def _measured(self, conditions: Conditions) -> MeasuredModel:

@@ -47,12 +47,12 @@ def explanation(subject: Subject, methods: Sequence[str], images: int) -> Callab
             size="layer",
         )
         resized = {method: resize_maps(m, batch.shape[-2:]) for method, m in layer_maps.items()}
-        _score(subject, batch, targets[:, 0], resized)
+        _score(subject, batch, targets, resized)
 
     return explain
 
 
-def _score(subject: Subject, images: Tensor, top1: Tensor, maps: dict[str, Tensor]) -> None:
+def _score(subject: Subject, images: Tensor, classes: Tensor, maps: dict[str, Tensor]) -> None:
     control = control_maps(subject)[: len(images)]
     pairs = torch.stack([*maps.values(), control])
     agreement(pairs[:, :, 0], pairs[:, :, 1])
@@ -61,7 +61,7 @@ def _score(subject: Subject, images: Tensor, top1: Tensor, maps: dict[str, Tenso
         confidence_drops(
             run,
             images,
-            top1,
+            classes,
             {method: m[:, 0] for method, m in maps.items()},
             control[:, 0],
             areas=AREAS,

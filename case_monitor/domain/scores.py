@@ -8,6 +8,18 @@ import numpy.typing as npt
 
 from case_monitor.domain.arrays import FloatArray, IntArray
 
+FIDELITY_MARGIN = "fidelity_margin"
+"""m(x without random pixels) - m(x without as many of a map's), of the top 5%, in the margin m of logits."""
+PAIR_MARGIN, SHOWN_MARGIN = "pair_margin", "shown_margin"
+"""m(x without what speaks for the second class) - m(x without what speaks for the first): by the map of one class
+against the other, and by the two maps of the method that people are shown."""
+ONE_SIDED = {PAIR_MARGIN: "pair_one_sided", SHOWN_MARGIN: "shown_one_sided"}
+"""1 where pixels speak for the first class and none for the second, else 0."""
+POSITION, CLASS_POSITION = "position", "class_position"
+"""Likeness of where the model looks to all other images of the sample, and to those of its class."""
+OF_THE_SAMPLE = {POSITION, CLASS_POSITION}
+"""Scores of an image that depend on which others are in the sample."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SampleScores:
@@ -17,7 +29,8 @@ class SampleScores:
         sample_ids: (n,) stable names.
         target, top2: (n,) class indices; `target` is also the top-1 prediction.
         confidence: (n,) softmax probability of the top-1 class.
-        values: (method, metric) -> (n,) float64; NaN where undefined (a degenerate map).
+        values: (method, metric) -> (n,) float64; NaN where undefined (a degenerate map). The method is "" of what is
+            measured of the model itself, and `random` of the control.
         broken_passes: (n,) maps and passes over the image, masked or not, in which the model gave NaN or infinity;
             None: in none of any image.
     """
@@ -39,4 +52,9 @@ class SampleScores:
     @property
     def methods(self) -> tuple[str, ...]:
         """The saliency methods, in the order evaluated."""
-        return tuple(dict.fromkeys(method for method, _ in self.values))
+        return tuple(dict.fromkeys(method for method, _ in self.values if method))
+
+    @property
+    def shown(self) -> str | None:
+        """The method that people are shown, whose contrast was measured; None where none was."""
+        return next((method for method, metric in self.values if metric == SHOWN_MARGIN), None)

@@ -57,6 +57,13 @@ class Answer:
             raise self._refuse(f"{metric} in [-1, 1]")
         return found
 
+    def margin(self, method: str, metric: str) -> FloatArray:
+        """(B,) float64, finite, or NaN."""
+        found = self._array(f"margin {method} {metric}", "float64", ())
+        if np.isinf(found).any():
+            raise self._refuse(f"{metric} as finite numbers")
+        return found
+
     def text(self, name: str, longest: int, only: str | None = None) -> str:
         """Printable, and not too long; where it can be but one thing, that."""
         found = self._frame.head.get(name)

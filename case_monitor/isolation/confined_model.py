@@ -11,14 +11,24 @@ from torch import Tensor
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.isolation import Isolation
 from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.scores import PAIR_MARGIN, SHOWN_MARGIN
 from case_monitor.isolation.answer import Answer
 from case_monitor.isolation.confine.level import Level
 from case_monitor.isolation.frames import Array
 from case_monitor.isolation.model_files import ModelFiles
 from case_monitor.isolation.model_process import ModelProcess
-from case_monitor.measuring.fidelity import Drops, drop_names
-from case_monitor.measuring.measured_model import Answers, At, Explanation, Progress, Surveyed, ToDraw, ToExplain
-from case_monitor.saliency import most_rows
+from case_monitor.measuring.fidelity import Drops, drop_names, margin_names
+from case_monitor.measuring.measured_model import (
+    Answers,
+    At,
+    Evidence,
+    Explanation,
+    Progress,
+    Surveyed,
+    ToDraw,
+    ToExplain,
+)
+from case_monitor.saliency import PAIR, PLACE, SHOWN, most_rows
 
 T = TypeVar("T")
 
@@ -66,9 +76,19 @@ class ConfinedModel:
     def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
         protocol = self._protocol
         keys = drop_names(protocol.methods, protocol.areas, protocol.fills)
+        margins = margin_names(protocol.methods, protocol.areas)
+        margins += [("", PAIR_MARGIN), (at.shown or protocol.methods[0], SHOWN_MARGIN)]
         for batch, answer in self._answers(_at("explain", at), first, batches, _of_explained, progress):
-            drops = Drops(values={key: answer.drop(*key) for key in keys}, broken=answer.counts("broken"))
-            yield Explanation(maps=self._maps(answer, at, batch, protocol.methods), drops=drops)
+            drops = Drops(
+                values={key: answer.drop(*key) for key in keys},
+                margins={key: answer.margin(*key) for key in margins},
+                broken=answer.counts("broken"),
+            )
+            maps = self._maps(answer, at, batch, protocol.methods)
+            size = tuple(next(iter(maps.values())).shape[2:])
+            of_one, of_two = answer.maps((PAIR, PLACE), 1, size), answer.maps((SHOWN,), 2, size)
+            evidence = Evidence(pair=of_one[PAIR], place=of_one[PLACE], shown=of_two[SHOWN])
+            yield Explanation(maps=maps, evidence=evidence, drops=drops)
 
     def draw(self, batches: Iterator[ToDraw], at: At, methods: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         head = _at("draw", at) | {"methods": list(methods)}
@@ -162,7 +182,7 @@ class ConfinedModel:
 
 
 def _at(do: str, at: At) -> dict[str, Any]:
-    return {"do": do, "layer": at.layer, "contrast": at.contrast, "batch_size": at.batch_size}
+    return {"do": do, "layer": at.layer, "contrast": at.contrast, "batch_size": at.batch_size, "shown": at.shown}
 
 
 def _of_explained(batch: ToExplain) -> dict[str, Array]:

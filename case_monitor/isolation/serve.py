@@ -17,6 +17,7 @@ from case_monitor.isolation.frames import Array, Frame, Wire
 from case_monitor.isolation.load_model import load_model
 from case_monitor.measuring.held_model import HeldModel
 from case_monitor.measuring.measured_model import At, ToDraw, ToExplain
+from case_monitor.saliency import PAIR, PLACE, SHOWN
 
 Reply = tuple[Mapping[str, Any], Mapping[str, Array]]
 
@@ -81,7 +82,7 @@ def _batches(frames: "SimpleQueue[Frame | None]") -> Iterator[Frame]:
 
 def _at(head: Mapping[str, Any]) -> At:
     contrast = head["contrast"] and {int(u): {int(v): w for v, w in row.items()} for u, row in head["contrast"].items()}
-    return At(layer=head["layer"], contrast=contrast, batch_size=head["batch_size"])
+    return At(layer=head["layer"], contrast=contrast, batch_size=head["batch_size"], shown=head["shown"])
 
 
 def _tensor(frame: Frame, name: str) -> Tensor:
@@ -114,9 +115,12 @@ def _explain(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None
         for batch in _batches(frames)
     )
     for explanation in model.explain(_tensor(request, "first"), batches, _at(request.head), progress):
-        maps = {f"map {method}": m.cpu().numpy() for method, m in explanation.maps.items()}
-        drops = {f"drop {method} {metric}": drop for (method, metric), drop in explanation.drops.values.items()}
-        yield {}, {**maps, **drops, "broken": explanation.drops.broken}
+        evidence, drops = explanation.evidence, explanation.drops
+        drawn = {**explanation.maps, PAIR: evidence.pair, PLACE: evidence.place, SHOWN: evidence.shown}
+        maps = {f"map {name}": m.cpu().numpy() for name, m in drawn.items()}
+        values = {f"drop {method} {metric}": drop for (method, metric), drop in drops.values.items()}
+        margins = {f"margin {method} {metric}": margin for (method, metric), margin in drops.margins.items()}
+        yield {}, {**maps, **values, **margins, "broken": drops.broken}
 
 
 def _draw(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:

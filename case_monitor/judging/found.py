@@ -46,13 +46,14 @@ class Found:
         return Measured(preds=self.preds, contrasts=self.contrasts, scores=self.scores, field_of_view=view)
 
 
-def find(subject: Subject, target_layer: str, protocol: Protocol, *, of: str = "") -> Found:
+def find(subject: Subject, target_layer: str, protocol: Protocol, shown: str, *, of: str = "") -> Found:
     """Have a version predict and explain; scores that are stored of the layer are not measured again.
 
     Args:
         subject: the version.
         target_layer: at which layer.
         protocol: how to measure.
+        shown: the method that people are shown; stored scores are of the same one, or are measured again.
         of: of what, in the names of the stages that people see.
     """
     measurer = subject.measurer.at(target_layer)
@@ -60,8 +61,8 @@ def find(subject: Subject, target_layer: str, protocol: Protocol, *, of: str = "
         predicted = join_predicted(parts, subject.sample_ids, subject.target, subject.split.num_classes, protocol)
     contrasts = contrast_sets(predicted.confmat, protocol.contrast_k, observed_only=protocol.observed_only)
     scores, gallery = subject.scores.get(measurer.layer), Gallery.empty()
-    if scores is None:
-        scores, gallery = measurer.explain(contrasts, predicted.sample, f"explain{of}")
+    if scores is None or scores.shown != shown:
+        scores, gallery = measurer.explain(contrasts, predicted.sample, shown, f"explain{of}")
     return Found(
         subject=subject,
         measurer=measurer,

@@ -35,8 +35,10 @@ class LayerMeasurer(Protocol):
         """The logits of some images again, two at a time."""
         ...
 
-    def explain(self, contrast_sets: ContrastSets, sample: Sample, stage: str) -> tuple[SampleScores, Gallery]:
-        """Maps of the sample, of which scores are kept, and a gallery for people."""
+    def explain(
+        self, contrast_sets: ContrastSets, sample: Sample, shown: str, stage: str
+    ) -> tuple[SampleScores, Gallery]:
+        """Maps of the sample, of which scores are kept, and a gallery for people; `shown` is the method they see."""
         ...
 
     def map_agreement(

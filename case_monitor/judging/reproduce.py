@@ -11,7 +11,7 @@ from case_monitor.domain.arrays import UNDEFINED, FloatArray
 from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.reproduction import Reproduction
-from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.scores import OF_THE_SAMPLE, SampleScores
 from case_monitor.judging.measurer import Subject
 from case_monitor.judging.predicted_split import join_predicted
 
@@ -45,20 +45,22 @@ def reproduce(subject: Subject, stored: Stored, *, protocol: Protocol, images: i
     again = set(predicted.sample.preds.sample_ids)  # those that are predicted correctly, in the same order
     known = _taken(known, np.array([i for i, name in enumerate(known.sample_ids) if name in again], dtype=int))
     sample = replace(predicted.sample, top2=known.top2)  # where two classes are level, rounding says which is second
-    found, _ = measurer.explain(stored.contrast_sets, sample, "explain again")
+    shown = known.shown or protocol.methods[0]
+    found, _ = measurer.explain(stored.contrast_sets, sample, shown, "explain again")
     return _compare(found, known, len(places))
 
 
 def _compare(found: SampleScores, known: SampleScores, n: int) -> Reproduction:
     again = len(known.sample_ids)
-    differences = {key: _mean_difference(found.values[key], values) for key, values in known.values.items()}
+    alone = {key: values for key, values in known.values.items() if key[1] not in OF_THE_SAMPLE}
+    differences = {key: _mean_difference(found.values[key], values) for key, values in alone.items()}
     (method, metric), worst = max(differences.items(), key=lambda item: item[1])
     return Reproduction(
         n=n,
         changed_predictions=n - again,
         confidence_difference=float(np.abs(found.confidence - known.confidence).max()) if again else UNDEFINED,
         score_difference=worst,
-        worst=f"{metric} of {method}",
+        worst=f"{metric} of {method}" if method else metric,
     )
 
 

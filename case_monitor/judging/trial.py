@@ -47,7 +47,7 @@ class Trial:
         """Have both measured at a layer, and judge."""
         with foreign_code(f"model {candidate.version}"):
             of = _OWN if look.source is LayerSource.METADATA else ""
-            found = find(candidate, look.layer, self._protocol, of=of)
+            found = find(candidate, look.layer, self._protocol, self._policy.gate_method, of=of)
             same = same_answers(found.measurer, found.predicted, self._policy.confidence_level, f"show again{of}")
         classes = class_metrics(found.predicted.confmat, found.predicted.active_channels, self._policy.confidence_level)
         summaries = self._alone(found, classes, same)
@@ -95,7 +95,8 @@ class Trial:
         layer = own or (look.layer if look.source is LayerSource.CONFIGURATION else AUTO)
         if layer not in self._baselines:
             with foreign_code(f"model {baseline.version}"):
-                self._baselines[layer] = find(baseline, layer, self._protocol, of=" baseline")
+                shown = self._policy.gate_method
+                self._baselines[layer] = find(baseline, layer, self._protocol, shown, of=" baseline")
         return self._baselines[layer]
 
 

@@ -14,13 +14,23 @@ from case_monitor.domain.arrays import FloatArray, IntArray
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.sample import Sample
-from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.scores import (
+    CLASS_POSITION,
+    ONE_SIDED,
+    PAIR_MARGIN,
+    POSITION,
+    SHOWN_MARGIN,
+    SampleScores,
+)
+from case_monitor.domain.top_pixels import TOP_FRACTION
 from case_monitor.measuring.class_sensitivity import agreement
 from case_monitor.measuring.conditions import Conditions
+from case_monitor.measuring.contrastive_deletion import Opposed, opposed_by_pair, opposed_by_shown
 from case_monitor.measuring.explained import Explained, apart
-from case_monitor.measuring.fidelity import maps_of_seeds, seeds_of_names
+from case_monitor.measuring.fidelity import maps_of_seeds, margin_names, seeds_of_names
 from case_monitor.measuring.gallery import Shown, chosen_places, gallery_of, gallery_places, kept, likeness
-from case_monitor.measuring.measured_model import Explanation, ToExplain
+from case_monitor.measuring.measured_model import Evidence, Explanation, ToExplain
+from case_monitor.measuring.position import Places, places_of, positions
 from case_monitor.measuring.top_pixels import is_degenerate
 from case_monitor.measuring.workers.shards import Shard
 from case_monitor.measuring.workers.work import Report
@@ -34,19 +44,26 @@ class ExplainedPart:
     Attributes:
         values: (method, metric) -> (n,) scores.
         broken: (n,) maps and passes over the image in which the model gave NaN or infinity.
+        places: (n, ...) where the model looks.
         shown: place in the sample -> image with its maps.
     """
 
     values: Mapping[tuple[str, str], FloatArray]
     broken: IntArray
+    places: Places
     shown: Mapping[int, Shown]
 
 
 class Explainer:
-    """Explains images with every method of the protocol; memory is bounded by the batch and the gallery."""
+    """Explains images with every method of the protocol; memory is bounded by the batch and the gallery.
 
-    def __init__(self, explained: Explained, conditions: Conditions, batch_size: int) -> None:
+    `shown` is the method whose maps people are shown.
+    """
+
+    def __init__(self, explained: Explained, conditions: Conditions, batch_size: int, shown: str) -> None:
         self._explained, self._conditions, self._batch_size = explained, conditions, batch_size
+        self._of_sides = {PAIR_MARGIN: "", SHOWN_MARGIN: shown}
+        self._at = replace(explained.at(batch_size), shown=shown)
         self._source, self._protocol, self._device = conditions.source, conditions.protocol, conditions.device
 
     def explain(
@@ -66,21 +83,28 @@ class Explainer:
         for shard in shards:
             values: dict[tuple[str, str], list[FloatArray]] = defaultdict(list)
             broken: list[IntArray] = []
+            places: list[Places] = []
             shown: dict[int, Shown] = {}
             while done < shard.stop:
                 batch, explanation = next(batches)
                 part = slice(done, done + len(batch.images))
                 maps = {method: m.to(self._device) for method, m in explanation.maps.items()}
-                large = {method: resize_maps(m, batch.images.shape[-2:]) for method, m in maps.items()}
-                scores = self._agreements(batch, large, next(iter(maps.values())).shape[-2:]) | explanation.drops.values
+                size = batch.images.shape[-2:]
+                large = {method: resize_maps(m, size) for method, m in maps.items()}
+                counts = {name: sides.counts.cpu().numpy() for name, sides in self._sides(explanation, size).items()}
+                scores = self._agreements(batch, large, next(iter(maps.values())).shape[-2:])
+                scores |= explanation.drops.values | explanation.drops.margins | self._one_sided(counts)
                 for key, score in scores.items():
                     values[key].append(score)
-                broken.append(_broken(explanation, large) + _not_finite(maps))
+                broken.append(_broken(explanation, large, counts) + _not_finite(maps, explanation.evidence))
+                places.append(places_of(explanation.evidence.place, size, TOP_FRACTION))
                 shown = kept(shown | self._shown(part, batch.images, maps, scores, by_class), by_class)
                 done = part.stop
                 report(done - first)
             joined = {key: np.concatenate(scores) for key, scores in values.items()}
-            yield ExplainedPart(values=joined, broken=np.concatenate(broken), shown=shown)
+            yield ExplainedPart(
+                values=joined, broken=np.concatenate(broken), places=np.concatenate(places), shown=shown
+            )
 
     def _explained_batches(
         self, sample: Sample, first: int, last: int, progress: Callable[[float, int], None]
@@ -95,8 +119,8 @@ class Explainer:
                 done += len(images)
                 yield sent[-1]
 
-        model, at = self._explained.model, self._explained.at(self._batch_size)
-        for explanation in model.explain(self._conditions.first_images(), send(), at, progress):
+        model = self._explained.model
+        for explanation in model.explain(self._conditions.first_images(), send(), self._at, progress):
             yield sent.popleft(), explanation
 
     def _shown(
@@ -120,6 +144,21 @@ class Explainer:
                 maps={method: m[i].clone() for method, m in picked.items()},
             )
             for i, (place, row) in enumerate(zip(chosen, rows, strict=True))
+        }
+
+    def _sides(self, explanation: Explanation, size: Sequence[int]) -> dict[str, Opposed]:
+        """Name of a score -> the maps whose pixels were taken away for it."""
+        evidence = explanation.evidence
+        return {
+            PAIR_MARGIN: opposed_by_pair(resize_maps(evidence.pair, size)[:, 0].to(self._device)),
+            SHOWN_MARGIN: opposed_by_shown(resize_maps(evidence.shown, size).to(self._device)),
+        }
+
+    def _one_sided(self, counts: Mapping[str, IntArray]) -> dict[tuple[str, str], FloatArray]:
+        """(B,) 1 where pixels speak for the first class and none for the second."""
+        return {
+            (self._of_sides[name], ONE_SIDED[name]): ((first > 0) & (second == 0)).astype(np.float64)
+            for name, (first, second) in counts.items()
         }
 
     def _agreements(
@@ -151,6 +190,7 @@ class Explain:
     explained: Explained
     sample: Sample
     batch_size: int
+    shown: str
     name: str = "explain"
 
     @property
@@ -158,57 +198,73 @@ class Explain:
         return self.explained.model, self.conditions.source
 
     def run(self, shards: Sequence[Shard], report: Report) -> Iterator[ExplainedPart]:
-        yield from Explainer(self.explained, self.conditions, self.batch_size).explain(self.sample, shards, report)
+        explainer = Explainer(self.explained, self.conditions, self.batch_size, self.shown)
+        yield from explainer.explain(self.sample, shards, report)
 
     def apart(self) -> Self:
         return replace(self, explained=apart(self.conditions, self.explained))
 
 
-def _broken(explanation: Explanation, maps: Mapping[str, Tensor]) -> IntArray:
+def _broken(explanation: Explanation, maps: Mapping[str, Tensor], counts: Mapping[str, IntArray]) -> IntArray:
     """(B,) passes that gave no number, by what the model's process says and by what its maps (B, 2, H, W) show.
 
-    Only a degenerate map has nothing to take away: where a drop is missing beside any other, a pass gave no number,
-    whatever is said of it. Else a model could choose the images that it is judged by.
+    Only a degenerate map has nothing to take away, and only a side without a pixel (`counts`, (2, B) each) leaves the
+    other nothing: where a drop or a margin is missing beside any other, a pass gave no number, whatever is said of it.
+    Else a model could choose the images that it is judged by.
     """
-    found = explanation.drops.broken.copy()
+    drops = explanation.drops
+    found = drops.broken.copy()
     points = {method: ~is_degenerate(m[:, 0]).cpu().numpy() for method, m in maps.items()}
-    for (method, _), drop in explanation.drops.values.items():
-        takes_away = points[method]
-        found = np.where((found == 0) & np.isnan(drop) & takes_away, 1, found)
+    both = {name: of.min(axis=0) > 0 for name, of in counts.items()}
+    for (method, metric), value in (*drops.values.items(), *drops.margins.items()):
+        takes_away = both[metric] if metric in both else points[method]
+        found = np.where((found == 0) & np.isnan(value) & takes_away, 1, found)
     return found
 
 
-def _not_finite(maps: Mapping[str, Tensor]) -> IntArray:
-    """(B,) maps (B, 2, h, w) of all methods that hold NaN or infinity: the model's gradients or logits did."""
-    counts = sum((~m.isfinite()).flatten(2).any(-1).sum(1) for m in maps.values())
+def _not_finite(maps: Mapping[str, Tensor], evidence: Evidence) -> IntArray:
+    """(B,) maps (B, T, h, w) of all kinds that hold NaN or infinity: the model's gradients or logits did."""
+    every = (*maps.values(), evidence.pair, evidence.shown, evidence.place)
+    counts = sum((~m.isfinite()).flatten(2).any(-1).sum(1).cpu() for m in every)
     return np.asarray(torch.as_tensor(counts).cpu().numpy(), dtype=np.int64)
 
 
-def join_explained(parts: Iterable[ExplainedPart], sample: Sample, protocol: Protocol) -> tuple[SampleScores, Gallery]:
+def join_explained(
+    parts: Iterable[ExplainedPart], sample: Sample, protocol: Protocol, shown_method: str
+) -> tuple[SampleScores, Gallery]:
     """Put the shards of a sample together, in order: scores one after the other, and the gallery."""
-    values: dict[tuple[str, str], list[FloatArray]] = {key: [] for key in _keys(protocol)}
+    values: dict[tuple[str, str], list[FloatArray]] = {key: [] for key in _keys(protocol, shown_method)}
     by_class, shown = gallery_places(sample.preds.target), dict[int, Shown]()
     broken: list[IntArray] = []
+    places: list[Places] = []
     for part in parts:
         broken.append(part.broken)
+        places.append(part.places)
         values = {key: [*values.get(key, []), scores] for key, scores in part.values.items()}
         shown = kept(shown | dict(part.shown), by_class)
     preds = sample.preds
+    joined = {key: np.concatenate(found) if found else np.empty(0) for key, found in values.items()}
+    looked_at = np.concatenate(places) if places else np.empty((0, 0), dtype=np.uint8)
+    joined |= {("", name): found for name, found in positions(looked_at, preds.target).items()}
     scores = SampleScores(
         sample_ids=preds.sample_ids,
         target=preds.target,
         top2=sample.top2,
         confidence=softmax(preds.logits.astype(np.float64), axis=1).max(axis=1, initial=0.0),
-        values={key: np.concatenate(found) if found else np.empty(0) for key, found in values.items()},
+        values=joined,
         broken_passes=np.concatenate(broken) if broken else None,
     )
     return scores, gallery_of(shown, preds, sample.top2, by_class, protocol.methods)
 
 
-def _keys(protocol: Protocol) -> list[tuple[str, str]]:
+def _keys(protocol: Protocol, shown: str) -> list[tuple[str, str]]:
     """Every score that exists; where no image was classified correctly, with n = 0."""
     drops = [f"{kind}_drop_{suffix}" for suffix in protocol.suffixes for kind in ("confidence", "random")]
     return [
         *((method, metric) for method in protocol.methods for metric in ("agreement", *drops)),
         ("random", "agreement"),
+        *margin_names(protocol.methods, protocol.areas),
+        *((of, name) for of, side in (("", PAIR_MARGIN), (shown, SHOWN_MARGIN)) for name in (side, ONE_SIDED[side])),
+        ("", POSITION),
+        ("", CLASS_POSITION),
     ]

@@ -1,6 +1,7 @@
 """A model that is held by this process, with hooks and other weights for as long as it works."""
 
 import copy
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,11 +13,26 @@ from torch import Tensor, nn
 
 from case_monitor.domain.errors import ModelError
 from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.scores import PAIR_MARGIN, SHOWN_MARGIN
 from case_monitor.measuring.channel_activity import ChannelActivity
+from case_monitor.measuring.contrastive_deletion import contrastive_deletion, opposed_by_pair, opposed_by_shown
 from case_monitor.measuring.fidelity import Drops, confidence_drops, maps_of_seeds
-from case_monitor.measuring.measured_model import Answers, At, Explanation, Progress, Surveyed, ToDraw, ToExplain
+from case_monitor.measuring.measured_model import (
+    Answers,
+    At,
+    Evidence,
+    Explanation,
+    Progress,
+    Surveyed,
+    ToDraw,
+    ToExplain,
+)
 from case_monitor.saliency import (
+    PAIR,
+    PLACE,
+    SHOWN,
     batch_size_for,
+    evidence_maps,
     fast_weights,
     fastest_forward,
     find_target_layer,
@@ -67,8 +83,13 @@ class HeldModel:
         with self._prepared(first.to(self.device)):
             for batch in batches:
                 images, classes = batch.images.to(self.device), batch.classes.to(self.device)
-                maps = self._maps(images, classes, at, self.protocol.methods, self._quickly | {"progress": progress})
-                yield Explanation(maps=maps, drops=self._drops(batch, images, classes[:, 0], maps, at.batch_size))
+                shown = at.shown or self.protocol.methods[0]
+                ways = self._quickly | {"progress": progress, "more": functools.partial(evidence_maps, shown=shown)}
+                maps = self._maps(images, classes, at, self.protocol.methods, ways)
+                pair, place, of_shown = maps.pop(PAIR), maps.pop(PLACE), maps.pop(SHOWN, None)
+                evidence = Evidence(pair=pair, place=place, shown=maps[shown] if of_shown is None else of_shown)
+                drops = self._drops(batch, images, classes, maps, evidence, at, shown)
+                yield Explanation(maps=maps, evidence=evidence, drops=drops)
 
     def draw(self, batches: Iterator[ToDraw], at: At, methods: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         self.model.to(self.device)
@@ -134,26 +155,36 @@ class HeldModel:
         """Where versions are compared, neither is asked for: short cuts of two models may differ."""
         return {"amp": torch.bfloat16 if self.protocol.amp else None, "compile": self.protocol.compile}
 
-    def _drops(self, batch: ToExplain, images: Tensor, top1: Tensor, layer_maps: dict[str, Tensor], rows: int) -> Drops:
-        logits = batch.logits.to(self.device)
+    def _drops(
+        self,
+        batch: ToExplain,
+        images: Tensor,
+        classes: Tensor,
+        layer_maps: dict[str, Tensor],
+        evidence: Evidence,
+        at: At,
+        shown: str,
+    ) -> Drops:
+        logits, rows = batch.logits.to(self.device), at.batch_size
         layer_size, size = next(iter(layer_maps.values())).shape[-2:], images.shape[-2:]
         maps = {method: resize_maps(m[:, :1], size)[:, 0] for method, m in layer_maps.items()}
         control = maps_of_seeds(batch.seeds, layer_size, size, self.protocol.seed)[:, 0].to(self.device)
-        plain = self._logits(self.model)
+        sides = {
+            PAIR_MARGIN: opposed_by_pair(resize_maps(evidence.pair, size)[:, 0]),
+            SHOWN_MARGIN: opposed_by_shown(resize_maps(evidence.shown, size)),
+        }
+        fills, plain = self.protocol.fills, self._logits(self.model)
         with (
             inspecting(self.model),
             fastest_forward(self.model, plain, images[:1], logits[:1], rows=rows) as forward,
         ):
-            return confidence_drops(
-                forward,
-                images,
-                top1,
-                maps,
-                control,
-                areas=self.protocol.areas,
-                fills=self.protocol.fills,
-                batch_size=rows,
+            drops = confidence_drops(
+                forward, images, classes, maps, control, areas=self.protocol.areas, fills=fills, batch_size=rows
             )
+            contrasts = contrastive_deletion(forward, images, classes, sides, fill=fills[0], batch_size=rows)
+        of = {PAIR_MARGIN: "", SHOWN_MARGIN: shown}
+        margins = drops.margins | {(of[name], name): c for name, c in contrasts.values.items()}
+        return Drops(values=drops.values, margins=margins, broken=drops.broken + contrasts.broken)
 
 
 def _no_copy(reason: str) -> str:

@@ -120,18 +120,21 @@ class LocalLayer:
         )
         return _map(version.bench, work, cut(len(indices), len(indices), _PAIR))
 
-    def explain(self, contrast_sets: ContrastSets, sample: Sample, stage: str) -> tuple[SampleScores, Gallery]:
+    def explain(
+        self, contrast_sets: ContrastSets, sample: Sample, shown: str, stage: str
+    ) -> tuple[SampleScores, Gallery]:
         version, batch_size = self.version, self.found.batch_size
         work = Explain(
             conditions=version.conditions,
             explained=self._explained(contrast_sets),
             sample=sample,
             batch_size=batch_size,
+            shown=shown,
             name=stage,
         )
         shards = _cut_sample(version.bench, len(sample.indices), batch_size)
         with closing(_map(version.bench, work, shards)) as parts:
-            return join_explained(parts, sample, version.conditions.protocol)
+            return join_explained(parts, sample, version.conditions.protocol, shown)
 
     def map_agreement(
         self, contrast_sets: ContrastSets, baseline: Self, baseline_sets: ContrastSets, indices: IntArray

@@ -35,11 +35,13 @@ class At:
         layer: the target layer.
         contrast: class -> class -> weight in its contrast set; None: every image's own next classes.
         batch_size: images in a pass.
+        shown: the method whose maps people are shown; None: the first of those that are measured.
     """
 
     layer: str
     contrast: Mapping[int, Mapping[int, float]] | None
     batch_size: int
+    shown: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,7 +58,8 @@ class ToExplain:
 
     Attributes:
         images: (B, C, H, W).
-        classes: (B, 2) the classes whose maps are asked for; confidence is followed in the first.
+        classes: (B, 2) the classes whose maps are asked for; confidence is followed in the first, which is told from
+            the second.
         logits: (B, C) what the model said about them.
         seeds: (B,) of the images' random maps.
     """
@@ -68,10 +71,26 @@ class ToExplain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """The maps of a batch that `evidence_maps` describes, as small as the layer.
+
+    Attributes:
+        pair: (B, 1, h, w) of the first class against the second.
+        shown: (B, 2, h, w) of the method that people are shown.
+        place: (B, 1, h, w) where the model looks.
+    """
+
+    pair: Tensor
+    shown: Tensor
+    place: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Explanation:
     """Of a batch: method -> (B, 2, h, w) maps, as small as the layer, and what came of taking pixels away."""
 
     maps: Mapping[str, Tensor]
+    evidence: Evidence
     drops: Drops
 
 

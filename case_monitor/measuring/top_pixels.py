@@ -52,6 +52,19 @@ def top_fraction_mask(maps: Tensor, fraction: float) -> Tensor:
     return _from_cut(flat, usable, _highest(flat, count), torch.full_like(flat[..., :1], count)).view_as(maps)
 
 
+def count_on_top(maps: Tensor, fraction: float) -> Tensor:
+    """How many pixels `top_fraction_mask` takes of each map: (..., H, W) -> (...) int.
+
+    Example:
+        >>> count_on_top(torch.tensor([[[3., 2., 2., 0.]], [[3., 0., 0., 0.]], [[1., 1., 1., 1.]]]), 0.5).tolist()
+        [2, 1, 0]
+    """
+    positive = (maps > 0).flatten(-2).sum(-1)
+    height, width = maps.shape[-2:]
+    most = positive.clamp(max=pixel_budget(height, width, fraction))
+    return torch.where(is_degenerate(maps), torch.zeros_like(most), most)
+
+
 def top_count_mask(maps: Tensor, counts: Tensor) -> Tensor:
     """The highest pixels of each map, as many as asked for; ties are filled in raster order.
 

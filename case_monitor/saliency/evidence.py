@@ -44,8 +44,9 @@ def _weighted(weights: Tensor, activations: Tensor) -> Tensor:
 
 
 def _shown(trace: Trace, centred: Trace, method: str) -> Tensor:
-    """Of centred logits, unless CASE contrasts u or v with all other classes: then the centred g_u is a multiple of the
-    centred g, and nothing would be left of it.
+    """Of centred logits, unless CASE contrasts u or v with all other classes.
+
+    The centred g_u would then be a multiple of the centred g, and nothing would be left of it.
     """
     maps = METHODS[method](centred)
     if method not in _CONTRASTING:

@@ -151,7 +151,7 @@ class Trace:
         if name not in self._gradients:
             together = next((names for names in self._families if name in names), (name,))
             rows = [self._cotangents(each) for each in together]
-            found = self.backward(torch.cat(rows, dim=1)).split([row.shape[1] for row in rows], dim=1)
+            found = torch.split(self.backward(torch.cat(rows, dim=1)), [row.shape[1] for row in rows], dim=1)
             self._gradients |= zip(together, found, strict=True)
         return self._gradients[name]
 

@@ -61,6 +61,27 @@ def test_drops_of_more_than_all(drop: float) -> None:
         answer(drop_of_a_of_confidence_drop_5=np.array([0, 0, drop])).drop("a", "confidence_drop_5")
 
 
+def test_margins_of_any_size() -> None:
+    margins = np.array([-1e300, 7.5, np.nan])
+    assert answer(margin_of__of_pair_margin=margins).margin("", "pair_margin") is margins
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        None,
+        np.array([0, 0, np.inf]),
+        np.array([0, 0, -np.inf]),
+        np.zeros(SIZE, np.float32),
+        np.zeros(SIZE + 1),
+        np.zeros((SIZE, 1)),
+    ],
+)
+def test_margins_that_are_none(array: Any) -> None:
+    with pytest.raises(ModelError, match=r"^(pair_margin as finite numbers|margin  pair_margin )"):
+        answer(**({} if array is None else {"margin_of__of_pair_margin": array})).margin("", "pair_margin")
+
+
 @pytest.mark.parametrize(
     "shape", [(SIZE, 2, 4), (SIZE, 1, 4, 5), (SIZE, 2, 0, 5), (SIZE, 2, 4097, 1), (SIZE, 2, 4, 5, 1)]
 )

@@ -21,7 +21,7 @@ from tests.isolation.models import IMAGE, ISOLATION, confined, predicted
 from tests.isolation.networks import FailsAtTheThird, Network
 from tests.support.models_here import saved
 
-PROTOCOL = Protocol(methods=("case", "gradcam", "scorecam"), areas=(0.5, 0.2), fills=("mean", "blur"), batch_size=4)
+PROTOCOL = Protocol(methods=("case", "gradcam", "scorecam"), areas=(0.5, 0.05), fills=("mean", "blur"), batch_size=4)
 AT = At(layer="conv", contrast={0: {1: 0.5, 2: 0.25}, 1: {0: 1.0}}, batch_size=4)
 
 
@@ -70,11 +70,12 @@ class TestTheSame:
             assert mine.logits.tobytes() == other.logits.tobytes()
             assert mine.active_channels.tolist() == other.active_channels.tolist()
 
-    def test_explain(self, here: HeldModel, there: ConfinedModel, to_explain: list[ToExplain]) -> None:
+    @pytest.mark.parametrize("by", PROTOCOL.methods)
+    def test_explain(self, here: HeldModel, there: ConfinedModel, to_explain: list[ToExplain], by: str) -> None:
         seen: list[float] = []
-        first = to_explain[0].images[:1]
-        ours = list(here.explain(first, iter(to_explain), AT, lambda done, _: None))
-        theirs = list(there.explain(first, iter(to_explain), AT, lambda done, _: seen.append(done)))
+        first, at, methods = to_explain[0].images[:1], replace(AT, shown=by), PROTOCOL.methods
+        ours = list(here.explain(first, iter(to_explain), at, lambda done, _: None))
+        theirs = list(there.explain(first, iter(to_explain), at, lambda done, _: seen.append(done)))
         for mine, other in zip(ours, theirs, strict=True):
             assert {m: maps.numpy().tobytes() for m, maps in mine.maps.items()} == {
                 m: maps.numpy().tobytes() for m, maps in other.maps.items()
@@ -83,6 +84,15 @@ class TestTheSame:
             assert {key: drop.tobytes() for key, drop in mine.drops.values.items()} == {
                 key: drop.tobytes() for key, drop in other.drops.values.items()
             }
+            margins, others = mine.drops.margins, other.drops.margins
+            assert {key: m.tobytes() for key, m in margins.items()} == {key: m.tobytes() for key, m in others.items()}
+            assert margins.keys() == {(m, "fidelity_margin") for m in methods} | {
+                ("", "pair_margin"),
+                (by, "shown_margin"),
+            }
+            for name in ("pair", "shown", "place"):
+                ours_drawn, theirs_drawn = (getattr(e.evidence, name).numpy() for e in (mine, other))
+                assert ours_drawn.tobytes() == theirs_drawn.tobytes()
         assert seen
         assert max(seen) <= 3
 
@@ -224,6 +234,24 @@ class TestAgainstItsAnswers:
             next(explained)
         with pytest.raises(ModelError, match=r"maps of \(10, 10\), as before"):
             next(there.apart(IMAGE).explain(to_explain[0].images[:1], iter(to_explain), AT, lambda *_: None))
+
+    @pytest.mark.parametrize("name", ["place", "shown"])
+    def test_evidence_of_another_size_than_the_maps(
+        self, there: ConfinedModel, changed: dict[str, object], to_explain: list[ToExplain], name: str
+    ) -> None:
+        changed[f"map {name}"] = lambda maps: maps[..., :2]
+        with pytest.raises(
+            ModelError, match=r"^model digits/1: .*maps of (1 classes and of one size|\(10, 10\), as before)"
+        ):
+            next(there.explain(to_explain[0].images[:1], iter(to_explain), AT, lambda *_: None))
+
+    @pytest.mark.parametrize("name", ["scorecam fidelity_margin", " pair_margin"])
+    def test_margins_without_end(
+        self, there: ConfinedModel, changed: dict[str, object], to_explain: list[ToExplain], name: str
+    ) -> None:
+        changed[f"margin {name}"] = lambda margins: np.full_like(margins, np.inf)
+        with pytest.raises(ModelError, match=r"^model digits/1: .*_margin as finite numbers"):
+            next(there.explain(to_explain[0].images[:1], iter(to_explain), AT, lambda *_: None))
 
 
 def test_an_error_in_a_later_batch_is_told_though_more_was_sent() -> None:

@@ -1,9 +1,11 @@
 """Which images are explained, for which classes, and what is kept for people to look at."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
@@ -17,10 +19,10 @@ from case_monitor.measuring.explained import Explained
 from case_monitor.measuring.fidelity import Drops
 from case_monitor.measuring.gallery import GALLERY_SIZE
 from case_monitor.measuring.held_model import HeldModel
-from case_monitor.measuring.measured_model import At, Explanation, Progress, ToExplain
+from case_monitor.measuring.measured_model import At, Evidence, Explanation, Progress, ToExplain
 from case_monitor.measuring.workers.shards import cut
 from case_monitor.saliency import saliency_maps
-from tests.support.sources import BlobNet, blobs, predictions
+from tests.support.sources import BlobNet, ChannelBlobNet, blobs, predictions
 from tests.support.whole import explain, predict, sample_indices
 
 
@@ -93,24 +95,42 @@ class _LeavesOut(HeldModel):
 
     def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
         for explanation in super().explain(first, batches, at, progress):
-            values = {key: np.where(drop > 0, np.nan, drop) for key, drop in explanation.drops.values.items()}
-            yield replace(explanation, drops=Drops(values=values, broken=np.zeros_like(explanation.drops.broken)))
+            drops = explanation.drops
+            values, margins = (
+                {key: np.where(drop > 0, np.nan, drop) for key, drop in of.items()}
+                for of in (drops.values, drops.margins)
+            )
+            broken = np.zeros_like(drops.broken)
+            yield replace(explanation, drops=Drops(values=values, margins=margins, broken=broken))
 
 
-def _scores(kind: type[HeldModel]) -> SampleScores:
-    source, model = blobs(30, (0, 1, 2, 3)), BlobNet(4)
+@dataclass(frozen=True, kw_only=True)
+class _LeavesOutMargins(HeldModel):
+    """The same with its margins of one kind alone."""
+
+    of: str
+
+    def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
+        for explanation in super().explain(first, batches, at, progress):
+            for (_, metric), margin in explanation.drops.margins.items():
+                margin[margin > 0] = np.nan if metric == self.of else margin[margin > 0]
+            yield explanation
+
+
+def _scores(kind: Callable[..., HeldModel]) -> SampleScores:
+    source, model = blobs(30, (0, 1, 2, 3)), ChannelBlobNet(4)
     protocol = Protocol(methods=("case", "gradcam"), target_layer="relu", sample_size=20)
     conditions = Conditions(source=source, num_classes=4, protocol=protocol, device="cpu")
     preds = predict(model, source, num_classes=4, batch_size=8)
     drawn = np.arange(20)
     sample = Sample.of(drawn, predictions(preds.logits[drawn], preds.target[drawn]))
     held = kind(model=model, protocol=protocol, device="cpu")
-    explainer = Explainer(Explained(model=held, layer="relu", contrast={}), conditions, 5)
+    explainer = Explainer(Explained(model=held, layer="relu", contrast={}), conditions, 5, "case")
     parts = explainer.explain(sample, cut(len(sample.indices), 100, 5), lambda _: None)
-    return join_explained(parts, sample, protocol)[0]
+    return join_explained(parts, sample, protocol, "case")[0]
 
 
-def _broken_passes(kind: type[HeldModel]) -> list[int]:
+def _broken_passes(kind: Callable[..., HeldModel]) -> list[int]:
     found = _scores(kind).broken_passes
     assert found is not None
     return found.tolist()
@@ -120,10 +140,22 @@ def test_a_number_that_is_missing_without_a_reason_is_a_broken_pass() -> None:
     honest = _scores(HeldModel)
     lost = np.zeros(len(honest.sample_ids), dtype=bool)
     for (_, metric), drop in honest.values.items():
-        lost |= (drop > 0) & ("drop" in metric)
+        lost |= (drop > 0) & ("drop" in metric or "margin" in metric)
     assert lost.any()
     assert _broken_passes(HeldModel) == [0] * len(lost)
     assert _broken_passes(_LeavesOut) == lost.astype(int).tolist()
+
+
+@pytest.mark.parametrize(
+    ("method", "metric"), [("case", "fidelity_margin"), ("", "pair_margin"), ("case", "shown_margin")]
+)
+def test_so_is_a_missing_margin(method: str, metric: str) -> None:
+    honest = _scores(HeldModel).values[method, metric]
+    lost = honest > 0
+    if metric == "fidelity_margin":
+        lost = lost | (_scores(HeldModel).values["gradcam", metric] > 0)
+    assert lost.any()
+    assert _broken_passes(functools.partial(_LeavesOutMargins, of=metric)) == lost.astype(int).tolist()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +165,17 @@ class _DrawsEverywhere(HeldModel):
     def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
         for explanation in super().explain(first, batches, at, progress):
             maps = {method: torch.full_like(m, 2.0) for method, m in explanation.maps.items()}
-            values = {key: np.full_like(drop, np.nan) for key, drop in explanation.drops.values.items()}
-            yield Explanation(maps=maps, drops=Drops(values=values, broken=explanation.drops.broken))
+            drops, evidence = explanation.drops, explanation.evidence
+            values, margins = (
+                {key: np.full_like(drop, np.nan) for key, drop in of.items()} for of in (drops.values, drops.margins)
+            )
+            everywhere = Evidence(
+                pair=torch.full_like(evidence.pair, 2.0),
+                shown=torch.full_like(evidence.shown, 2.0),
+                place=torch.full_like(evidence.place, 2.0),
+            )
+            nothing = Drops(values=values, margins=margins, broken=drops.broken)
+            yield Explanation(maps=maps, evidence=everywhere, drops=nothing)
 
 
 def test_a_number_that_is_missing_for_a_reason_is_none() -> None:

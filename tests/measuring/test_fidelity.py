@@ -11,7 +11,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from case_monitor.domain.errors import ConfigError
-from case_monitor.measuring.fidelity import confidence_drops, fill_image, random_maps
+from case_monitor.measuring.fidelity import confidence_drops, random_maps
+from case_monitor.measuring.masked_passes import fill_image
 
 EVIDENCE = (2, 9)  # (row, col) of the one pixel that matters, in images of 6 x 12: col is no legal row
 
@@ -48,7 +49,7 @@ def drops(
     return confidence_drops(
         model,
         images,
-        torch.zeros(len(images), dtype=torch.long),
+        torch.tensor([[0, 1]]).expand(len(images), -1),
         maps,
         ramp().expand(len(images), -1, -1) if control is None else control,
         areas=(area,),
@@ -153,7 +154,7 @@ def test_the_batch_size_changes_nothing(batch_size: int) -> None:
         confidence_drops(
             lambda x: x.flatten(1) @ weight,
             images,
-            torch.tensor([0, 1, 2, 0]),
+            torch.tensor([[0, 1], [1, 2], [2, 0], [0, 2]]),
             maps,
             maps["a"].flip(1),
             areas=(0.5, 0.05),

@@ -134,7 +134,7 @@ def explained(shares: list[int | None], batch_size: int, shard_size: int) -> tup
     protocol = Protocol(methods=("gradcam", "layercam"), target_layer="relu", areas=(0.05,))
     explaining = explainer(model, "relu", {}, source, protocol, batch_size)
     parts = explaining.explain(sample, cut(len(shares), shard_size, batch_size), lambda _: None)
-    scores, gallery = join_explained(parts, sample, protocol)
+    scores, gallery = join_explained(parts, sample, protocol, protocol.methods[0])
     expected = [NAN if s is None else s / 20 for s in shares]
     for method in protocol.methods:
         assert scores.values[method, "agreement"] == pytest.approx(expected, nan_ok=True)

@@ -20,7 +20,8 @@ from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.protocol import Protocol, drop_suffix
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.top_pixels import TOP_FRACTION, pixel_budget
-from case_monitor.measuring.fidelity import fill_image, random_maps
+from case_monitor.measuring.fidelity import random_maps
+from case_monitor.measuring.masked_passes import fill_image
 from case_monitor.measuring.top_pixels import is_degenerate
 from case_monitor.saliency import resize_maps, saliency_maps
 from tests.support.sources import TensorSource

@@ -65,11 +65,14 @@ def explainer(
     protocol: Protocol,
     batch_size: int,
     device: str = "cpu",
+    shown: str | None = None,
 ) -> Explainer:
     """Of a model that this process holds."""
     held = HeldModel(model=model, protocol=protocol, device=device)
     conditions = Conditions(source=source, num_classes=1 + max([0, *contrast]), protocol=protocol, device=device)
-    return Explainer(Explained(model=held, layer=layer, contrast=contrast), conditions, batch_size)
+    return Explainer(
+        Explained(model=held, layer=layer, contrast=contrast), conditions, batch_size, shown or protocol.methods[0]
+    )
 
 
 def explain(
@@ -81,6 +84,7 @@ def explain(
     protocol: Protocol,
     *,
     batch_size: int,
+    shown: str | None = None,
     progress: Progress = no_progress,
 ) -> tuple[SampleScores, Gallery]:
     """Scores of the sampled images that `preds` has right, and a few of them with their maps."""
@@ -88,9 +92,9 @@ def explain(
     sample = Sample.of(drawn, _taken(preds, drawn))
     total = len(sample.indices)
     shards = cut(total, total, batch_size)
-    explaining = explainer(model, layer, contrast, source, protocol, batch_size)
+    explaining = explainer(model, layer, contrast, source, protocol, batch_size, shown=shown)
     parts = explaining.explain(sample, shards, lambda done: progress("explain", done, total))
-    return join_explained(parts, sample, protocol)
+    return join_explained(parts, sample, protocol, shown or protocol.methods[0])
 
 
 def _taken(preds: Predictions, places: IntArray) -> Predictions:

@@ -36,7 +36,8 @@ def find_scores(
 
     Scores of old evaluations may be deleted (`db prune`): the last that has some counts.
 
-    Policy and baseline do not matter: they judge scores and do not change them.
+    Policy and baseline do not matter: they judge scores and do not change them. Only the contrast that people are shown
+    is of the policy's `gate_method`, and the scores say of which one it was.
     """
     of_these = (
         EvaluationRow.model_digest == model_digest,
