@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from case_monitor.domain.policy import vs_baseline
-from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.protocol import FILLS, Protocol, drop_suffix
+from case_monitor.domain.top_pixels import TOP_FRACTION
 
 INSENSITIVE = 0.5
 """The paper's threshold on agreement: maps that share half of their top pixels do not tell classes apart."""
@@ -20,6 +21,7 @@ class Unit(StrEnum):
     SHARE = "share"
     PROBABILITY = "probability"
     RATIO = "ratio"
+    LOGIT = "logit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +41,15 @@ class Metric:
         reference: what effect sizes compare it with; None: with chance, one over the number of classes.
         by_rules: a rule of the policy may be about it, since it has a confidence interval.
         of_methods: a figure of a saliency method; else of the model itself.
+        of_shown: of the one method that people are shown, the policy's gate method.
+        at_top: of the top 5% of the pixels, so that there is none unless the fidelity test takes those away.
         overall: there is one over all images.
         per_class: there is one for every class.
         compared, compared_per_class: its paired difference from the baseline has an interval.
         needs_baseline: says how far the candidate is from the baseline, so that there is none without one.
         against_case: compares a method with CASE, which has none itself.
         of_classes: its `n` counts classes, of which there are no more to be had.
+        as_seen: no estimate, but what was seen on the images that there are: its interval is the value itself.
         says_how_good: an absolute rule on it keeps a model that has learned nothing from passing.
         chart: title of its chart over versions.
         label: beside two versions' difference in a chart; empty: not drawn there.
@@ -63,6 +68,8 @@ class Metric:
     reference: float | None = 0.0
     by_rules: bool = True
     of_methods: bool = False
+    of_shown: bool = False
+    at_top: bool = False
     overall: bool = True
     per_class: bool = False
     compared: bool = False
@@ -70,6 +77,7 @@ class Metric:
     needs_baseline: bool = False
     against_case: bool = False
     of_classes: bool = False
+    as_seen: bool = False
     says_how_good: bool = False
     chart: str = ""
     label: str = ""
@@ -97,6 +105,19 @@ _DROP = Metric(
     low=-1,
     of_methods=True,
 )
+_CONTRAST = Metric(
+    name="pair_contrast",
+    words="share of images on which the map of one class against the other knows which is which",
+    compared=True,
+    label="Pair contrast",
+)
+_LEFT_OUT = Metric(
+    name="pair_contrast_one_sided_rate",
+    words="share of images on which no pixel speaks for the second class, against the first",
+    greater_is_better=False,
+    by_rules=False,
+)
+_SHOWN = "share of images on which the shown maps know which class they explain"
 _RIGHT = Metric(name="accuracy", words="accuracy", reference=None, says_how_good=True)
 
 _ROWS = (
@@ -183,6 +204,57 @@ _ROWS = (
         name="confidence_drop_{}_below_case",
         words="confidence drop without the {area}, beyond that of CASE",
         against_case=True,
+    ),
+    _CONTRAST,
+    _LEFT_OUT,
+    replace(_LEFT_OUT, name="pair_contrast_tie_rate", words="share of images on which that map is a tie"),
+    replace(
+        _CONTRAST,
+        name="shown_contrast",
+        words=_SHOWN,
+        of_methods=True,
+        of_shown=True,
+        label="Shown contrast",
+    ),
+    replace(
+        _LEFT_OUT,
+        name="shown_contrast_one_sided_rate",
+        words="share of images on which no pixel speaks for the second class, in the shown maps",
+        of_methods=True,
+        of_shown=True,
+    ),
+    replace(
+        _LEFT_OUT,
+        name="shown_contrast_tie_rate",
+        words="share of images on which the shown maps are a tie",
+        of_methods=True,
+        of_shown=True,
+    ),
+    # Values beyond are possible, but a limit there would ask for nothing, or for the impossible.
+    Metric(
+        name="fidelity_dz",
+        words="loss of margin without the top 5% of the pixels, beyond that of random pixels, in SDs",
+        unit=Unit.RATIO,
+        low=-5,
+        high=5,
+        of_methods=True,
+        at_top=True,
+        axis="fidelity in SDs",
+    ),
+    Metric(
+        name="position",
+        words="likeness of the places that the model looks at, from image to image",
+        greater_is_better=False,
+        unit=Unit.RATIO,
+        per_class=True,
+    ),
+    Metric(
+        name="logit_difference",
+        words="largest change of a logit when images are shown again",
+        unit=Unit.LOGIT,
+        greater_is_better=False,
+        high=10,
+        as_seen=True,
     ),
     Metric(name="explained", words="share of the drawn images that are classified correctly", by_rules=False),
     Metric(name="finite_logits", words="share of images with finite logits", by_rules=False),
@@ -278,6 +350,12 @@ def is_of_classes(name: str) -> bool:
     return found is not None and found.metric.of_classes
 
 
+def is_as_seen(name: str) -> bool:
+    """Whether the figure is no estimate, which more images would make surer."""
+    found = named(name)
+    return found is not None and found.metric.as_seen
+
+
 def metrics_under(protocol: Protocol) -> dict[str, Metric]:
     """What this protocol measures and a rule may be about, by name."""
     return {n: m for n, m in metrics_of(protocol.suffixes, protocol.methods).items() if m.by_rules}
@@ -292,4 +370,5 @@ def metrics_of(suffixes: Collection[str], methods: Collection[str]) -> dict[str,
     """
     pairs = ((m, suffix) for m in METRICS.values() for suffix in (suffixes if "{}" in m.name else ("",)))
     full = (replace(m, name=m.name.format(suffix)) for m, suffix in pairs)
-    return {m.name: m for m in full if "case" in methods or not m.against_case}
+    top = {drop_suffix(TOP_FRACTION, fill) for fill in FILLS} & set(suffixes)
+    return {m.name: m for m in full if ("case" in methods or not m.against_case) and (top or not m.at_top)}

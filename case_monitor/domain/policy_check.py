@@ -61,6 +61,8 @@ def _check_method(field: str, threshold: Threshold, metric: Metric, policy: Poli
     methods = {GATE_METHOD, *protocol.methods}
     if metric.against_case:
         methods -= {"case"} if policy.gate_method != "case" else {"case", GATE_METHOD}
+    if metric.of_shown:
+        methods = {GATE_METHOD, policy.gate_method}
     _expect_some(field, [threshold.method or ""], methods)
 
 

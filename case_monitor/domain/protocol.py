@@ -8,6 +8,10 @@ DEFAULT_SHARD_SIZE = 2048
 """Images of a split that are worked on at once. No number depends on it."""
 
 
+FILLS = ("mean", "blur")
+"""What can replace pixels."""
+
+
 def drop_suffix(area: float, fill: str) -> str:
     """How a fidelity metric names its area and fill: (0.5, "mean") -> "50", (0.05, "blur") -> "5_blur"."""
     percent = f"{100 * area:g}"
@@ -57,7 +61,7 @@ class Protocol:
         expect(self.seed >= 0, "seed", "0 or more", self.seed)
         expect(self.activity_threshold >= 0, "activity_threshold", "0 or more", self.activity_threshold)
         expect(all(0 < area <= 1 for area in self.areas), "areas", "fractions above 0 and up to 1", self.areas)
-        expect(set(self.fills) <= {"mean", "blur"}, "fills", "some of mean, blur", self.fills)
+        expect(set(self.fills) <= set(FILLS), "fills", "some of mean, blur", self.fills)
 
     @property
     def suffixes(self) -> tuple[str, ...]:

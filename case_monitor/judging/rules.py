@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from case_monitor.domain.arrays import UNDEFINED
-from case_monitor.domain.metrics import is_of_classes
+from case_monitor.domain.metrics import is_as_seen, is_of_classes
 from case_monitor.domain.policy import Policy, Rule, Severity
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
@@ -89,11 +89,12 @@ def _problem(row: MetricSummary, least: int, max_undefined: float) -> tuple[str,
         what = "classes" if is_of_classes(row.metric) else "images"
         share = f"{row.n_undefined} of {all_of_them} {what} ({row.n_undefined / all_of_them:.1%}) have no score"
         return f"{share}, {row.undefined_because}; at most {100 * max_undefined:g}% may have none", None
-    if row.n < least and not is_of_classes(row.metric):
+    if row.n < (1 if is_as_seen(row.metric) else least) and not is_of_classes(row.metric):
         more = f" ({undefined})" if undefined else ""
         return f"{row.n} images with a defined score{more}, at least {least} are needed", least
     if not all(map(math.isfinite, (row.value, row.ci_low, row.ci_high))):
-        return f"undefined (n = {row.n}{', ' if undefined else ''}{undefined})", None
+        why = undefined or row.undefined_because
+        return f"undefined (n = {row.n}{', ' if why else ''}{why or ''})", None
     return "", None
 
 
@@ -132,7 +133,7 @@ def _decide(result: ThresholdResult, level: float) -> ThresholdResult:
 
 def _needed(result: ThresholdResult, level: float, *, bad: bool) -> int | None:
     """How many images would decide; None where no number is likely to."""
-    if is_of_classes(result.threshold.metric):
+    if is_of_classes(result.threshold.metric) or is_as_seen(result.threshold.metric):
         return None
     return _enough_for_level(result, level) if bad and result.p_value < 1 else _enough(result)
 

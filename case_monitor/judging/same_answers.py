@@ -4,15 +4,16 @@ Some images are shown again when all else is done, in pairs that come from far a
 on, a batch norm without running statistics, a model that looks at its batch or counts its calls, give another answer.
 """
 
+import math
 from contextlib import closing
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.arrays import UNDEFINED, IntArray
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.judging.figures.row import rate_row
+from case_monitor.judging.figures.row import NOT_FINITE, rate_row
 from case_monitor.judging.measurer import LayerMeasurer
 from case_monitor.judging.predicted_split import PredictedSplit
 
@@ -27,8 +28,8 @@ Logits = npt.NDArray[np.float32]
 
 def same_answers(
     measurer: LayerMeasurer, predicted: PredictedSplit, confidence_level: float, stage: str
-) -> MetricSummary:
-    """The share of the images shown again whose answer is the same, with its interval.
+) -> tuple[MetricSummary, MetricSummary]:
+    """The share of the images shown again whose answer is the same, with its interval; the largest change of a logit.
 
     Args:
         measurer: the version at a layer.
@@ -39,8 +40,34 @@ def same_answers(
     places = _in_pairs(len(predicted.drawn), SHOWN_AGAIN)
     with closing(measurer.predict_pairs(predicted.drawn[places], stage)) as parts:
         again = [part.logits for part in parts]
-    same = _alike(predicted.drawn_logits[places], np.concatenate(again)) if len(places) else np.empty(0, dtype=np.bool_)
-    return rate_row("same_answers", "", int(same.sum()), len(same), confidence_level=confidence_level, reference=0.0)
+    before = predicted.drawn_logits[places]
+    after = np.concatenate(again) if len(places) else before
+    same = _alike(before, after)
+    rate = rate_row("same_answers", "", int(same.sum()), len(same), confidence_level=confidence_level, reference=0.0)
+    return rate, logit_difference(before, after)
+
+
+def logit_difference(first: Logits, second: Logits) -> MetricSummary:
+    """The largest change of any logit (n, C) of the images: what was seen, and no estimate, so that it has no spread.
+
+    Images without finite logits do not count if they have none both times; else the change is without bound.
+    """
+    finite = [np.asarray(np.isfinite(logits).all(axis=1)) for logits in (first, second)]
+    counted = finite[0] | finite[1]
+    with np.errstate(invalid="ignore"):
+        change = np.abs(first[counted].astype(np.float64) - second[counted])
+    n = int(counted.sum())
+    most = float(change.max(initial=0.0)) if n and (finite[0] & finite[1])[counted].all() else UNDEFINED
+    return MetricSummary(
+        metric="logit_difference",
+        method="",
+        value=most,
+        n=n,
+        n_undefined=len(first) - n,
+        undefined_because=NOT_FINITE if n < len(first) or (n and math.isnan(most)) else None,
+        ci_low=most,
+        ci_high=most,
+    )
 
 
 def _in_pairs(total: int, most: int) -> IntArray:

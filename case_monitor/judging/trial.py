@@ -73,14 +73,16 @@ class Trial:
             alerts=alerts,
         )
 
-    def _alone(self, found: Found, classes: tuple[ClassMetrics, ...], same: MetricSummary) -> tuple[MetricSummary, ...]:
+    def _alone(
+        self, found: Found, classes: tuple[ClassMetrics, ...], same: tuple[MetricSummary, ...]
+    ) -> tuple[MetricSummary, ...]:
         policy, protocol = self._policy, self._protocol
         broken = int((~found.preds.defined).sum())
         return (
             *model_summaries(found.predicted.confmat, classes, broken, policy, protocol.seed),
             explained_share(found.scores, found.subject.split.size, protocol, policy),
             *explanation_summaries(found.scores, protocol, policy),
-            same,
+            *same,
         )
 
     def _beside(self, found: Found, base: Found, theirs: Measured) -> tuple[MetricSummary, ...]:

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from case_monitor.domain.errors import ConfigError
+from case_monitor.domain.protocol import FILLS
 
 Logits = Callable[[Tensor], Tensor]
-FILLS = ("mean", "blur")
 
 
 def fill_image(images: Tensor, fill: str) -> Tensor:

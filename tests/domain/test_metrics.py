@@ -12,12 +12,14 @@ from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.confusion import class_metrics
 from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
 from case_monitor.judging.figures.of_one_version import explanation_summaries, model_summaries
+from case_monitor.judging.same_answers import logit_difference
 from tests.support.factories import an_evaluation
 from tests.support.sources import predictions
 from tests.support.whole import confusion_matrix
 
 PROTOCOL = Protocol()
-NOT_JUDGED = {"finite_logits", "finite_passes", "same_answers", "explained"}
+LEFT_OUT = {f"{of}_contrast_{what}_rate" for of in ("pair", "shown") for what in ("one_sided", "tie")}
+NOT_JUDGED = {"finite_logits", "finite_passes", "same_answers", "explained", *LEFT_OUT}
 """Figures that no rule of a policy may be about."""
 
 
@@ -31,6 +33,8 @@ def figures() -> tuple[MetricSummary, ...]:
     rows += explanation_summaries(first.scores, PROTOCOL, Policy())
     pair = (Measured(preds=e.preds, contrasts=e.contrast_sets, scores=e.scores) for e in (first, second))
     drift = {method: rng.random(50) for method in PROTOCOL.methods}
+    logits = rng.normal(size=(2, 50, 4)).astype(np.float32)
+    rows += (logit_difference(*logits),)
     return rows + comparison_summaries(*pair, drift, PROTOCOL, 0.95)
 
 
@@ -47,7 +51,7 @@ def test_every_figure_with_an_interval_is_in_the_catalogue_and_the_other_way_rou
     assert compared == {(n, False) for n, m in known.items() if m.compared} | {
         (n, True) for n, m in known.items() if m.compared_per_class
     }
-    assert {s.metric for s in figures if s.method} - {n for n, m in known.items() if m.of_methods} == {
+    assert {s.metric for s in figures if s.method} - {n for n, m in known.items() if m.of_methods} - LEFT_OUT == {
         vs_baseline(n) for n, m in known.items() if m.of_methods and m.compared
     }
 

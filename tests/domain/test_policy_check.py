@@ -27,7 +27,7 @@ NEAR = 1e-3  # of the width of a range: no figure of a model lies closer to its 
 
 
 def threshold_of(metric: Metric, **fields: object) -> Threshold:
-    method = "gradcam" if metric.of_methods else None
+    method = ("case" if metric.of_shown else "gradcam") if metric.of_methods else None
     given = {
         "metric": metric.name,
         "greater_is_better": metric.greater_is_better,

@@ -195,3 +195,56 @@ def test_other_images_or_targets_are_refused() -> None:
     ):
         with pytest.raises(DataError, match="predictions on the candidate's images"):
             compared(one, replace(one, preds=other))
+
+
+def with_contrast(of: Measured, c: list[float], method: str = "case") -> Measured:
+    """c of the explained images, the same for the pair and for what is shown."""
+    values = {("", "pair_margin"): np.array(c), (method, "shown_margin"): np.array(c)}
+    return replace(of, scores=replace(of.scores, values=of.scores.values | values))
+
+
+def test_the_difference_of_contrasts_is_over_the_images_that_both_have() -> None:
+    """Of 10 images one has no c. 4 are right in both, 2 gained, 1 lost, 1 wrong in both, and 1 a tie that was right."""
+    candidate = with_contrast(measured(list(range(10))), [1, 1, 1, 1, 2, 2, -1, -1, 0, np.nan])
+    baseline = with_contrast(measured(list(range(10)), seed=1), [1, 1, 1, 3, -1, -2, 1, -1, 1, 1])
+    rows = compared(candidate, baseline)
+    for key in (("pair_contrast_vs_baseline", "", None), ("shown_contrast_vs_baseline", "case", None)):
+        row = rows[key]
+        assert row.value == pytest.approx((2 - 1 - 0.5) / 9)
+        assert (row.n, row.n_undefined) == (9, 1)
+        assert (row.ci_low, row.ci_high) == newcombe_paired_interval(4.5, 2, 1.5, 1, 0.9)
+        assert row.ci_low < row.value < row.ci_high
+        assert row.p_value == pytest.approx(stats.binomtest(2, 4).pvalue)
+        assert row.undefined_because == "to one of the two versions, no pixel speaks for a class"
+
+
+def test_the_same_version_again_has_the_same_contrast() -> None:
+    one = with_contrast(measured(list(range(30))), [1.0] * 25 + [-1.0] * 5)
+    row = compared(one, one)["pair_contrast_vs_baseline", "", None]
+    assert (row.value, row.n) == (0, 30)
+    assert row.ci_low < 0 < row.ci_high, "none of 30 differs, and yet some of the rest may"
+
+
+def test_too_many_ties_in_either_are_no_comparison() -> None:
+    right, tied = [1.0] * 30, [0.0] * 7 + [1.0] * 23
+    for ours, theirs in ((right, tied), (tied, right)):
+        of = [with_contrast(measured(list(range(30))), c) for c in (ours, theirs)]
+        row = compared(*of)["pair_contrast_vs_baseline", "", None]
+        assert np.isnan([row.ci_low, row.ci_high]).all()
+
+
+def test_contrasts_of_two_shown_methods_or_of_none_are_not_compared() -> None:
+    ours, theirs = (with_contrast(measured([0, 1, 2]), [1.0] * 3, method) for method in ("case", "gradcam"))
+    rows = compared(ours, theirs)
+    assert ("pair_contrast_vs_baseline", "", None) in rows
+    assert not [key for key in rows if key[0] == "shown_contrast_vs_baseline"]
+    assert not [key for key in compared(ours, measured([0, 1, 2])) if "contrast_vs" in key[0]]
+
+
+def test_contrasts_beside_a_broken_pass_are_not_compared() -> None:
+    one = with_contrast(measured(list(range(30))), [1.0] * 30)
+    broken = replace(one, scores=replace(one.scores, broken_passes=np.eye(1, 30, dtype=np.int64)[0]))
+    for pair in ((one, broken), (broken, one)):
+        row = compared(*pair)["pair_contrast_vs_baseline", "", None]
+        assert np.isnan([row.value, row.ci_low, row.ci_high]).all()
+        assert row.undefined_because == "NaN or infinite logits"

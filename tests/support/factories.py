@@ -1,5 +1,6 @@
 """Small, seeded, internally consistent records for the tests of the outer layers."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,20 @@ from case_monitor.domain.verdict import ThresholdResult, Verdict
 from case_monitor.judging.predicted_split import predicted_classes
 
 METHODS = ("case", "gradcam", "gradcam++", "scorecam", "ablationcam", "layercam")
+
+
+def contrast_scores(methods: Sequence[str], n: int, seed: int) -> dict[tuple[str, str], np.ndarray]:
+    """Scores in the margin of logits, and of places; people are shown the first method."""
+    rng = np.random.default_rng([seed, 99])
+    values = {(method, "fidelity_margin"): rng.normal(0.5, 1, n) for method in methods}
+    for method, name, right in (("", "pair", 1.5), (methods[0], "shown", 0.5)):
+        c = rng.normal(right, 1, n)
+        one_sided = np.zeros(n)
+        c[:2], one_sided[:2] = np.nan, 1.0
+        c[2:3] = 0.0
+        values[method, f"{name}_margin"], values[method, f"{name}_one_sided"] = c, one_sided
+    values["", "position"], values["", "class_position"] = rng.beta(3, 7, n), rng.beta(5, 5, n)
+    return values
 
 
 def an_evaluation(
@@ -55,6 +70,7 @@ def an_evaluation(
             values[method, f"confidence_drop_{area}"] = rng.normal(0.4, 0.2, n).clip(-1, 1)
             values[method, f"random_drop_{area}"] = rng.normal(0.2, 0.2, n).clip(-1, 1)
     values["random", "agreement"] = rng.beta(2, 30, n)
+    values |= contrast_scores(METHODS, n, seed)
     scores = SampleScores(
         sample_ids=tuple(preds.sample_ids[i] for i in correct),
         target=target[correct],

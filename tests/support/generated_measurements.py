@@ -25,6 +25,7 @@ from case_monitor.judging.figures.of_one_version import explained_share, explana
 from case_monitor.judging.predicted_split import predicted_classes
 from case_monitor.judging.verdict import judge
 from case_monitor.measuring.drift import drift_methods
+from tests.support.factories import contrast_scores
 from tests.support.whole import confusion_matrix
 
 POLICY = Policy()
@@ -155,7 +156,7 @@ def _values(traits: Traits, places: IntArray, size: int) -> dict[tuple[str, str]
             values[method, f"confidence_drop_{suffix}"] = np.clip(control + own.normal(more, 0.2, n), -1, 1)
             values[method, f"random_drop_{suffix}"] = control
     values["random", "agreement"] = np.clip(own.beta(2, 38, n), 0, 1)
-    return values
+    return values | contrast_scores(PROTOCOL.methods, n, traits.seed)
 
 
 def version_of(name: str, version: int) -> ModelVersion:

@@ -15,8 +15,18 @@ from case_monitor.domain.predictions import PredictedClasses
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.summary import MetricSummary
+from case_monitor.judging.figures.contrast import CONTRASTS, method_of, right_about, too_many_ties
 from case_monitor.judging.figures.means import MEANS, means_by_area
-from case_monitor.judging.figures.row import DEGENERATE, MIN_FOR_INTERVAL, NO_IMAGE, NOT_FINITE, OTHER_VIEW, summary_row
+from case_monitor.judging.figures.row import (
+    DEGENERATE,
+    MIN_FOR_INTERVAL,
+    NO_CONTRAST,
+    NO_IMAGE,
+    NOT_FINITE,
+    OTHER_VIEW,
+    TIES,
+    summary_row,
+)
 from case_monitor.judging.statistics.adjustment import benjamini_hochberg, holm
 from case_monitor.judging.statistics.hypothesis_tests import TestResult, mcnemar_test, paired_t_test, wilcoxon_test
 from case_monitor.judging.statistics.intervals import newcombe_paired_interval, paired_bootstrap_interval
@@ -60,6 +70,7 @@ def comparison_summaries(
         *compare.recalls(),
         *compare.agreements(),
         *compare.drops(),
+        *compare.contrasts(),
         *compare.contrast_sets(),
         *(compare.baseline_agreement(method, values) for method, values in map_agreement.items()),
     )
@@ -149,6 +160,40 @@ class _Comparison:
         """Differences of mean confidence drop, per method, area and fill."""
         for suffix in self._protocol.suffixes:
             yield from self._means(suffix)
+
+    def contrasts(self) -> Iterator[MetricSummary]:
+        """Differences in how often maps know their class, with Newcombe's paired interval; a tie is half right."""
+        for metric, score in CONTRASTS.items():
+            of = [method_of(score, measured.scores) for measured in (self._candidate, self._baseline)]
+            if of[0] is not None and of[0] == of[1]:
+                yield self._contrast(metric, of[0], score)
+
+    def _contrast(self, metric: str, method: str, score: str) -> MetricSummary:
+        first, second = self._candidate.scores.values[method, score], self._baseline.scores.values[method, score]
+        ours, theirs = first[self._places], second[self._base_places]
+        if self._broken:
+            return self._not_comparable(metric, method, len(ours))
+        both = np.isfinite(ours) & np.isfinite(theirs)
+        x, y = right_about(ours[both]), right_about(theirs[both])
+        n, left_out = len(x), int((~both).sum())
+        crowded = too_many_ties(ours[both]) or too_many_ties(theirs[both])
+        a, b, c, d = (float(of.sum()) for of in (x * y, x * (1 - y), (1 - x) * y, (1 - x) * (1 - y)))
+        low, high = (UNDEFINED, UNDEFINED) if crowded else newcombe_paired_interval(a, b, c, d, self._level)
+        test = mcnemar_test(int((x > y).sum()), int((x < y).sum()))
+        return MetricSummary(
+            metric=vs_baseline(metric),
+            method=method,
+            value=float((x - y).mean()) if n else UNDEFINED,
+            n=n,
+            n_undefined=left_out,
+            undefined_because="; ".join([NO_CONTRAST] * bool(left_out) + [TIES] * crowded) or None,
+            ci_low=low,
+            ci_high=high,
+            sd=float((x - y).std(ddof=1)) if n > 1 else UNDEFINED,
+            p_value=test.p_value,
+            effect_size=test.effect_size,
+            test="mcnemar",
+        )
 
     def _means(self, suffix: str) -> Iterator[MetricSummary]:
         for name in means_by_area(by_area=bool(suffix)):

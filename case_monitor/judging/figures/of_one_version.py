@@ -12,6 +12,7 @@ from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.summary import MetricSummary
+from case_monitor.judging.figures.contrast import contrast_summaries
 from case_monitor.judging.figures.means import MEANS, means_by_area
 from case_monitor.judging.figures.row import NO_IMAGE, NOT_FINITE, ONE_CLASS, rate_row, summary_row
 from case_monitor.judging.statistics.adjustment import holm
@@ -116,12 +117,12 @@ def explained_share(scores: SampleScores, split_size: int, protocol: Protocol, p
 
 
 def explanation_summaries(scores: SampleScores, protocol: Protocol, policy: Policy) -> tuple[MetricSummary, ...]:
-    """Class sensitivity and fidelity of every method, over all images and per class."""
+    """Class sensitivity, fidelity and contrast of every method, over all images and per class."""
     summarise = _Summariser(scores, policy.confidence_level, protocol.seed)
     rows = [summarise.finite_passes(), *summarise.sensitivity(protocol.methods), *summarise.chance()]
     for suffix in protocol.suffixes:
         rows += summarise.fidelity(protocol.methods, suffix)
-    return tuple(rows)
+    return (*rows, *contrast_summaries(scores, policy.confidence_level))
 
 
 class _Summariser:

@@ -1,9 +1,10 @@
 """Confidence intervals."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse, special, stats
 
 from case_monitor.domain.arrays import UNDEFINED, FloatArray, IntArray
 
@@ -14,12 +15,41 @@ _RESAMPLES = 2000
 _DECIMALS = 9
 
 
-def wilson_interval(successes: int, n: int, confidence_level: float) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927)."""
+def wilson_interval(successes: float, n: float, confidence_level: float) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (Wilson 1927). Ties, half a success each, make it wider than need be."""
     if n == 0:
         return UNDEFINED, UNDEFINED
-    interval = stats.binomtest(successes, n).proportion_ci(confidence_level, method="wilson")
-    return float(interval.low), float(interval.high)
+    share, z = successes / n, _z(confidence_level)
+    centre, scale = (2 * n * share + z**2), 2 * (n + z**2)
+    reach = z / scale * math.sqrt(4 * n * share * (1 - share) + z**2)
+    low = 0.0 if successes <= 0 else centre / scale - reach
+    return low, 1.0 if successes >= n else centre / scale + reach
+
+
+def standardised_mean_interval(d: float, n: int, confidence_level: float) -> tuple[float, float]:
+    """Of d = mean / SD of n values: d +- z sqrt(1/n + d^2/2n)."""
+    reach = _z(confidence_level) * math.sqrt(1 / n + d**2 / (2 * n)) if n else UNDEFINED
+    return d - reach, d + reach
+
+
+def pair_mean_interval(of_each: FloatArray, confidence_level: float) -> tuple[float, float]:
+    """Of the mean of a symmetric function over all pairs of n things, in [0, 1].
+
+    A thing has its part in n - 1 pairs: the SD of a U statistic is about twice that of a mean (Hoeffding 1948).
+
+    Args:
+        of_each: (n,) the mean over the pairs that a thing is in.
+        confidence_level: of the interval.
+    """
+    n = len(of_each)
+    if n < 2:
+        return UNDEFINED, UNDEFINED
+    mean, reach = float(of_each.mean()), _z(confidence_level) * 2 * float(of_each.std(ddof=1)) / math.sqrt(n)
+    return max(mean - reach, 0.0), min(mean + reach, 1.0)
+
+
+def _z(confidence_level: float) -> float:
+    return float(special.ndtri(0.5 + 0.5 * confidence_level))
 
 
 def bootstrap_interval(
@@ -101,12 +131,13 @@ def _chunks(total: int, most: int) -> Iterator[int]:
 
 
 def newcombe_paired_interval(
-    both: int, only_first: int, only_second: int, neither: int, confidence_level: float
+    both: float, only_first: float, only_second: float, neither: float, confidence_level: float
 ) -> tuple[float, float]:
     """Interval of p1 - p2 for paired proportions: method 10 of Newcombe (1998, Stat. Med. 17:2635).
 
     Args:
-        both, only_first, only_second, neither: images that both models, one of them, or neither got right.
+        both, only_first, only_second, neither: images that both models, one of them, or neither got right; of one that
+            is half right, a part each.
         confidence_level: of the interval.
     """
     a, b, c, d = both, only_first, only_second, neither
