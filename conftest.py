@@ -26,6 +26,7 @@ __all__ = ["page", "page_directory"]
 
 pytest_plugins = (
     "tests.support.databases",
+    "tests.support.fault_table",
     "tests.support.forked_commands",
     "tests.support.mlflow_registries",
     "tests.support.profiles",

@@ -8,6 +8,7 @@ MARKERS = {
     "slow": "takes seconds: real networks, references, pictures, processes",
     "server": "needs PostgreSQL, MLflow over HTTP or Prefect",
     "browser": "needs a browser",
+    "long": "minutes of faults (make test-long); left out unless -m asks for it",
 }
 _OF_FIXTURES = {
     "browser": "browser",
@@ -20,6 +21,7 @@ _OF_FIXTURES = {
 # The first that the name of a test begins with counts.
 _OF_PLACES = {
     "tests/integration/browser/": "browser",
+    "tests/faults/": "server",
     "tests/integration/": "server",
     "README.md": "server",
     "docs/": "server",
@@ -91,6 +93,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for marker in _markers(item):
             item.add_marker(marker)
+    if "long" not in config.getoption("markexpr"):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     if config.getoption("db") == "sqlite":
         left_out = [item for item in items if _needs_postgres(item)]
         config.hook.pytest_deselected(items=left_out)
