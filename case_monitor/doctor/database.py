@@ -8,12 +8,13 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from case_monitor.doctor.check import Answer, Check, Outcome, ask, failed, ok, skipped
+from case_monitor.doctor.check import Answer, Check, Outcome, ask, failed, ok, skipped, warning
 from case_monitor.domain.errors import ForeignDatabaseError, StoreError
 from case_monitor.store.connection import connect, reading, shown
+from case_monitor.store.read.outbox import look_into
 from case_monitor.store.schema import SchemaState, current_revision, refuse_foreign, require_schema, schema_state
 
-DATABASE, MIGRATIONS = "results database", "results database: tables"
+DATABASE, MIGRATIONS, OUTBOX = "results database", "results database: tables", "results database: outbox"
 
 _WHERE = "`database_url` (or CASE_MONITOR_DATABASE_URL)"
 # By what drivers say, since psycopg2 gives no code where no connection came about. Who they refuse comes first: the
@@ -40,7 +41,10 @@ def database_checks(url: str) -> Iterator[Check]:
     elif not reached.value:
         yield skipped(MIGRATIONS, "there is no file yet; the first command that stores results makes it, with tables")
     else:
-        yield ask(MIGRATIONS, lambda: _schema(url), remedy=_OTHERWISE)
+        schema = ask(MIGRATIONS, lambda: _schema(url), remedy=_OTHERWISE)
+        yield schema
+        if schema.value:
+            yield ask(OUTBOX, lambda: _outbox(url), remedy=_OTHERWISE)
 
 
 def _reach(url: str) -> Answer:
@@ -79,7 +83,21 @@ def _schema(url: str) -> Answer:
         return failed(str(error), "run: case-monitor db upgrade")
     finally:
         engine.dispose()
-    return ok(f"of this version (revision {revision})")
+    return ok(f"of this version (revision {revision})", value=True)
+
+
+def _outbox(url: str) -> Answer:
+    engine = connect(url)
+    try:
+        waiting = look_into(engine)
+    finally:
+        engine.dispose()
+    if waiting.since is None:
+        return ok("no evidence waits for MLflow")
+    since = f"{waiting.since:%Y-%m-%d %H:%M} UTC"
+    found = f"the evidence of {waiting.count} evaluations waits for MLflow, the oldest since {since}"
+    why = f": {waiting.failure}" if waiting.failure else ""
+    return warning(f"{found}{why}", "mend what MLflow says; then watch-registry, or a gate of the version, sends it")
 
 
 def _sqlite_file(url: str) -> Path | None:

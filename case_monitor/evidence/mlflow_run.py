@@ -1,9 +1,9 @@
 """Evidence back to MLflow: one monitoring run per evaluation, linked to the model version, and tags on the version."""
 
+import io
 import re
 import tempfile
-import time
-from collections.abc import Iterator
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +11,11 @@ from mlflow.entities import Experiment, LoggedModelInput, Metric, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from case_monitor.domain.digests import digest
 from case_monitor.domain.errors import NotFoundError, RegistryError
-from case_monitor.domain.evaluation import Evaluation
-from case_monitor.domain.findings import Findings
-from case_monitor.evidence.pictures import save_figures
-from case_monitor.evidence.reports import write_reports, write_tables
+from case_monitor.domain.evidence import Evidence
 from case_monitor.registry.one_line import one_line
 
 _KEY_TAG = "case_monitor.key"
-_UNFIT_FOR_A_METRIC_NAME = re.compile(r"[^\w.\-/ ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +28,7 @@ class EvidenceRun:
 
 
 def log_evidence(
-    findings: Findings, evaluation_id: int, *, tracking_uri: str, experiment: str, registry_uri: str | None = None
+    evidence: Evidence, evaluation_id: int, *, tracking_uri: str, experiment: str, registry_uri: str | None = None
 ) -> EvidenceRun:
     """Write figures, reports, tables and metrics to the evaluation's run; a second call finds the same run.
 
@@ -41,26 +36,38 @@ def log_evidence(
         RegistryError: MLflow refused or could not be reached.
         NotFoundError: the model version is gone, or the experiment is deleted.
     """
-    evaluation = findings.evaluation
-    what = f"monitoring run of {evaluation.model}"
-    with one_line(what):  # before the drawing, which takes seconds
-        client = MlflowClient(tracking_uri, registry_uri or tracking_uri)
-        model_id = _logged_model(client, evaluation)
-        experiment_id = _experiment_id(client, experiment, tracking_uri)
     with tempfile.TemporaryDirectory(prefix="case-monitor-") as directory:
-        write_evidence(findings, Path(directory))
-        with one_line(what):
-            run_id = _find_or_create_run(client, experiment_id, evaluation)
+        _unpack(evidence.files, Path(directory))
+        with one_line(f"monitoring run of {evidence.model_name}/{evidence.version}"):
+            client = MlflowClient(tracking_uri, registry_uri or tracking_uri)
+            model_id = _logged_model(client, evidence.model_name, evidence.version)
+            experiment_id = _experiment_id(client, experiment, tracking_uri)
+            run_id = _only_run(client, experiment_id, evidence.key)
             if model_id:  # a second time changes nothing
                 client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
+            tags = {**evidence.run_tags, _KEY_TAG: evidence.key, **_id_tag(evaluation_id)}
             client.log_batch(
                 run_id,
-                metrics=_metrics(evaluation, model_id),
-                tags=[RunTag(key, value) for key, value in run_tags(evaluation, evaluation_id).items()],
+                metrics=_metrics(evidence, model_id),
+                tags=[RunTag(key, value) for key, value in tags.items()],
             )
             client.log_artifacts(run_id, directory)
             client.set_terminated(run_id)
             return EvidenceRun(run_id, str(client.get_run(run_id).info.artifact_uri), experiment_id)
+
+
+def pointing_tags(evidence: Evidence, evaluation_id: int, run_id: str) -> dict[str, str]:
+    """Tags for the model version, once its evidence is there: where to read on comes last."""
+    return {**evidence.version_tags, **_id_tag(evaluation_id), "case_monitor.run_id": run_id}
+
+
+def _id_tag(evaluation_id: int) -> dict[str, str]:
+    return {"case_monitor.evaluation_id": str(evaluation_id)}
+
+
+def _unpack(files: bytes, directory: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(files)) as archive:
+        archive.extractall(directory)
 
 
 def evidence_is_there(run_id: str, tracking_uri: str) -> bool:
@@ -81,84 +88,42 @@ def evidence_is_there(run_id: str, tracking_uri: str) -> bool:
         return bool(info.lifecycle_stage == "active")
 
 
-def write_evidence(findings: Findings, directory: Path) -> None:
-    """Everything for people and spreadsheets, below `directory`: figures/, reports/, tables/, alerts.json."""
-    evaluation = findings.evaluation
-    save_figures(evaluation, findings.gallery, directory / "figures")
-    write_reports(evaluation, findings.baseline_preds, directory / "reports")
-    write_tables(evaluation, directory / "tables")
-    (directory / "tables" / "alerts.json").replace(directory / "alerts.json")
+def _metrics(evidence: Evidence, model_id: str | None) -> list[Metric]:
+    made_at = int(evidence.made_at.timestamp() * 1000)
+    return [Metric(name, value, made_at, 0, model_id=model_id) for name, value in evidence.metrics.items()]
 
 
-def version_tags(evaluation: Evaluation, evaluation_id: int, run_id: str) -> dict[str, str]:
-    """Tags for the model version: what a person in the registry wants to know, and where to read on."""
-    return {
-        "case_monitor.verdict": evaluation.verdict.status,
-        "case_monitor.reason": evaluation.verdict.sentence[:500],
-        "case_monitor.evaluation_id": str(evaluation_id),
-        "case_monitor.run_id": run_id,
-        "case_monitor.gate_method": evaluation.policy.gate_method,
-        "case_monitor.policy_digest": evaluation.provenance.policy_digest,
-    }
+def _only_run(client: MlflowClient, experiment_id: str, key: str) -> str:
+    """The run of this key: made if there is none, and alone if there are several.
+
+    Where a server made a run and could not say so, the client asks again, and it makes another.
+    """
+    runs = _runs(client, experiment_id, key)
+    if not runs:
+        made = client.create_run(experiment_id, tags={_KEY_TAG: key}).info.run_id
+        runs = _runs(client, experiment_id, key)
+        if made not in runs:
+            raise RegistryError(f"run {made} was made, and is not among those that the server knows: {runs[:5]}")
+    for run_id in runs[1:]:
+        client.delete_run(run_id)
+    return runs[0]
 
 
-def run_tags(evaluation: Evaluation, evaluation_id: int) -> dict[str, str]:
-    """Tags for the monitoring run: identity and provenance."""
-    provenance = evaluation.provenance
-    return {
-        _KEY_TAG: digest(evaluation.key),
-        "mlflow.runName": f"{evaluation.model} on {evaluation.split.name}"[:250],
-        "case_monitor.model_name": evaluation.model.name,
-        "case_monitor.model_version": str(evaluation.model.version),
-        "case_monitor.baseline_version": str(evaluation.baseline.version) if evaluation.baseline else "none",
-        "case_monitor.verdict": evaluation.verdict.status,
-        "case_monitor.evaluation_id": str(evaluation_id),
-        "case_monitor.model_digest": evaluation.model.digest,
-        "case_monitor.split_digest": evaluation.split.digest,
-        "case_monitor.policy_digest": provenance.policy_digest,
-        "case_monitor.protocol_digest": provenance.protocol_digest,
-        "case_monitor.target_layer": provenance.target_layer,
-        "case_monitor.layer_source": provenance.layer_source,
-        "case_monitor.notes": " ".join(evaluation.verdict.notes)[:5000],
-        "case_monitor.seed": str(provenance.protocol.seed),
-        "case_monitor.torch_version": provenance.torch_version,
-        "case_monitor.isolation": provenance.isolation or "none",
-        **({"case_monitor.signer": evaluation.model.signer} if evaluation.model.signer else {}),
-        "case_monitor.package_version": provenance.package_version,
-    }
+def _runs(client: MlflowClient, experiment_id: str, key: str) -> list[str]:
+    """The oldest first."""
+    found = client.search_runs([experiment_id], f"tags.`{_KEY_TAG}` = '{key}'", order_by=["attributes.start_time ASC"])
+    others = [run.info.run_id for run in found if run.data.tags.get(_KEY_TAG) != key]
+    if others:
+        raise RegistryError(f"runs of key {key[:12]} were asked for, the server names others: {others[:5]}")
+    return [str(run.info.run_id) for run in found]
 
 
-def metric_name(metric: str, method: str) -> str:
-    """An MLflow metric name: `<method>/<metric>`; MLflow allows no plus sign."""
-    safe = _UNFIT_FOR_A_METRIC_NAME.sub("_", method.replace("++", "_plus_plus"))
-    return f"{safe}/{metric}" if safe else metric
-
-
-def _metrics(evaluation: Evaluation, model_id: str | None) -> list[Metric]:
-    now = int(time.time() * 1000)
-    return [Metric(name, value, now, 0, model_id=model_id) for name, value in _figures(evaluation)]
-
-
-def _figures(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
-    """Overall figures; per-class values are in the tables, since MLflow's page draws about 100 charts."""
-    for s in evaluation.summaries:
-        if s.class_idx is None and s.value == s.value:  # NaN is in the tables, where it can be told from 0
-            yield metric_name(s.metric, s.method), s.value
-
-
-def _find_or_create_run(client: MlflowClient, experiment_id: str, evaluation: Evaluation) -> str:
-    key = digest(evaluation.key)
-    found = client.search_runs([experiment_id], f"tags.`{_KEY_TAG}` = '{key}'", max_results=1)
-    run = found[0] if found else client.create_run(experiment_id, tags={_KEY_TAG: key})
-    return str(run.info.run_id)
-
-
-def _logged_model(client: MlflowClient, evaluation: Evaluation) -> str | None:
+def _logged_model(client: MlflowClient, name: str, version: int) -> str | None:
     """The id of the logged model behind a version: `mv.model_id` is None, `mv.source` has it.
 
     None where there is no such model in the tracking server, as when the registry is another server.
     """
-    source = client.get_model_version(evaluation.model.name, str(evaluation.model.version)).source or ""
+    source = client.get_model_version(name, str(version)).source or ""
     model_id = source.removeprefix("models:/")
     if not model_id.startswith("m-") or "/" in model_id:
         return None

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from case_monitor.dashboard.shell.resources import Held
 from case_monitor.store.read.operations import model_operations
+from case_monitor.store.read.outbox import look_into
 from case_monitor.store.work.announcements import count_open
 
 metrics = APIRouter()
@@ -50,4 +51,13 @@ class _FromDatabase(Collector):
             "case_monitor_waiting_versions",
             "Registered versions that were announced and have no published evaluation.",
             value=count_open(self._engine),
+        )
+        waiting = look_into(self._engine)
+        yield GaugeMetricFamily(
+            "case_monitor_waiting_evidence", "Evaluations whose evidence MLflow has not got yet.", value=waiting.count
+        )
+        yield GaugeMetricFamily(
+            "case_monitor_oldest_waiting_evidence_timestamp_seconds",
+            "When the oldest of them was made; 0 if there is none.",
+            value=waiting.since.timestamp() if waiting.since else 0,
         )

@@ -7,9 +7,11 @@ from prefect import flow
 from sqlalchemy import Engine
 
 from case_monitor.domain.digests import protocol_digest
+from case_monitor.domain.evidence import Evidence
 from case_monitor.domain.findings import Findings
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.scores import SampleScores
+from case_monitor.evidence.made import made_evidence
 from case_monitor.judging.evaluate import evaluate
 from case_monitor.logs.configure import logging_about
 from case_monitor.settings import Settings
@@ -17,13 +19,13 @@ from case_monitor.steps.artifacts import show_in_prefect
 from case_monitor.steps.begin import begin
 from case_monitor.steps.bench import NOTHING_KNOWN, open_bench
 from case_monitor.steps.claims import alone_on, device_slot
-from case_monitor.steps.edges.evidence import publish_evidence
 from case_monitor.steps.edges.registry import resolve_model
 from case_monitor.steps.edges.results import fetch_baseline_scores, store_evaluation
 from case_monitor.steps.evidence import find_evidence, oldest
 from case_monitor.steps.inputs import Inputs, gather
 from case_monitor.steps.look_again import why_not_again, with_note
 from case_monitor.steps.notices import send_notices
+from case_monitor.steps.outbox import send
 from case_monitor.steps.outcomes import Outcome
 from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import flow_run_id, step
@@ -70,21 +72,20 @@ def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outco
         findings: Findings = measure(inputs, scores)
     findings = with_override(engine, settings, findings)
     evaluation = findings.evaluation
-    evaluation_id = store_evaluation(engine, findings)
+    evaluation_id = store_evaluation(engine, findings, make_evidence(findings))
     with logging_about(version=evaluation.model.version, evaluation_id=evaluation_id):
         logger.info("stored: %s: %s", evaluation.verdict.status.value, evaluation.verdict.sentence)
         send_notices(settings, engine)
-        run = publish_evidence(settings, engine, findings, evaluation_id)
+        run = send(settings, engine, evaluation_id)
         show_in_prefect(evaluation)
-        logger.info("published as MLflow run %s", run.run_id)
     return Outcome(
         evaluation_id=evaluation_id,
         model=evaluation.model,
         baseline=evaluation.baseline,
         verdict=evaluation.verdict,
         alerts=evaluation.alerts,
-        run_id=run.run_id,
-        artifact_uri=run.artifact_uri,
+        run_id=run.run_id if run else None,
+        artifact_uri=run.artifact_uri if run else None,
         evaluation=evaluation,
     )
 
@@ -103,6 +104,12 @@ def measure(inputs: Inputs, baseline_scores: Mapping[str, SampleScores]) -> Find
             notes=inputs.notes,
         )
     return with_artifact(findings, inputs.first_digest)
+
+
+@step("make-evidence")
+def make_evidence(findings: Findings) -> Evidence:
+    """Draw and write what MLflow is to be told."""
+    return made_evidence(findings)
 
 
 def stored_baseline_scores(engine: Engine, inputs: Inputs) -> Mapping[str, SampleScores]:

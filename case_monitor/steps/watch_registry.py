@@ -1,4 +1,4 @@
-"""`watch-registry`: finds registered versions that no webhook announced, or whose run came to nothing."""
+"""`watch-registry`, the sweep: versions that no webhook announced, or whose run came to nothing, and waiting evidence."""
 
 import asyncio
 import logging
@@ -11,6 +11,7 @@ from case_monitor.domain.errors import CaseMonitorError, IncompleteError
 from case_monitor.registry.announce import announce
 from case_monitor.steps.begin import begin
 from case_monitor.steps.edges.registry import registered_since
+from case_monitor.steps.outbox import send_waiting
 from case_monitor.steps.requests import WatchRequest
 from case_monitor.steps.running import step
 from case_monitor.store.open import open_store
@@ -24,13 +25,17 @@ def watch_registry(request: WatchRequest) -> list[str]:
     """Announce every version of the last days that has no published evaluation, as the webhook would have.
 
     Raises:
-        IncompleteError: some models could not be looked at; the others were.
+        IncompleteError: something could not be sent, or some models not looked at; the others were.
     """
     settings = begin(request.config)
     since = datetime.now(UTC) - timedelta(days=settings.watch_days)
     engine = open_store(settings.database_url.get_secret_value())
     found, failures = [], []
     try:
+        try:
+            send_waiting(settings, engine)
+        except CaseMonitorError as error:
+            failures.append(str(error))
         for name in settings.models:
             try:
                 versions = registered_since(settings, name, since)
@@ -43,7 +48,7 @@ def watch_registry(request: WatchRequest) -> list[str]:
     finally:
         engine.dispose()
     if failures:
-        msg = f"{len(failures)} of {len(settings.models)} models could not be looked at: {'; '.join(failures)}"
+        msg = f"the sweep could not do all that it should: {'; '.join(failures)}"
         raise IncompleteError(msg)
     return found
 

@@ -13,18 +13,18 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from torch import nn
 
+from case_monitor.domain.digests import digest
 from case_monitor.domain.errors import NotFoundError, RegistryError
 from case_monitor.domain.findings import Findings
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.status import Status
+from case_monitor.evidence.made import made_evidence, metric_name, run_tags
 from case_monitor.evidence.mlflow_run import (
     EvidenceRun,
     evidence_is_there,
     local_artifacts,
     log_evidence,
-    metric_name,
-    run_tags,
-    version_tags,
+    pointing_tags,
 )
 from case_monitor.registry.client import Registry
 from tests.support.factories import METHODS, a_gallery, an_evaluation
@@ -47,6 +47,20 @@ def some_findings(name: str, version: int, *, baseline: ModelVersion | None = No
     evaluation = an_evaluation(name=name, version=version, baseline=baseline, **changes)  # type: ignore[arg-type]
     baseline_preds = an_evaluation(seed=1).preds if baseline else None
     return Findings(evaluation=evaluation, gallery=a_gallery(evaluation), baseline_preds=baseline_preds)
+
+
+def test_of_several_runs_of_a_key_the_oldest_stays(
+    mlflow_database: str, mlflow_globals: None, log_version: Callable[..., int]
+) -> None:
+    """A server that made a run and could not say so was asked again."""
+    findings = some_findings("twice", log_version(mlflow_database, "twice", nn.Linear(1, 1)))
+    client = MlflowClient(mlflow_database)
+    experiment = client.create_experiment("twice", local_artifacts(mlflow_database, "twice"))
+    tags = {"case_monitor.key": digest(findings.evaluation.key)}
+    runs = [client.create_run(experiment, start_time=time, tags=tags).info.run_id for time in (2000, 1000, 3000)]
+    run = log_evidence(made_evidence(findings), 1, tracking_uri=mlflow_database, experiment="twice")
+    assert run.run_id == runs[1]
+    assert [found.info.run_id for found in client.search_runs([experiment])] == [runs[1]]
 
 
 def files_below(client: MlflowClient, run_id: str, path: str = "") -> Iterator[str]:
@@ -89,7 +103,8 @@ def logged(uri: str, log_version: Callable[..., int]) -> Logged:
         version = log_version(uri, "tracked", nn.Linear(1, 1))
         baseline = ModelVersion(name="tracked", version=77, run_id=None, digest="7" * 64)
         findings = some_findings("tracked", version, baseline=baseline)
-        first, second = (log_evidence(findings, 7, tracking_uri=uri, experiment="evidence") for _ in range(2))
+        evidence = made_evidence(findings)
+        first, second = (log_evidence(evidence, 7, tracking_uri=uri, experiment="evidence") for _ in range(2))
         client = MlflowClient(uri)
         experiment = client.get_experiment_by_name("evidence")
         _LOGGED[uri] = Logged(client, experiment.experiment_id, findings, first, second)
@@ -118,7 +133,7 @@ class TestRun:
         assert tags["case_monitor.verdict"] == "fail"
         assert tags["case_monitor.evaluation_id"] == "7"
         assert tags["case_monitor.split_digest"] == "5" * 64
-        assert run_tags(evaluation, 7).items() <= tags.items()
+        assert run_tags(evaluation).items() <= tags.items()
 
     def test_the_model_version_is_its_input(self, logged: Logged) -> None:
         version = logged.client.get_model_version("tracked", str(logged.findings.evaluation.model.version))
@@ -191,7 +206,7 @@ def test_without_a_baseline_there_is_no_drift_report_and_a_link_is_not_needed(sq
     client.create_registered_model("from files")
     client.create_model_version("from files", Path(__file__).parent.as_uri())
     findings = some_findings("from files", 1, status=Status.PASS)
-    run = log_evidence(findings, 1, tracking_uri=sqlite_tracking, experiment="from files")
+    run = log_evidence(made_evidence(findings), 1, tracking_uri=sqlite_tracking, experiment="from files")
     assert set(files_below(client, run.run_id)) == ARTIFACTS
     assert client.get_run(run.run_id).inputs.model_inputs == []
     assert client.get_run(run.run_id).data.tags["case_monitor.baseline_version"] == "none"
@@ -206,9 +221,9 @@ def test_a_run_that_was_begun_is_completed_and_another_evaluations_is_left(
     other = replace(evaluation, split=replace(evaluation.split, digest="6" * 64))
     client = MlflowClient(mlflow_database)
     experiment = client.create_experiment("begun", local_artifacts(mlflow_database, "begun"))
-    keys = [run_tags(e, 1)["case_monitor.key"] for e in (other, evaluation, other)]
+    keys = [digest(e.key) for e in (other, evaluation, other)]
     runs = [client.create_run(experiment, tags={"case_monitor.key": key}).info.run_id for key in keys]
-    run = log_evidence(findings, 1, tracking_uri=mlflow_database, experiment="begun")
+    run = log_evidence(made_evidence(findings), 1, tracking_uri=mlflow_database, experiment="begun")
     assert run.run_id == runs[1]
     assert len(client.get_run(runs[1]).inputs.model_inputs) == 1
     assert [client.get_run(run_id).info.status for run_id in runs] == ["RUNNING", "FINISHED", "RUNNING"]
@@ -219,11 +234,11 @@ def test_hostile_names_stay_text(mlflow_server: MlflowServer, log_version: Calla
     name = "<b>we're 'at' home@work; DROP TABLE runs -- ä%s{}"  # MLflow refuses slashes and colons itself
     version = log_version(uri, name, nn.Linear(1, 1))
     findings = some_findings(name, version, class_names=HOSTILE)
-    run = log_evidence(findings, 1, tracking_uri=uri, experiment="it's <i>hostile</i>/../x")
+    run = log_evidence(made_evidence(findings), 1, tracking_uri=uri, experiment="it's <i>hostile</i>/../x")
     client = MlflowClient(uri)
     assert set(files_below(client, run.run_id)) == ARTIFACTS
     assert client.get_run(run.run_id).data.tags["case_monitor.model_name"] == name
-    Registry(uri).set_tags(name, version, version_tags(findings.evaluation, 1, run.run_id))
+    Registry(uri).set_tags(name, version, pointing_tags(made_evidence(findings), 1, run.run_id))
     tags = client.get_model_version(name, str(version)).tags
     assert tags["case_monitor.run_id"] == run.run_id
 
@@ -231,7 +246,9 @@ def test_hostile_names_stay_text(mlflow_server: MlflowServer, log_version: Calla
 def test_version_tags_tell_the_verdict_and_where_to_read_on() -> None:
     evaluation = an_evaluation(version=4)
     long = replace(evaluation, verdict=replace(evaluation.verdict, sentence="x" * 9000))
-    assert version_tags(long, 12, "r9") == {
+    assert pointing_tags(
+        made_evidence(Findings(evaluation=long, gallery=a_gallery(long), baseline_preds=None)), 12, "r9"
+    ) == {
         "case_monitor.verdict": "fail",
         "case_monitor.reason": "x" * 500,
         "case_monitor.evaluation_id": "12",
@@ -248,17 +265,17 @@ class TestFailures:
         client.delete_experiment(client.create_experiment("deleted"))
         said = r"^monitoring run of tracked/\d+: experiment 'deleted' is deleted in MLflow; restore it, or name "
         with pytest.raises(NotFoundError, match=said):
-            log_evidence(some_findings("tracked", version), 1, tracking_uri=uri, experiment="deleted")
+            log_evidence(made_evidence(some_findings("tracked", version)), 1, tracking_uri=uri, experiment="deleted")
 
     def test_a_version_that_is_gone_is_said(self, mlflow_database: str, mlflow_globals: None) -> None:
         with pytest.raises(NotFoundError, match=r"^monitoring run of nobody/1: .*not found"):
-            log_evidence(some_findings("nobody", 1), 1, tracking_uri=mlflow_database, experiment="gone")
+            log_evidence(made_evidence(some_findings("nobody", 1)), 1, tracking_uri=mlflow_database, experiment="gone")
 
     def test_a_dead_server_is_said(self, mlflow_globals: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         uri = f"http://me:hunter2@127.0.0.1:{free_port()}"
         with pytest.raises(RegistryError, match=r"^monitoring run of tracked/1: ") as caught:
-            log_evidence(some_findings("tracked", 1), 1, tracking_uri=uri, experiment="x")
+            log_evidence(made_evidence(some_findings("tracked", 1)), 1, tracking_uri=uri, experiment="x")
         assert not isinstance(caught.value, NotFoundError)
         assert "hunter2" not in str(caught.value)
 
@@ -296,7 +313,9 @@ class TestPlaces:
     ) -> None:
         version = log_version(mlflow_database, "placed", nn.Linear(1, 1))
         monkeypatch.chdir(tmp_path)
-        run = log_evidence(some_findings("placed", version), 1, tracking_uri=mlflow_database, experiment="a/b c")
+        run = log_evidence(
+            made_evidence(some_findings("placed", version)), 1, tracking_uri=mlflow_database, experiment="a/b c"
+        )
         beside = Path(mlflow_database.removeprefix("sqlite:///")).parent / "mlartifacts" / "a_b_c"
         assert run.artifact_uri.startswith(beside.as_uri() + "/")
         assert (beside / run.run_id / "artifacts" / "alerts.json").exists()
@@ -311,7 +330,7 @@ class TestPlaces:
         """Its logged model is unknown to the tracking server, so the run has tags and metrics, and no link."""
         version = log_version(mlflow_database, "elsewhere", nn.Linear(1, 1))
         run = log_evidence(
-            some_findings("elsewhere", version),
+            made_evidence(some_findings("elsewhere", version)),
             1,
             tracking_uri=mlflow_server.uri,
             registry_uri=mlflow_database,

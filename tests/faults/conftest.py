@@ -1,7 +1,6 @@
 """The lab, made once for a process's tests."""
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from ctypes import CDLL
@@ -48,7 +47,7 @@ def lab(
             made.append(Ground.prepare(place, server.uri, file, server.artifacts))
         return made[0]
 
-    yield Lab(
+    return Lab(
         folder=folder,
         forked=forked_cli,
         sqlite=migrated_sqlite,

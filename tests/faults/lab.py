@@ -26,7 +26,7 @@ class Unstruck:
     seconds: float
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Lab:
     """Makes worlds.
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import kills
+from tests.faults import kills, mlflow_faults
 from tests.faults.lab import Lab
 from tests.faults.trials import Fault, tried
 
-FAULTS = (*kills.FAULTS,)
+FAULTS = (*kills.FAULTS, *mlflow_faults.FAULTS)
 
 
 def ids(fault: Fault) -> str:

@@ -12,7 +12,7 @@ import pytest
 from case_monitor.demo.digits import CLASS_NAMES, load_digits
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.gallery import Gallery
-from case_monitor.evidence import mlflow_run
+from case_monitor.evidence import made
 from tests.support.commands import Ran, run_cli
 from tests.support.made_once import made_once
 from tests.support.running_stack import RunningStack
@@ -31,7 +31,7 @@ def figures_undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
         directory.mkdir(parents=True)
         (directory / "undrawn.txt").touch()
 
-    monkeypatch.setattr(mlflow_run, "save_figures", save_figures)
+    monkeypatch.setattr(made, "save_figures", save_figures)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from case_monitor.store.schema import current_revision, revision_of
 from case_monitor.store.tables import VERSION_TABLE, Base
 from case_monitor.store.write import save_evaluation, save_reproduction
 from tests.support.alerting import evaluation_with, found, night, recall
-from tests.support.factories import a_gallery, an_evaluation
+from tests.support.factories import a_gallery, an_evaluation, some_evidence
 from tests.support.rows import WORK, counts, rows_of
 
 
@@ -160,7 +160,8 @@ def test_rebuilding_a_table_keeps_its_children(engine: Engine, database_url: str
     """What a later migration will do on SQLite, where altering a table drops it."""
     evaluation = an_evaluation()
     again = Reproduction(n=9, changed_predictions=0, confidence_difference=0.0, score_difference=0.0, worst="")
-    evaluation_id = save_evaluation(engine, evaluation, gallery=a_gallery(evaluation))
+    evidence = some_evidence(evaluation)
+    evaluation_id = save_evaluation(engine, evaluation, gallery=a_gallery(evaluation), evidence=evidence)
     save_reproduction(engine, evaluation_id, again, evaluation, night(1), "cpu", "2.13.0+cpu")
     before = counts(engine)
     with migrating(database_url) as connection:

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 
 from case_monitor.domain.alert import Alert
 from case_monitor.domain.confusion_matrix import ClassMetrics, ConfusionMatrix
 from case_monitor.domain.contrast_sets import ContrastMember, ContrastSets, ContrastSource
+from case_monitor.domain.digests import digest
 from case_monitor.domain.evaluation import Evaluation, Provenance
+from case_monitor.domain.evidence import Evidence
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Rule, Severity
@@ -188,6 +191,20 @@ def _summaries(n: int, num_classes: int, rng: np.random.Generator) -> tuple[Metr
     rows.append(MetricSummary(metric="agreement_mean", method="random", value=0.06, n=n))
     # A figure that could not be computed, as NaN.
     return (*rows, replace(rows[0], metric="accuracy_vs_baseline", value=float("nan"), n=0))
+
+
+def some_evidence(evaluation: Evaluation, *, second: int = 0) -> Evidence:
+    """What MLflow would be told of it, made at a second of a minute."""
+    return Evidence(
+        model_name=evaluation.model.name,
+        version=evaluation.model.version,
+        key=digest(evaluation.key),
+        made_at=datetime(2026, 11, 23, 2, 0, second, tzinfo=UTC),
+        metrics={"accuracy": 0.75},
+        run_tags={"case_monitor.verdict": "fail"},
+        version_tags={"case_monitor.reason": "because"},
+        files=b"a ZIP archive",
+    )
 
 
 def a_gallery(evaluation: Evaluation, *, side: int = 32, rows: int = 4) -> Gallery:

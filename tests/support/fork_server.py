@@ -50,13 +50,13 @@ def _import_all() -> None:
 
 def _leave_figures_undrawn() -> None:
     """Half of the time of an evaluation goes into figures, which those who ask for a command do not look at."""
-    from case_monitor.evidence import mlflow_run
+    from case_monitor.evidence import made
 
     def save_figures(_evaluation: object, _gallery: object, directory: Path) -> None:
         directory.mkdir(parents=True)
         (directory / "undrawn.txt").touch()
 
-    mlflow_run.save_figures = save_figures
+    made.save_figures = save_figures
 
 
 def _become(

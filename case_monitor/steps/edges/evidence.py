@@ -2,12 +2,17 @@
 
 from sqlalchemy import Engine
 
-from case_monitor.domain.findings import Findings
-from case_monitor.evidence.mlflow_run import EvidenceRun, evidence_is_there, log_evidence, version_tags
+from case_monitor.domain.evidence import Evidence
+from case_monitor.evidence.mlflow_run import (
+    EvidenceRun,
+    evidence_is_there,
+    log_evidence,
+    pointing_tags,
+)
 from case_monitor.settings import Settings
 from case_monitor.steps.edges.registry import open_registry
 from case_monitor.steps.running import step
-from case_monitor.store import write
+from case_monitor.store.write.outbox import settle
 
 
 @step("find-evidence", retried=True)
@@ -17,17 +22,16 @@ def is_evidence_there(settings: Settings, mlflow_run_id: str) -> bool:
 
 
 @step("log-evidence", retried=True)
-def publish_evidence(settings: Settings, engine: Engine, findings: Findings, evaluation_id: int) -> EvidenceRun:
-    """Write the evidence to MLflow and point the model version and the stored evaluation at it."""
+def publish_evidence(settings: Settings, engine: Engine, evidence: Evidence, evaluation_id: int) -> EvidenceRun:
+    """Write the evidence to MLflow and point the model version and the stored evaluation at it; it waits no more."""
     run = log_evidence(
-        findings,
+        evidence,
         evaluation_id,
         tracking_uri=settings.tracking_uri,
         registry_uri=settings.registry_uri,
         experiment=settings.experiment,
     )
-    version = findings.evaluation.model
-    tags = version_tags(findings.evaluation, evaluation_id, run.run_id)
-    open_registry(settings).set_tags(version.name, version.version, tags)
-    write.set_mlflow_run(engine, evaluation_id, run.run_id, run.experiment_id)
+    tags = pointing_tags(evidence, evaluation_id, run.run_id)
+    open_registry(settings).set_tags(evidence.model_name, evidence.version, tags)
+    settle(engine, evaluation_id, evidence, run.run_id, run.experiment_id)
     return run

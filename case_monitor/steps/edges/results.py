@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 
 from case_monitor.alerts.life import EvaluationRun, Judged, Scope
+from case_monitor.domain.evidence import Evidence
 from case_monitor.domain.findings import Findings
 from case_monitor.domain.promotion import Promotion
 from case_monitor.domain.reproduction import Reproduction
@@ -36,11 +37,14 @@ def fetch_stored(engine: Engine, published: StoredEvaluation) -> Stored | None:
 
 
 @step("store-evaluation", retried=True)
-def store_evaluation(engine: Engine, findings: Findings) -> int:
-    """Save the evaluation with its pictures, and what it means for the model's alerts, in one transaction."""
+def store_evaluation(engine: Engine, findings: Findings, evidence: Evidence) -> int:
+    """Save the evaluation with its pictures, what it means for the model's alerts, and what MLflow is to be told.
+
+    One transaction: what is stored is told sooner or later.
+    """
     evaluation = findings.evaluation
     run = _this_run(evaluation.duration_s, evaluation.in_production)
-    return write.save_evaluation(engine, evaluation, run, findings.gallery)
+    return write.save_evaluation(engine, evaluation, run, findings.gallery, evidence)
 
 
 @step("store-reproduction", retried=True)

@@ -20,7 +20,7 @@ from case_monitor.store.tables.evaluation_parts import (
 from case_monitor.store.tables.evaluations import NATURAL_KEY, EvaluationRow, ModelVersionRow, name_digest
 from case_monitor.store.tables.promotions import PromotionRow, PromotionRunRow
 from case_monitor.store.tables.reproductions import ReproductionRow
-from case_monitor.store.tables.work import AnnouncementRow, ClaimRow, WebhookDeliveryRow
+from case_monitor.store.tables.work import AnnouncementRow, ClaimRow, OutboxRow, WebhookDeliveryRow
 
 __all__ = [
     "NATURAL_KEY",
@@ -41,6 +41,7 @@ __all__ = [
     "GalleryMapRow",
     "MetricSummaryRow",
     "ModelVersionRow",
+    "OutboxRow",
     "PredictionsRow",
     "PromotionRow",
     "PromotionRunRow",

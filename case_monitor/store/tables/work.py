@@ -1,7 +1,9 @@
-"""Who works on what: schedulers start twice, servers send twice, machines are several."""
+"""Who works on what, and what waits: schedulers start twice, servers send twice or are gone, machines are several."""
 
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from case_monitor.store.tables.base import Base
@@ -39,3 +41,17 @@ class WebhookDeliveryRow(Base):
 
     delivery_digest: Mapped[str] = mapped_column(primary_key=True)
     received_at: Mapped[datetime]
+
+
+class OutboxRow(Base):
+    """Evidence of an evaluation that MLflow has not got yet."""
+
+    __tablename__ = "outbox"
+
+    evaluation_id: Mapped[int] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True)
+    run_key: Mapped[str]
+    made_at: Mapped[datetime]
+    content: Mapped[dict[str, Any]]
+    files: Mapped[bytes]
+    tries: Mapped[int]
+    failure: Mapped[str | None]

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, delete, insert, update
 from case_monitor.alerts.life import EvaluationRun, Scope
 from case_monitor.domain.errors import StoreError
 from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.evidence import Evidence
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.store.connection import writing
@@ -15,11 +16,16 @@ from case_monitor.store.tables import NATURAL_KEY, EvaluationRow, ModelVersionRo
 from case_monitor.store.write.alerts import apply_to_alerts
 from case_monitor.store.write.evaluation_rows import PARTS, evaluation_row
 from case_monitor.store.write.gallery_rows import gallery_rows
+from case_monitor.store.write.outbox import keep
 from case_monitor.store.write.rows import bindable, dialect_insert
 
 
 def save_evaluation(
-    engine: Engine, evaluation: Evaluation, run: EvaluationRun | None = None, gallery: Gallery | None = None
+    engine: Engine,
+    evaluation: Evaluation,
+    run: EvaluationRun | None = None,
+    gallery: Gallery | None = None,
+    evidence: Evidence | None = None,
 ) -> int:
     """Save an evaluation whole, or not at all, and with it what it means for the alerts of its model.
 
@@ -32,6 +38,7 @@ def save_evaluation(
         evaluation: what was found.
         run: the run that found it; without one this call is a run by itself, of a candidate.
         gallery: the pictures to show with it; without them none are kept, whatever was stored before.
+        evidence: what MLflow is to be told of it, which waits in the outbox in the place of what waited there.
 
     Returns:
         The evaluation's id.
@@ -53,6 +60,7 @@ def save_evaluation(
             if bound:
                 connection.execute(insert(table), bound)
         apply_to_alerts(connection, evaluation_id, evaluation, run)
+        keep(connection, evaluation_id, evidence)
     return evaluation_id
 
 

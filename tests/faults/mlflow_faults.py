@@ -1,0 +1,65 @@
+"""MLflow behind a proxy that answers otherwise than it does, at every call of a gate, once or from then on."""
+
+from collections.abc import Iterable
+from functools import lru_cache, partial
+
+from tests.faults.lab import SQLITE, Lab
+from tests.faults.promises import Broken
+from tests.faults.proxy import CLIENT_TIMEOUT_S, HOW, Misbehaviour, misbehaving
+from tests.faults.trials import Fault, Trial
+from tests.faults.world import World
+from tests.support.commands import Ran
+
+_CLIENT = {"MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0", "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0"}
+_WAITED_FOR = {"nothing", "late"}
+
+
+@lru_cache
+def _calls(lab: Lab) -> int:
+    """Calls of a gate that nothing strikes."""
+    watched = Misbehaviour()
+    with lab.world(SQLITE, served=True) as world:
+        assert _gate(world, watched).code == 0
+    return len(watched.calls)
+
+
+def _gate(world: World, misbehaviour: Misbehaviour) -> Ran:
+    environment = dict(_CLIENT)
+    if misbehaviour.how in _WAITED_FOR:
+        environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(CLIENT_TIMEOUT_S)
+    with misbehaving(world.uri, misbehaviour) as uri:
+        world.configure(uri=uri)
+        ran = world.gate(**environment)
+    world.configure()
+    return ran
+
+
+def at_a_call(lab: Lab, trial: Trial, *, hows: tuple[str, ...], lasts: bool) -> Iterable[Broken]:
+    how = hows[(trial.number + trial.seed) % len(hows)]
+    misbehaviour = Misbehaviour(how, trial.one_of(_calls(lab)), lasts)
+    for broken in lab.struck(lambda world: _gate(world, misbehaviour), served=True):
+        yield Broken(broken.promise, f"{how} at {misbehaviour.struck[:3]} (call {misbehaviour.at}): {broken.how}")
+
+
+_REFUSED = ("429", "500", "503", "closed")
+_DONE = ("500, and it was done", "503, and it was done", "closed, and it was done", "half")
+_SLOW = ("nothing", "late")
+_NONSENSE = ("{}", "[]", "null", "another's")
+_KINDS = {
+    "refuses (429, 500, 503, hangs up)": (_REFUSED, 1, 56, 24),
+    "does it and says otherwise (500, 503, half, nothing)": (_DONE, 1, 56, 24),
+    "is silent or late": (_SLOW, 0, 30, 8),
+    "answers nonsense that is valid JSON": (_NONSENSE, 1, 56, 32),
+}
+assert {how for kind, *_ in _KINDS.values() for how in kind} == set(HOW)
+
+FAULTS = tuple(
+    Fault(
+        name=f"MLflow {name}, {'from a call on' if lasts else 'at a call'}",
+        strike=partial(at_a_call, hows=hows, lasts=lasts),
+        short=0 if lasts else short,
+        long=lasting if lasts else once,
+    )
+    for name, (hows, short, once, lasting) in _KINDS.items()
+    for lasts in (False, True)
+)

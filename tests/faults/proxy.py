@@ -1,0 +1,180 @@
+"""A proxy before MLflow that misbehaves at a call, or from it on: by hand, so that half an answer can be given."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+CLIENT_TIMEOUT_S = 2
+_LATE_S = 3.0
+_OF_CONNECTION = {"connection", "transfer-encoding", "content-length", "host", "date", "server", "keep-alive"}
+
+
+@dataclass
+class Misbehaviour:
+    """What goes wrong: `how`, at call `at` (counted from 0; None: never), once or from then on."""
+
+    how: str = ""
+    at: int | None = None
+    lasts: bool = False
+    calls: list[str] = field(default_factory=list)
+    struck: list[str] = field(default_factory=list)
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def takes(self, call: str) -> bool:
+        """Whether this call is one of those that go wrong."""
+        with self.turn:
+            number = len(self.calls)
+            self.calls.append(call)
+            hit = self.at is not None and (number == self.at or (self.lasts and number > self.at))
+            if hit:
+                self.struck.append(call)
+            return hit
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    upstream: str
+    misbehaviour: Misbehaviour
+
+    def handle_any(self) -> None:
+        body = self._body()
+        call = f"{self.command} {urlsplit(self.path).path.removeprefix('/api/2.0/')}"
+        if self.misbehaviour.takes(call):
+            HOW[self.misbehaviour.how](self, body)
+        else:
+            self.say(*self.passed_on(body))
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = handle_any  # noqa: N815 - as http.server wants them
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def passed_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        connection = http.client.HTTPConnection(self.upstream, timeout=120)
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in _OF_CONNECTION}
+        headers["Content-Length"] = str(len(body))
+        connection.request(self.command, self.path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in _OF_CONNECTION]
+        return answer.status, kept, content
+
+    def say(self, status: int, headers: list[tuple[str, str]], content: bytes, length: int | None = None) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content) if length is None else length))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+        self.wfile.flush()
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, *_: object) -> None:
+        """Not to the tests' output."""
+
+
+def _status(code: int, *, done: bool = False) -> Callable[[_Proxy, bytes], None]:
+    def answer(proxy: _Proxy, body: bytes) -> None:
+        if done:
+            proxy.passed_on(body)
+        said = json.dumps({"error_code": "TEMPORARILY_UNAVAILABLE", "message": f"the proxy says {code}"})
+        proxy.say(code, [("Content-Type", "application/json")], said.encode())
+
+    return answer
+
+
+def _closed(proxy: _Proxy, body: bytes, *, done: bool = False) -> None:
+    if done:
+        proxy.passed_on(body)
+    proxy.hang_up()
+
+
+def _nothing(proxy: _Proxy, body: bytes) -> None:
+    time.sleep(_LATE_S)
+    proxy.hang_up()
+
+
+def _late(proxy: _Proxy, body: bytes) -> None:
+    answer = proxy.passed_on(body)
+    time.sleep(_LATE_S)
+    try:
+        proxy.say(*answer)
+    except OSError:
+        proxy.close_connection = True  # nobody waited
+
+
+def _half(proxy: _Proxy, body: bytes) -> None:
+    status, headers, content = proxy.passed_on(body)
+    proxy.say(status, headers, content[: len(content) // 2], length=len(content))
+    proxy.hang_up()
+
+
+def _nonsense(said: str) -> Callable[[_Proxy, bytes], None]:
+    return lambda proxy, body: proxy.say(200, [("Content-Type", "application/json")], said.encode())
+
+
+def _of_another(proxy: _Proxy, body: bytes) -> None:
+    """The answer about another model: as this one's, with another name and another version."""
+    status, headers, content = proxy.passed_on(body)
+    other = content.replace(b"world-", b"other-").replace(b'"version": "2"', b'"version": "7"')
+    proxy.say(status, headers, other)
+
+
+HOW: dict[str, Callable[[_Proxy, bytes], None]] = {
+    "429": _status(429),
+    "500": _status(500),
+    "503": _status(503),
+    "500, and it was done": _status(500, done=True),
+    "503, and it was done": _status(503, done=True),
+    "closed": _closed,
+    "closed, and it was done": lambda proxy, body: _closed(proxy, body, done=True),
+    "nothing": _nothing,
+    "late": _late,
+    "half": _half,
+    "{}": _nonsense("{}"),
+    "[]": _nonsense("[]"),
+    "null": _nonsense("null"),
+    "another's": _of_another,
+}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is what is tried here."""
+
+
+@contextmanager
+def misbehaving(server: str, misbehaviour: Misbehaviour) -> Iterator[str]:
+    """The address at which the server is reached through the proxy."""
+    handler = type("Proxy", (_Proxy,), {"upstream": urlsplit(server).netloc, "misbehaviour": misbehaviour})
+    proxy = _Server(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=proxy.serve_forever, args=[0.05], daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{proxy.server_port}"
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
+        thread.join()
