@@ -1,4 +1,4 @@
-"""`watch-registry`, the sweep: versions that no webhook announced, or whose run came to nothing, and waiting evidence."""
+"""`watch-registry`: versions that no webhook announced, or whose run came to nothing, and evidence that waits."""
 
 import asyncio
 import logging

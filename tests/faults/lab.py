@@ -4,7 +4,7 @@ import itertools
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,11 @@ from tests.support.commands import Ran
 from tests.support.forked_commands import Forked
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+Disk = Callable[[Path], AbstractContextManager[None]]
+
+
+def _the_same_disk(folder: Path) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,11 @@ class Lab:
     _unstruck: dict[tuple[str, bool], Unstruck] = field(default_factory=dict)
 
     @contextmanager
-    def world(self, database: str = SQLITE, *, served: bool = False) -> Iterator[World]:
-        """A model of its own, which nobody has gated yet."""
+    def world(self, database: str = SQLITE, *, served: bool = False, disk: Disk = _the_same_disk) -> Iterator[World]:
+        """A model of its own, which nobody has gated yet, in a folder that `disk` prepares."""
         folder = self.folder / f"world-{next(self._numbers)}"
-        with self._database(database, folder) as url:
+        folder.mkdir()
+        with disk(folder), self._database(database, folder) as url:
             making = (
                 served_world(self.served(), folder.name, folder, url, self.forked)
                 if served
@@ -57,7 +63,7 @@ class Lab:
                 if database == SQLITE:
                     shutil.copy(self.sqlite, folder / "results.db")
                 yield world
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def _database(self, database: str, folder: Path) -> Iterator[str]:
@@ -84,11 +90,17 @@ class Lab:
         return self._unstruck[kind]
 
     def struck(
-        self, strike: Callable[[World], Ran], database: str = SQLITE, *, served: bool = False, killed: bool = False
+        self,
+        strike: Callable[[World], Ran],
+        database: str = SQLITE,
+        *,
+        served: bool = False,
+        killed: bool = False,
+        disk: Disk = _the_same_disk,
     ) -> Iterable[Broken]:
         """Strike a gate in a new world; the next run, which nothing strikes, must complete its work."""
         unstruck = self.unstruck(database, served=served)
-        with self.world(database, served=served) as world:
+        with self.world(database, served=served, disk=disk) as world:
             before = descendants()
             yield from after_the_strike(world, strike(world))
             yield from after_the_next_run(world, world.gate(), unstruck.clean, killed=killed)

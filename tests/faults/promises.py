@@ -1,5 +1,6 @@
 """What must hold, asked of the tables, the registry, the files and the processes themselves."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ CLOSED, WHOLE, ONCE, GOES_ON, CLEAN = (
 )
 ALL = (CLOSED, WHOLE, ONCE, GOES_ON, CLEAN)
 KILLED = -9
+_OF_LIBRARIES = re.compile("nanobind|leaked|skipped remainder")
 _ID = {"evaluation_id", "alert_id", "id", "model_version_id"}
 
 
@@ -61,7 +63,7 @@ def holder(world: World) -> int | None:
 
 def after_the_strike(world: World, ran: Ran) -> Iterator[Broken]:
     """Whatever came of the run that was struck, it was honest."""
-    told = f"exit code {ran.code}, {ran.err[-2000:]!r}"
+    told = f"exit code {ran.code}, {said(ran)!r}"
     if ran.code not in {0, 2, KILLED}:
         yield Broken(CLOSED, f"a fault became a verdict: {told}")
     if ran.code == 2 and (ran.out or "Traceback" in ran.err or _error_lines(ran) != 1):
@@ -75,7 +77,7 @@ def after_the_strike(world: World, ran: Ran) -> Iterator[Broken]:
 def after_the_next_run(world: World, ran: Ran, clean: Clean, *, killed: bool) -> Iterator[Broken]:
     """The work is done, once and as a whole."""
     if ran.code != 0 or holder(world) != 2:
-        yield Broken(GOES_ON, f"exit code {ran.code}, version {holder(world)} holds it: {ran.err[-2000:]!r}")
+        yield Broken(GOES_ON, f"exit code {ran.code}, version {holder(world)} holds it: {said(ran)!r}")
         return
     yield from _earned(world)
     engine = connect(world.database_url)
@@ -115,6 +117,12 @@ def _descendants() -> list[psutil.Process]:
         except psutil.NoSuchProcess:
             continue
     return found
+
+
+def said(ran: Ran) -> str:
+    """The end of what it said, without what libraries say of themselves when an interpreter ends."""
+    lines = [line for line in ran.err.splitlines() if not _OF_LIBRARIES.search(line)]
+    return "\n".join(lines)[-600:]
 
 
 def _error_lines(ran: Ran) -> int:

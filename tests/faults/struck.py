@@ -1,7 +1,7 @@
 """In the process that is struck: `python -c "from tests.faults.struck import main; main()" STRIKE gate digits/2 ...`.
 
 A gate passes points: before each step of a flow, each call of MLflow's client, and each commit of a database. At the
-one that the strike names, it does its deed. Imports no pytest: models could tell by it that they are tested.
+one that the strike names or counts, it does its deed; `gone`: from then on, no call of MLflow's client comes through. Imports no pytest: models could tell by it that they are tested.
 """
 
 import ctypes
@@ -46,18 +46,24 @@ class _Points:
     def __init__(self, strike: dict[str, Any]) -> None:
         self._strike, self._passed = strike, 0
         self._thread = threading.get_ident()
-        self._striking = False
+        self._striking = self._is_gone = False
 
     def pass_by(self, name: str) -> None:
         if threading.get_ident() != self._thread or self._striking:
             return
+        if self._is_gone and name.startswith("MLflow"):
+            from mlflow.exceptions import MlflowException
+
+            raise MlflowException("MLflow is gone")
         if self._strike.get("records"):
             with Path(POINTS_FILE).open("a", encoding="utf-8") as file:
                 file.write(f"{name}\n")
-        if self._passed == self._strike.get("at"):
+        if self._strike.get("at") in {self._passed, name}:
             self._striking = True
-            Path("struck.txt").write_text(name, encoding="utf-8")
-            DEEDS[self._strike["deed"]](self._strike)
+            if self._strike["deed"] == "gone":
+                self._is_gone = True
+            else:
+                DEEDS[self._strike["deed"]](self._strike)
             self._striking = False
         self._passed += 1
 

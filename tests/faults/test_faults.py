@@ -4,11 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import kills, mlflow_faults
+from tests.faults import database_faults, disk_faults, kills, mlflow_faults, race_faults
 from tests.faults.lab import Lab
 from tests.faults.trials import Fault, tried
 
-FAULTS = (*kills.FAULTS, *mlflow_faults.FAULTS)
+FAULTS = (
+    *kills.FAULTS,
+    *race_faults.FAULTS,
+    *mlflow_faults.FAULTS,
+    *database_faults.FAULTS,
+    *disk_faults.FAULTS,
+)
 
 
 def ids(fault: Fault) -> str:
@@ -22,6 +28,8 @@ def try_it(
     """Strikes so often, writes the row, and tells what broke."""
 
     def run(fault: Fault, trials: int) -> None:
+        if fault.needs_root and not disk_faults.can_mount(lab.folder):
+            pytest.skip("a small disk must be mounted, which nobody but root may")
         row = tried(lab, fault, trials, pytestconfig.getoption("fault_seed"))
         record_property("fault", row.as_json())
         assert not row.failures, "\n".join(row.failures)

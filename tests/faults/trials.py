@@ -23,6 +23,7 @@ class Fault:
     short: int = 0
     long: int = 20
     promises: tuple[str, ...] = ALL
+    needs_root: bool = False
 
 
 @dataclass(frozen=True)

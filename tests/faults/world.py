@@ -107,11 +107,9 @@ class World:
     def challenger(self) -> str:
         return f"{self.name}/2"
 
-    def configure(self, uri: str | None = None, database_url: str | None = None) -> None:
-        text = CONFIG.format(
-            uri=uri or self.uri, database=database_url or self.database_url, name=self.name, split=self.split
-        )
-        (self.folder / "case-monitor.yaml").write_text(text)
+    def configure(self, uri: str | None = None, more: str = "") -> None:
+        text = CONFIG.format(uri=uri or self.uri, database=self.database_url, name=self.name, split=self.split)
+        (self.folder / "case-monitor.yaml").write_text(text + more)
 
     def gate(self, strike: dict[str, Any] | None = None, version: int = 2, **environment: str) -> Ran:
         """`case-monitor gate` as a process, struck as ordered."""
@@ -137,6 +135,14 @@ class World:
         client.set_registered_model_alias(self.name, "champion", "1")
         self.versions = len(sources)
 
+    def register_more(self, source: str, count: int) -> None:
+        """More versions like the challenger."""
+        uri = f"sqlite:///{self.registry}"
+        client = MlflowClient(uri, uri)
+        for _ in range(count):
+            client.create_model_version(self.name, source)
+        self.versions += count
+
 
 Makes = Callable[..., World]
 
@@ -144,7 +150,6 @@ Makes = Callable[..., World]
 @contextmanager
 def local_world(ground: Ground, template: Path, folder: Path, database_url: str, forked: Forked) -> Iterator[World]:
     """A registry of its own in a SQLite file, copied from one in which the versions are registered."""
-    folder.mkdir()
     file = folder / "mlflow.db"
     shutil.copy(template, file)
     world = World(
@@ -164,7 +169,6 @@ def local_world(ground: Ground, template: Path, folder: Path, database_url: str,
 @contextmanager
 def served_world(ground: Ground, name: str, folder: Path, database_url: str, forked: Forked) -> Iterator[World]:
     """A model of its own on the MLflow server that all share."""
-    folder.mkdir()
     assert ground.artifacts is not None
     world = World(
         name=name,

@@ -1,13 +1,15 @@
 """What the audit log says of an alias: who had it last, on which evidence, and which move was never confirmed."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.promotion import Decision, Promotion
+from case_monitor.store.connection import writing
 from case_monitor.store.read.champions import last_champion
 from case_monitor.store.read.promotions import decision_of_run, standing_evidence, unfinished_moves
+from case_monitor.store.tables import PromotionRow
 from case_monitor.store.write import mark_promotion_applied, note_run, record_promotion, save_evaluation
 from tests.support.factories import an_evaluation
 
@@ -76,6 +78,18 @@ class TestUnfinishedMoves:
         assert [p.id for p in unfinished_moves(engine, "digits", "champion", 2)] == [open_entry]
         assert unfinished_moves(engine, "digits", "champion", 1) == []
         assert unfinished_moves(engine, "digits", "staging", 2) == []
+
+    def test_a_clock_that_was_set_back_hides_none(self, engine: Engine) -> None:
+        """The one that was decided first says that it was decided tomorrow."""
+        before, last = evaluated(engine, 1), evaluated(engine, 2, baseline=1)
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        decided(engine, before, 1, PROMOTED)
+        with writing(engine) as connection:
+            connection.execute(update(PromotionRow).values(decided_at=tomorrow))
+        open_entry = decided(engine, last, 2, PROMOTED, applied=False)
+        assert [p.id for p in unfinished_moves(engine, "digits", "champion", 2)] == [open_entry]
+        mark_promotion_applied(engine, open_entry)
+        assert standing_evidence(engine, "digits", "champion", 2) == last
 
 
 class TestStandingEvidence:

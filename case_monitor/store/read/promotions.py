@@ -105,7 +105,7 @@ def _log(*conditions: ColumnElement[bool]) -> Select[Any]:
         .join(EvaluationRow, EvaluationRow.id == PromotionRow.evaluation_id)
         .join(ModelVersionRow, ModelVersionRow.id == EvaluationRow.model_version_id)
         .where(*conditions)
-        .order_by(PromotionRow.decided_at.desc(), PromotionRow.id.desc())
+        .order_by(PromotionRow.id.desc())  # not by time: a clock that was set back would put a later one first
     )
 
 

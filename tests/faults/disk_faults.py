@@ -1,0 +1,84 @@
+"""A disk that is full from a point on, or cannot be written: that of everything, or that of temporary files."""
+
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+
+from tests.faults.lab import SQLITE, Lab
+from tests.faults.promises import Broken
+from tests.faults.trials import Fault, Trial
+from tests.faults.world import World
+from tests.support.commands import Ran
+
+_SIZE = "64m"
+EVERYTHING, TEMPORARY = ".", "tmp"
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """A file system of its own in memory, of which the folder is the top; nobody but root may mount one."""
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "none", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@lru_cache
+def can_mount(folder: Path) -> bool:
+    """Whether this user may."""
+    try:
+        with small_disk(folder / "may it be mounted"):
+            return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def full(lab: Lab, trial: Trial, *, place: str) -> Iterable[Broken]:
+    """No byte is left from a point on; then somebody makes room."""
+    at = trial.one_of(len(lab.unstruck(SQLITE).points))
+
+    def strike(world: World) -> Ran:
+        disk = world.folder / place
+        ran = world.gate({"at": at, "deed": "fill", "folder": str(disk)})
+        (disk / "ballast").unlink(missing_ok=True)
+        return ran
+
+    return _on_a_small_disk(lab, strike, place, at)
+
+
+def read_only(lab: Lab, trial: Trial, *, place: str) -> Iterable[Broken]:
+    """Nothing can be written; then it can."""
+
+    def strike(world: World) -> Ran:
+        world.temporary.mkdir(exist_ok=True)
+        disk = world.folder / place
+        _remount(disk, "ro")
+        ran = world.gate()
+        _remount(disk, "rw")
+        return ran
+
+    return _on_a_small_disk(lab, strike, place, None)
+
+
+def _on_a_small_disk(lab: Lab, strike: Callable[[World], Ran], place: str, at: int | None) -> Iterable[Broken]:
+    point = "" if at is None else lab.unstruck(SQLITE).points[at]
+    for broken in lab.struck(strike, SQLITE, disk=lambda folder: small_disk(folder / place)):
+        yield Broken(broken.promise, f"at {point}: {broken.how}")
+
+
+def _remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+
+
+FAULTS = (
+    Fault(name="disk full from a point on: database, MLflow's files, temporary ones", short=1, long=30,
+          strike=partial(full, place=EVERYTHING), needs_root=True),
+    Fault(name="disk of temporary files full from a point on", long=15,
+          strike=partial(full, place=TEMPORARY), needs_root=True),
+    Fault(name="disk read-only: database, MLflow's files, temporary ones", long=2,
+          strike=partial(read_only, place=EVERYTHING), needs_root=True),
+)  # fmt: skip

@@ -1,0 +1,52 @@
+"""Evidence that MLflow did not take: kept, and sent once, by the next gate without measuring anew, or by the sweep."""
+
+from case_monitor.store.connection import connect
+from tests.faults.lab import SQLITE, Lab
+from tests.faults.promises import after_the_next_run, after_the_strike, holder
+from tests.faults.world import World
+from tests.support.rows import rows_of
+
+SWEEP = """
+from case_monitor.steps.requests import WatchRequest
+from case_monitor.steps.running import run_flow
+from case_monitor.steps.watch_registry import watch_registry
+assert run_flow(watch_registry, WatchRequest()) == []
+"""
+GONE = {"at": "MLflow create_run", "deed": "gone"}
+
+
+def waiting(world: World) -> list[tuple[int, str]]:
+    engine = connect(world.database_url)
+    try:
+        return [(row["tries"], row["failure"]) for row in rows_of(engine, "outbox")]
+    finally:
+        engine.dispose()
+
+
+def struck(world: World) -> None:
+    ran = world.gate(GONE)
+    assert list(after_the_strike(world, ran)) == []
+    assert (ran.code, holder(world)) == (2, 1)
+    assert "MLflow is gone; the evidence of evaluation 1 is kept, and the next run or sweep sends it" in ran.err
+    assert [tries for tries, _ in waiting(world)] == [1]
+
+
+def test_the_next_gate_sends_it_and_measures_nothing_anew(lab: Lab) -> None:
+    clean = lab.unstruck(SQLITE).clean
+    with lab.world() as world:
+        struck(world)
+        ran = world.gate()
+        assert list(after_the_next_run(world, ran, clean, killed=False)) == []
+        assert "explain" not in ran.err
+        assert waiting(world) == []
+
+
+def test_the_sweep_sends_it(lab: Lab) -> None:
+    with lab.world() as world:
+        struck(world)
+        world.configure(more="watch_days: 0.000001\n")  # nothing is new enough to be announced
+        ran = world.forked(cwd=world.folder, code=SWEEP, environment={"TMPDIR": str(world.temporary)})
+        assert (ran.code, waiting(world)) == (0, []), ran.err
+        assert holder(world) == 1  # nothing is promoted by a sweep
+        [(status,)] = world.asked("SELECT status FROM runs WHERE name LIKE 'struck/2 on %'")
+        assert status == "FINISHED"
