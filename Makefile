@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 STACK ?= stack
 
-.PHONY: demo test test-fast test-kernels lint check browser screenshots serve mlflow stack clean
+.PHONY: demo test test-fast test-long test-kernels lint check browser screenshots serve mlflow stack clean
 
 demo: $(VENV)/.demo
 	$(BIN)/case-monitor demo --directory $(DEMO)
@@ -19,6 +19,11 @@ test: $(VENV)/.test lint browser
 test-fast: $(VENV)/.test
 	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not (slow or server or browser)' --db sqlite \
 		--hypothesis-profile fast
+
+# Faults by lot: SEED=7 repeats what that seed struck, TRIALS=200 tries each fault so often. As root, disks run full, too.
+test-long: $(VENV)/.test
+	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 -m long tests/faults \
+		$${SEED:+--fault-seed $$SEED} $${TRIALS:+--fault-trials $$TRIALS}
 
 # The tests that compute, under the CPU kernels and numbers of threads that other machines have. Where cores are busy, threads
 # that spin while they wait take the time of those that they wait for.

@@ -18,7 +18,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from torch import Tensor, nn
@@ -31,7 +31,10 @@ from case_monitor.domain.errors import StoreError
 from case_monitor.registry import model_metadata
 from case_monitor.settings import Settings
 from case_monitor.store.migrate import upgrade
+from case_monitor.store.write import save_evaluation
+from case_monitor.store.write.outbox import note_failure
 from tests.support.commands import Ran, run_cli
+from tests.support.factories import an_evaluation, some_evidence
 from tests.support.mlflow_registries import MlflowServer
 from tests.support.servers import free_port
 
@@ -141,7 +144,7 @@ def test_whatever_a_look_raises_is_its_answer(error: BaseException) -> None:
 
 
 def results(url: str) -> tuple[Check, Check]:
-    reached, tables = database_checks(url)
+    reached, tables, *_ = database_checks(url)
     return reached, tables
 
 
@@ -207,6 +210,15 @@ def test_the_url_of_the_database(url: str, words: tuple[str, ...]) -> None:
     assert_says(reached, "failed", *words)
     assert_says(tables, "skipped")
     assert "s3cret" not in repr((reached, tables))
+
+
+def test_evidence_that_waits_for_mlflow(engine: Engine, database_url: str) -> None:
+    assert_says(list(database_checks(database_url))[-1], "ok", "no evidence waits for MLflow")
+    evaluation = an_evaluation()
+    evaluation_id = save_evaluation(engine, evaluation, evidence=some_evidence(evaluation))
+    note_failure(engine, evaluation_id, "registry http://tracking: refused")
+    said = "the evidence of 1 evaluations waits for MLflow, the oldest since 2026-11-23 02:00 UTC: registry http://tracking"
+    assert_says(list(database_checks(database_url))[-1], "warning", said, "watch-registry")
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:

@@ -36,6 +36,12 @@ def lab(
         admin: Connection = request.getfixturevalue("postgres_admin")
         return fresh_postgres(server, admin, request.getfixturevalue("migrated_postgres"))
 
+    def prefect() -> str:
+        from prefect.settings import PREFECT_API_URL
+
+        request.getfixturevalue("prefect_server")
+        return str(PREFECT_API_URL.value())
+
     made: list[Ground] = []
 
     def served() -> Ground:
@@ -54,6 +60,7 @@ def lab(
         postgresql=postgresql,
         local=_local(folder / "local", mlflow_tables),
         served=served,
+        prefect=prefect,
     )
 
 

@@ -36,7 +36,8 @@ class Lab:
     """Makes worlds.
 
     `postgresql` gives the URL of a fresh database with tables, `sqlite` is one to copy; `local` is a registry in a
-    file with its versions, `served` one behind a server, which is started when it is first needed.
+    file with its versions, `served` one behind a server, `prefect` the address of Prefect's API: servers are started
+    when they are first needed.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class Lab:
     postgresql: Callable[[], AbstractContextManager[str]]
     local: tuple[Ground, Path]
     served: Callable[[], Ground]
+    prefect: Callable[[], str]
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _unstruck: dict[tuple[str, bool], Unstruck] = field(default_factory=dict)
 

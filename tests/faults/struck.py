@@ -1,7 +1,8 @@
 """In the process that is struck: `python -c "from tests.faults.struck import main; main()" STRIKE gate digits/2 ...`.
 
 A gate passes points: before each step of a flow, each call of MLflow's client, and each commit of a database. At the
-one that the strike names or counts, it does its deed; `gone`: from then on, no call of MLflow's client comes through. Imports no pytest: models could tell by it that they are tested.
+one that the strike names or counts, it does its deed; `gone`: from then on, no call of MLflow's client comes through.
+Imports no pytest: models could tell by it that they are tested.
 """
 
 import ctypes
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from pathlib import Path
 from types import FunctionType
@@ -37,7 +39,17 @@ def main() -> None:
         _race(strike["racers"])
     from case_monitor.cli.supervision import main as command
 
-    command()
+    with _prefect(strike.get("prefect")):
+        command()
+
+
+def _prefect(api: str | None) -> AbstractContextManager[object]:
+    """Flows are runs of Prefect where its address is given; a server that is gone is not asked for half a minute."""
+    if api is None:
+        return nullcontext()
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    return temporary_settings({PREFECT_API_URL: api, PREFECT_CLIENT_MAX_RETRIES: 1})
 
 
 class _Points:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import database_faults, disk_faults, kills, mlflow_faults, race_faults
+from tests.faults import database_faults, disk_faults, kills, mlflow_faults, prefect_faults, race_faults
 from tests.faults.lab import Lab
 from tests.faults.trials import Fault, tried
 
@@ -14,6 +14,7 @@ FAULTS = (
     *mlflow_faults.FAULTS,
     *database_faults.FAULTS,
     *disk_faults.FAULTS,
+    *prefect_faults.FAULTS,
 )
 
 

@@ -131,7 +131,7 @@ class World:
         client = MlflowClient(self.uri, self.uri)
         client.create_registered_model(self.name)
         for source in sources:
-            client.create_model_version(self.name, source)
+            client.create_model_version(self.name, source, model_id=source.removeprefix("models:/"))
         client.set_registered_model_alias(self.name, "champion", "1")
         self.versions = len(sources)
 

@@ -20,7 +20,7 @@ from case_monitor.store.migrate import downgrade
 from case_monitor.store.work.announcements import note_announcement
 from case_monitor.store.write import save_evaluation, save_reproduction
 from tests.support.alerting import evaluation_with, found, night
-from tests.support.factories import an_evaluation
+from tests.support.factories import an_evaluation, some_evidence
 
 NAME = 'a "quoted"\nname\\'
 
@@ -42,7 +42,8 @@ def samples(client: TestClient) -> dict[tuple[str, ...], float]:
 
 
 def test_metrics_of_an_empty_database(client: TestClient) -> None:
-    assert samples(client) == {("waiting_versions",): 0}
+    waiting = ("waiting_versions", "waiting_evidence", "oldest_waiting_evidence_timestamp_seconds")
+    assert samples(client) == {(name,): 0 for name in waiting}
 
 
 def test_every_metric_is_documented(client: TestClient) -> None:
@@ -54,7 +55,9 @@ def test_every_metric_is_documented(client: TestClient) -> None:
 
 def test_metrics_say_what_is_stored(client: TestClient, engine: Engine) -> None:
     save_evaluation(engine, replace(evaluation_with(found()), duration_s=7.5), night(1))
-    save_evaluation(engine, an_evaluation(name=NAME, status=Status.PASS))
+    passed = an_evaluation(name=NAME, status=Status.PASS)
+    evidence = some_evidence(passed)
+    save_evaluation(engine, passed, evidence=evidence)
     note_announcement(engine, "digits", 9)
     shown = samples(client)
     assert shown["evaluations", "digits", "fail"] + shown["evaluations", "digits", "insufficient"] == 1
@@ -63,7 +66,8 @@ def test_metrics_say_what_is_stored(client: TestClient, engine: Engine) -> None:
     assert shown["open_alerts", "digits", "block"] == 1
     assert shown["open_alerts", NAME, "block"] == 0
     assert shown["last_evaluation_duration_seconds", "digits"] == 7.5
-    assert shown["waiting_versions",] == 1
+    assert shown["waiting_versions",] == shown["waiting_evidence",] == 1
+    assert shown["oldest_waiting_evidence_timestamp_seconds",] == evidence.made_at.timestamp()
 
 
 def test_a_night_that_looked_again_is_a_success(client: TestClient, engine: Engine) -> None:

@@ -11,6 +11,7 @@ from tests.support.selection import is_pure
 
 _FORKED, _STACK, _BROWSER, _PAGES = "forked", "stack", "browser", "pages"
 _TOGETHER = {
+    "tests/faults/": _FORKED,
     "tests/integration/browser/": _BROWSER,
     "tests/integration/test_bed.py": _FORKED,
     "tests/integration/test_foreign_flows.py": _FORKED,
@@ -24,6 +25,7 @@ _TOGETHER = {
     "docs/": _PAGES,
     "README.md": _PAGES,
 }
+_EACH_ALONE = "tests/faults/test_faults.py::test_many"  # minutes each, in the long form only
 # The longest first, as measured: who begins a long one last keeps the other waiting.
 _LONG = (
     _STACK,
@@ -52,6 +54,8 @@ class _Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
+        if nodeid.startswith(_EACH_ALONE):
+            return nodeid
         return next((group for place, group in _TOGETHER.items() if file.startswith(place)), file)
 
     def _assign_work_unit(self, node: WorkerController) -> None:
