@@ -76,8 +76,8 @@ def removed(lab: Lab, trial: Trial) -> Iterable[Broken]:
 
 FAULTS = (
     *(
-        Fault(name=f"PostgreSQL {way}", strike=partial(postgresql, way=way), long=25)
+        Fault(name=f"PostgreSQL {way}", strike=partial(postgresql, way=way), long=12)
         for way in _WAYS
     ),
-    Fault(name="SQLite file deleted at a point", strike=removed, long=10, promises=(ONCE,)),
+    Fault(name="SQLite file deleted at a point", strike=removed, long=6, promises=(ONCE,)),
 )  # fmt: skip

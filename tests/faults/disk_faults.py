@@ -75,9 +75,9 @@ def _remount(disk: Path, how: str) -> None:
 
 
 FAULTS = (
-    Fault(name="disk full from a point on: database, MLflow's files, temporary ones", short=1, long=30,
+    Fault(name="disk full from a point on: database, MLflow's files, temporary ones", short=1, long=20,
           strike=partial(full, place=EVERYTHING), needs_root=True),
-    Fault(name="disk of temporary files full from a point on", long=15,
+    Fault(name="disk of temporary files full from a point on", long=10,
           strike=partial(full, place=TEMPORARY), needs_root=True),
     Fault(name="disk read-only: database, MLflow's files, temporary ones", long=2,
           strike=partial(read_only, place=EVERYTHING), needs_root=True),

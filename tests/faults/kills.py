@@ -26,8 +26,8 @@ def _fault(name: str, strike: Callable[..., Iterable[Broken]], short: int, long:
 
 
 FAULTS = (
-    _fault("SIGKILL at a random moment, SQLite", at_a_random_moment, 2, 50, database=SQLITE),
-    _fault("SIGKILL at a random moment, PostgreSQL", at_a_random_moment, 0, 50, database=POSTGRESQL),
-    _fault("SIGKILL at a named point, SQLite", at_a_point, 2, 80, database=SQLITE, served=False),
-    _fault("SIGKILL at a named point, PostgreSQL, MLflow by HTTP", at_a_point, 0, 60, database=POSTGRESQL, served=True),
+    _fault("SIGKILL at a random moment, SQLite", at_a_random_moment, 1, 40, database=SQLITE),
+    _fault("SIGKILL at a random moment, PostgreSQL", at_a_random_moment, 0, 40, database=POSTGRESQL),
+    _fault("SIGKILL at a named point, SQLite", at_a_point, 1, 70, database=SQLITE, served=False),
+    _fault("SIGKILL at a named point, PostgreSQL, MLflow by HTTP", at_a_point, 0, 50, database=POSTGRESQL, served=True),
 )

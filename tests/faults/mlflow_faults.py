@@ -46,10 +46,10 @@ _DONE = ("500, and it was done", "503, and it was done", "closed, and it was don
 _SLOW = ("nothing", "late")
 _NONSENSE = ("{}", "[]", "null", "another's")
 _KINDS = {
-    "refuses (429, 500, 503, hangs up)": (_REFUSED, 1, 56, 24),
-    "does it and says otherwise (500, 503, half, nothing)": (_DONE, 1, 56, 24),
-    "is silent or late": (_SLOW, 0, 30, 8),
-    "answers nonsense that is valid JSON": (_NONSENSE, 1, 56, 32),
+    "refuses (429, 500, 503, hangs up)": (_REFUSED, 50, 12),
+    "does it and says otherwise (500, 503, half, nothing)": (_DONE, 50, 12),
+    "is silent or late": (_SLOW, 20, 4),
+    "answers nonsense that is valid JSON": (_NONSENSE, 50, 16),
 }
 assert {how for kind, *_ in _KINDS.values() for how in kind} == set(HOW)
 
@@ -57,9 +57,8 @@ FAULTS = tuple(
     Fault(
         name=f"MLflow {name}, {'from a call on' if lasts else 'at a call'}",
         strike=partial(at_a_call, hows=hows, lasts=lasts),
-        short=0 if lasts else short,
         long=lasting if lasts else once,
     )
-    for name, (hows, short, once, lasting) in _KINDS.items()
+    for name, (hows, once, lasting) in _KINDS.items()
     for lasts in (False, True)
 )
