@@ -15,6 +15,8 @@ os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # read when Prefect 
 
 # Models of the tests have classes of the tests, which are logged by name.
 os.environ.setdefault("CASE_MONITOR_ISOLATION__READABLE", json.dumps([str(Path(__file__).parent)]))
+# Importing Evidently takes longer than the rest of a small evaluation; tests of its reports ask for them.
+os.environ.setdefault("CASE_MONITOR_EVIDENTLY_REPORTS", "false")
 os.environ.setdefault("CASE_MONITOR_ALLOWED_HOSTS", "testserver")  # what Starlette's TestClient calls the service
 
 from sybil import Sybil

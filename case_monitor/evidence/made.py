@@ -18,11 +18,11 @@ from case_monitor.evidence.reports import write_reports, write_tables
 _UNFIT_FOR_A_METRIC_NAME = re.compile(r"[^\w.\-/ ]")
 
 
-def made_evidence(findings: Findings) -> Evidence:
+def made_evidence(findings: Findings, *, evidently_reports: bool = True) -> Evidence:
     """Draw and write what is to be sent; MLflow is not asked."""
     evaluation = findings.evaluation
     with tempfile.TemporaryDirectory(prefix="case-monitor-") as directory:
-        write_evidence(findings, Path(directory))
+        write_evidence(findings, Path(directory), evidently_reports=evidently_reports)
         files = _packed(Path(directory))
     return Evidence(
         model_name=evaluation.model.name,
@@ -36,11 +36,12 @@ def made_evidence(findings: Findings) -> Evidence:
     )
 
 
-def write_evidence(findings: Findings, directory: Path) -> None:
+def write_evidence(findings: Findings, directory: Path, *, evidently_reports: bool) -> None:
     """Everything for people and spreadsheets, below `directory`: figures/, reports/, tables/, alerts.json."""
     evaluation = findings.evaluation
     save_figures(evaluation, findings.gallery, directory / "figures")
-    write_reports(evaluation, findings.baseline_preds, directory / "reports")
+    if evidently_reports:
+        write_reports(evaluation, findings.baseline_preds, directory / "reports")
     write_tables(evaluation, directory / "tables")
     (directory / "tables" / "alerts.json").replace(directory / "alerts.json")
 

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     but neither `latest` nor a version such as `v1`, which MLflow reserves."""
     experiment: str = "case_monitor"
     """MLflow experiment of the monitoring runs."""
+    evidently_reports: bool = True
+    """Whether Evidently's two HTML reports are among the evidence: each evaluation spends some seconds on them."""
     device: str = "auto"
     """torch device; `auto` takes a GPU where there is one."""
     num_workers: int = Field(0, ge=0)

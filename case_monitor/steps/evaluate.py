@@ -72,7 +72,7 @@ def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outco
         findings: Findings = measure(inputs, scores)
     findings = with_override(engine, settings, findings)
     evaluation = findings.evaluation
-    evaluation_id = store_evaluation(engine, findings, make_evidence(findings))
+    evaluation_id = store_evaluation(engine, findings, make_evidence(settings, findings))
     with logging_about(version=evaluation.model.version, evaluation_id=evaluation_id):
         logger.info("stored: %s: %s", evaluation.verdict.status.value, evaluation.verdict.sentence)
         send_notices(settings, engine)
@@ -107,9 +107,9 @@ def measure(inputs: Inputs, baseline_scores: Mapping[str, SampleScores]) -> Find
 
 
 @step("make-evidence")
-def make_evidence(findings: Findings) -> Evidence:
+def make_evidence(settings: Settings, findings: Findings) -> Evidence:
     """Draw and write what MLflow is to be told."""
-    return made_evidence(findings)
+    return made_evidence(findings, evidently_reports=settings.evidently_reports)
 
 
 def stored_baseline_scores(engine: Engine, inputs: Inputs) -> Mapping[str, SampleScores]:

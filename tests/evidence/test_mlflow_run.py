@@ -1,6 +1,8 @@
 """Evidence in real MLflow, on a SQLite file and over HTTP: one run per evaluation, complete and linked."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -340,3 +342,11 @@ class TestPlaces:
         assert client.get_run(run.run_id).data.metrics["accuracy"] == 0.9
         with pytest.raises(MlflowException):
             client.get_registered_model("elsewhere")
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_evidentlys_reports_are_there_where_they_are_wanted(wanted: bool) -> None:
+    evidence = made_evidence(some_findings("m", 1), evidently_reports=wanted)
+    with zipfile.ZipFile(io.BytesIO(evidence.files)) as files:
+        assert ("reports/quality_by_label.html" in files.namelist()) is wanted
+        assert set(files.namelist()) >= ARTIFACTS - {"reports/quality_by_label.html"}

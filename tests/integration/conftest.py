@@ -69,7 +69,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
 
     def make(directory: Path) -> None:
         cli: Cli = request.getfixturevalue("cli")
-        ran = cli("demo", "--directory", str(directory), cwd=directory)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CASE_MONITOR_EVIDENTLY_REPORTS", "true")
+            ran = cli("demo", "--directory", str(directory), cwd=directory)
         (directory / "ran.json").write_text(json.dumps(asdict(ran)), encoding="utf-8")
 
     directory = made_once("demo", make, tmp_path_factory)
