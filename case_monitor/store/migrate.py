@@ -7,14 +7,19 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
 
 import case_monitor
 from case_monitor.domain.errors import StoreError
 from case_monitor.store.connection import connect, open_engine, shown, writing
 from case_monitor.store.schema import migrations_folder, refuse_foreign, refuse_newer, revision_of
+from case_monitor.store.tables import VERSION_TABLE
 
 MIGRATION_LOCK = 7_241_306_052  # any constant that no other program on the server locks
+LOCK_TIMEOUT_S = 10  # as long as a migration waits for a table, everybody else who wants that table waits behind it
+_LOCKED = {"55P03", "40P01"}  # PostgreSQL: lock not available, deadlock
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -46,12 +51,35 @@ def migrating(url: str) -> Iterator[Connection]:
     try:
         with writing(engine) as connection:
             if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+                _keep_others_out(connection)
             yield connection
             if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                 raise StoreError(f"{shown(engine.url)}: the migration would break foreign keys; nothing was changed")
+    except StoreError as error:
+        raise (_in_use(engine.url) if _is_locked(error.__cause__) else error) from error.__cause__
     finally:
         engine.dispose()
+
+
+def _keep_others_out(connection: Connection) -> None:
+    """One migration at a time, and none while a transaction of `hold_to_schema` goes on, which goes by what it saw."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+    connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'"))
+    if inspect(connection).has_table(VERSION_TABLE):
+        connection.execute(text(f"LOCK TABLE {VERSION_TABLE} IN ACCESS EXCLUSIVE MODE"))
+
+
+def _is_locked(error: BaseException | None) -> bool:
+    if not isinstance(error, OperationalError):
+        return False
+    return getattr(error.orig, "pgcode", "") in _LOCKED or getattr(error.orig, "sqlite_errorname", "") == "SQLITE_BUSY"
+
+
+def _in_use(url: URL) -> StoreError:
+    return StoreError(
+        f"{shown(url)}: others use the tables, so that they could not be migrated; nothing was changed. Stop the "
+        "service, the workers and whatever else has a transaction open there, then run again: case-monitor db upgrade"
+    )
 
 
 def _migrate(url: str, run: Callable[[Config, str], None], revision: str) -> None:

@@ -8,11 +8,13 @@ from sqlalchemy.exc import ArgumentError
 
 from case_monitor.domain.errors import StoreError
 from case_monitor.store.connection import connect
-from case_monitor.store.schema import current_revision, require_schema
+from case_monitor.store.schema import current_revision, hold_to_schema, require_schema
 
 
 def open_store(url: str) -> Engine:
     """Open the results database, ready to use. A new SQLite file gets its tables; a server's schema is its owner's.
+
+    Every later transaction of the engine raises the same StoreError once somebody has migrated the database.
 
     Raises:
         StoreError: The database does not answer, or its schema is not this code's.
@@ -27,6 +29,7 @@ def open_store(url: str) -> Engine:
 
             upgrade(url)
         require_schema(engine)
+        hold_to_schema(engine)
     except StoreError:
         engine.dispose()
         raise

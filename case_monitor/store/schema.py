@@ -3,7 +3,7 @@
 from enum import Enum
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, String, column, inspect, select, table
+from sqlalchemy import Connection, Engine, String, column, event, inspect, select, table
 from sqlalchemy.engine import URL
 
 import case_monitor
@@ -11,10 +11,13 @@ from case_monitor.domain.errors import ForeignDatabaseError, StoreError
 from case_monitor.store.connection import reading, shown
 from case_monitor.store.tables import VERSION_TABLE, Base
 
+_ANY_SCHEMA = {"any_schema": True}  # of an execution option, for who asks what the schema is
+_REVISION = select(column("version_num", String)).select_from(table(VERSION_TABLE))
+
 
 def current_revision(engine: Engine) -> str | None:
     """The revision of the database's schema; None if it has none."""
-    with reading(engine) as connection:
+    with reading(engine.execution_options(**_ANY_SCHEMA)) as connection:
         return revision_of(connection)
 
 
@@ -22,9 +25,7 @@ def revision_of(connection: Connection) -> str | None:
     """The same of an open connection."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(
-        select(column("version_num", String)).select_from(table(VERSION_TABLE))
-    ).scalar_one_or_none()
+    return connection.execute(_REVISION).scalar_one_or_none()
 
 
 class SchemaState(Enum):
@@ -64,14 +65,40 @@ def require_schema(engine: Engine) -> None:
     """
     current = current_revision(engine)
     state = schema_state(current)
-    if state is SchemaState.CURRENT:
-        return
-    refuse_newer(current, engine.url)
     if state is SchemaState.MISSING:
-        with reading(engine) as connection:
+        with reading(engine.execution_options(**_ANY_SCHEMA)) as connection:
             refuse_foreign(connection)
-    has = "has no case_monitor tables yet" if state is SchemaState.MISSING else f"has the older schema {current}"
-    raise StoreError(f"{shown(engine.url)} {has}; run: case-monitor db upgrade")
+    if state is not SchemaState.CURRENT:
+        raise _other_schema(current, engine.url)
+
+
+def hold_to_schema(engine: Engine) -> None:
+    """Have every later transaction begin with the same question: others may migrate the database meanwhile.
+
+    The answer holds until the transaction ends. On PostgreSQL the table of the revision is locked against migrations
+    (`store.migrate`) before the first look, with which the transaction's view of the data begins.
+    """
+    expected = revisions()[-1]
+
+    def ask(connection: Connection) -> None:
+        if connection.get_execution_options().get("any_schema"):
+            return
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"LOCK TABLE {VERSION_TABLE} IN ACCESS SHARE MODE")
+        current = connection.execute(_REVISION).scalar_one_or_none()
+        if current != expected:
+            raise _other_schema(current, connection.engine.url)
+
+    event.listen(engine, "begin", ask)
+
+
+def _other_schema(current: str | None, url: URL) -> StoreError:
+    try:
+        refuse_newer(current, url)
+    except StoreError as error:
+        return error
+    has = "has no case_monitor tables yet" if current is None else f"has the older schema {current}"
+    return StoreError(f"{shown(url)} {has}; run: case-monitor db upgrade")
 
 
 def migrations_folder(package: Path) -> Path:
