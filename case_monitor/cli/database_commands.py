@@ -55,5 +55,18 @@ def prune(
     run_prune(config, scores_before=scores, alerts_before=alerts, dry_run=dry_run)
 
 
+@database.command("backup-check")
+def backup_check(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    config: Config = None,
+    verbose: Verbose = False,
+) -> None:
+    """Say whether results database and registry fit together, as after a restore; changes nothing."""
+    prepare(verbose=verbose)
+    from case_monitor.cli.backup_check import run_backup_check
+
+    raise typer.Exit(run_backup_check(config, as_json=as_json))
+
+
 def _before(age: timedelta) -> datetime:
     return datetime.now(UTC) - age

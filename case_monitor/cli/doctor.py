@@ -1,6 +1,7 @@
 """`doctor`: what is wrong, and what to do about it. Names and messages are untrusted: Text, never markup."""
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -16,10 +17,15 @@ _WIDTH = max(map(len, Outcome))
 
 
 def run_doctor(config: Path | None, *, quick: bool, as_json: bool) -> int:
-    """Make the checks; the exit code is 0 if none failed."""
+    """Look at everything; the exit code is 0 if nothing failed."""
+    return tell_checks(examine(config, quick=quick), as_json=as_json)
+
+
+def tell_checks(made: Iterable[Check], *, as_json: bool) -> int:
+    """Show each check as it is made; the exit code is 0 if none failed."""
     checks = []
     console = results_console()
-    for check in examine(config, quick=quick):
+    for check in made:
         checks.append(check)
         if not as_json:
             _show(check, console)

@@ -88,6 +88,16 @@ def evidence_is_there(run_id: str, tracking_uri: str) -> bool:
         return bool(info.lifecycle_stage == "active")
 
 
+def evidence_has_files(run_id: str, tracking_uri: str) -> bool:
+    """Whether the artifact store has any of a run that is there.
+
+    Raises:
+        RegistryError: it does not say.
+    """
+    with one_line(f"files of monitoring run {run_id}"):
+        return bool(MlflowClient(tracking_uri).list_artifacts(run_id))
+
+
 def _metrics(evidence: Evidence, model_id: str | None) -> list[Metric]:
     made_at = int(evidence.made_at.timestamp() * 1000)
     return [Metric(name, value, made_at, 0, model_id=model_id) for name, value in evidence.metrics.items()]
