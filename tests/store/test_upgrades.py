@@ -47,8 +47,8 @@ def batches(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return made
 
 
-def stored(connection: Connection) -> Stored:
-    return {name: (columns_of(table), rows_in(connection, table)) for name, table in reflected(connection).items()}
+def stored(connection: Connection, tables: dict[str, sa.Table]) -> Stored:
+    return {name: (columns_of(table), rows_in(connection, table)) for name, table in tables.items()}
 
 
 def rows_in(connection: Connection, table: sa.Table, columns: Sequence[str] = ()) -> Counter[str]:
@@ -70,10 +70,10 @@ def test_data_of_every_revision_comes_to_the_head_and_back(database_url: str, ba
     for number, revision in enumerate(revisions()):
         upgrade(database_url, revision)
         with engine.begin() as connection:
-            before = stored(connection)
             tables = reflected(connection)
+            before = stored(connection, tables)
             insert_as_then(connection, tables, batches[number], number)
-            then.append(added(stored(connection), before))
+            then.append(added(stored(connection, tables), before))
         places.append({name: todays_table(table) for name, table in tables.items()})
         assert all(rows for _, rows in then[-1].values())
 
@@ -90,7 +90,7 @@ def test_data_of_every_revision_comes_to_the_head_and_back(database_url: str, ba
     for number, revision in reversed(list(enumerate(revisions()))):
         downgrade(database_url, revision)
         with engine.connect() as connection:
-            again = stored(connection)
+            again = stored(connection, reflected(connection))
         assert again.keys() == then[number].keys()
         for name, (columns, rows) in then[number].items():
             assert set(columns) == set(again[name][0])

@@ -56,6 +56,7 @@ _OF_PLACES = {
     "tests/saliency/test_ways_to_run.py::test_300_calls": "slow",
     "tests/service/test_operations.py::test_the_service_starts": "slow",
     "tests/service/test_request_deadline.py": "slow",
+    "tests/service/test_soak.py": "slow",
     "tests/service/test_webhook.py": "server",
     "tests/steps/": "slow",
     "tests/store/test_alerts.py::test_processes": "slow",
