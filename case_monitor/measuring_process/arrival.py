@@ -13,7 +13,7 @@ from case_monitor.domain.errors import EngineError
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.predictions import PredictedPart
 from case_monitor.domain.sample import Sample
-from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.scores import MARGINS, SampleScores
 from case_monitor.domain.split import Split
 
 T = TypeVar("T")
@@ -57,7 +57,8 @@ def explained(came: Any, sample: Sample) -> tuple[SampleScores, Gallery]:
         _array(theirs, "int64", (n,), name)
         require(bool((ours == theirs).all()), f"{name} of the sample was expected, another one came")
     _array(scores.confidence, "float64", (n,), "confidence")
-    scored({" ".join(key): values for key, values in scores.values.items()}, n)
+    scored({" ".join(key): values for key, values in scores.values.items() if key[1] not in MARGINS}, n)
+    _margins({" ".join(key): values for key, values in scores.values.items() if key[1] in MARGINS}, n)
     if scores.broken_passes is not None:
         _array(scores.broken_passes, "int64", (n,), "broken passes")
     return scores, gallery
@@ -68,6 +69,13 @@ def scored(values: Mapping[str, Any], n: int) -> None:
     for name, array in values.items():
         _array(array, "float64", (n,), name)
         require(not (np.abs(array) > 1).any(), f"{name} in [-1, 1] was expected")
+
+
+def _margins(values: Mapping[str, Any], n: int) -> None:
+    """Differences of logits of n images each, or NaN."""
+    for name, array in values.items():
+        _array(array, "float64", (n,), name)
+        require(not np.isinf(array).any(), f"{name} as a finite number or NaN was expected")
 
 
 def agreement(came: Any, methods: Iterable[str], n: int) -> dict[str, FloatArray]:

@@ -174,8 +174,11 @@ class RemoteLayer:
     def predict_pairs(self, indices: IntArray, stage: str) -> Generator[PredictedPart]:
         return self._parts("predict_pairs", indices, stage)
 
-    def explain(self, contrast_sets: ContrastSets, sample: Sample, stage: str) -> tuple[SampleScores, Gallery]:
-        return explained(self._held.ask("explain", contrast_sets, sample, stage, progress=self._progress), sample)
+    def explain(
+        self, contrast_sets: ContrastSets, sample: Sample, shown: str, stage: str
+    ) -> tuple[SampleScores, Gallery]:
+        came = self._held.ask("explain", contrast_sets, sample, shown, stage, progress=self._progress)
+        return explained(came, sample)
 
     def map_agreement(
         self, contrast_sets: ContrastSets, baseline: "RemoteLayer", baseline_sets: ContrastSets, indices: IntArray

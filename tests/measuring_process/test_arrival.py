@@ -1,0 +1,53 @@
+"""What the measuring process answers is seen to be what was asked for, before it reaches a figure."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from case_monitor.domain.errors import EngineError
+from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.predictions import Predictions
+from case_monitor.domain.sample import Sample
+from case_monitor.domain.scores import PAIR_MARGIN, SHOWN_MARGIN, SampleScores
+from case_monitor.measuring_process.arrival import explained
+
+LOGITS = np.array([[2, 1, 0], [0, 2, 1], [1, 0, 2]], dtype=np.float32)
+PREDS = Predictions(sample_ids=("a", "b", "c"), logits=LOGITS, target=LOGITS.argmax(1))
+SAMPLE = Sample.of(np.arange(3), PREDS)
+GALLERY = Gallery.empty(("case",))
+
+
+def scores(**values: np.ndarray) -> SampleScores:
+    metrics = {"agreement": ("case", "agreement"), "pair": ("", PAIR_MARGIN), "shown": ("case", SHOWN_MARGIN)}
+    return SampleScores(
+        sample_ids=PREDS.sample_ids,
+        target=SAMPLE.preds.target,
+        top2=SAMPLE.top2,
+        confidence=np.ones(3),
+        values={metrics[name]: array for name, array in values.items()},
+    )
+
+
+def test_differences_of_logits_have_no_range_and_other_scores_have() -> None:
+    fine = scores(agreement=np.array([0.5, 1, np.nan]), pair=np.array([120.0, -3, np.nan]), shown=np.full(3, -80.0))
+    assert explained((fine, GALLERY), SAMPLE) == (fine, GALLERY)
+    with pytest.raises(EngineError, match=r"case agreement in \[-1, 1\] was expected"):
+        explained((scores(agreement=np.array([0.5, 1.5, 0])), GALLERY), SAMPLE)
+
+
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_an_infinite_difference_of_logits_is_no_answer(infinite: float) -> None:
+    with pytest.raises(EngineError, match="pair_margin as a finite number or NaN was expected"):
+        explained((scores(pair=np.array([1, infinite, 2])), GALLERY), SAMPLE)
+
+
+@pytest.mark.parametrize("change", [{"sample_ids": ("a", "c", "b")}, {"top2": np.zeros(3, dtype=np.int64)}])
+def test_scores_of_another_sample_are_no_answer(change: dict[str, object]) -> None:
+    with pytest.raises(EngineError, match="of the sample"):
+        explained((replace(scores(), **change), GALLERY), SAMPLE)  # type: ignore[arg-type] # any field
+
+
+def test_too_few_scores_are_no_answer() -> None:
+    with pytest.raises(EngineError, match="shown_margin"):
+        explained((scores(shown=np.zeros(2)), GALLERY), SAMPLE)
