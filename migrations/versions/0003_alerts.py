@@ -34,11 +34,11 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("alert_notices")
     op.drop_table("alert_marks")
-    op.execute(f"CREATE TABLE old_alerts AS SELECT {_OBSERVED} FROM alert_observations")  # noqa: S608
+    op.execute(f"CREATE TABLE old_alerts AS SELECT {_OBSERVED} FROM alert_observations")  # noqa: S608 - as above
     op.drop_table("alert_observations")
     op.drop_table("alerts")
     _create_observations("alerts", with_alert=False)
-    op.execute(f"INSERT INTO alerts ({_OBSERVED}) SELECT {_OBSERVED} FROM old_alerts")  # noqa: S608
+    op.execute(f"INSERT INTO alerts ({_OBSERVED}) SELECT {_OBSERVED} FROM old_alerts")  # noqa: S608 - as above
     op.drop_table("old_alerts")
 
 

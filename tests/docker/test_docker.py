@@ -268,6 +268,37 @@ def test_the_images_run_without_root_and_with_the_constraints() -> None:
         assert "--constraint /tmp/constraints.txt" in line
 
 
+def test_no_container_of_ours_can_become_root_or_do_what_root_may(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert not {"privileged", "cap_add", "pid", "devices", "user"} & service.keys(), name
+        if name != "postgres":  # its entry point hands its folder over before it gives up root
+            assert service["cap_drop"] == ["ALL"], name
+
+
+def test_every_image_that_is_used_ends_without_root(services: dict[str, Any]) -> None:
+    """A stage begins as the one that it is made from ended."""
+    user: dict[str, str] = {}
+    stage = ""
+    for words in instructions():
+        if words[0] == "FROM":
+            stage = words[3]
+            user[stage] = user.get(words[1], "root")
+        elif words[0] == "USER":
+            user[stage] = words[1]
+    used = {service["build"]["target"] for service in services.values() if "build" in service}
+    assert used == {"servers", "worker", "service"}
+    assert {user[stage] for stage in used} == {"10001:10001"}
+
+
+def test_no_secret_is_kept_in_a_layer() -> None:
+    """What ARG and ENV hold stays in the image's history."""
+    named = [words for words in instructions() if words[0] in {"ARG", "ENV"}]
+    assert len(named) >= 4
+    for words in named:
+        assert not re.search(r"(?i)password|secret|token|credential|api_?key|auth", " ".join(words)), words
+
+
 def test_the_image_has_flows_migrations_and_templates(tmp_path: Path) -> None:
     """The wheel as the image builds it: from the copied files only."""
     source = tmp_path / "src"
