@@ -30,7 +30,7 @@ from tests.support.factories import a_gallery
 from tests.support.held import Held, held_now, memory_per_cycle, rows_per_cycle
 from tests.support.rows import counts
 
-WARM_UP, CYCLES = 6, 12
+WARM_UP, CYCLES = 4, 9
 LONG_S = 15 * 60
 MEMORY_PER_CYCLE = 0.25  # MiB; a page is rendered 7 times a cycle, and an evaluation has 150 KiB of pictures and scores
 PAGES = ("/", "/model?name=soak", "/alerts", "/metrics", "/readyz", "/api/v1/models", "/evaluation/{id}")
