@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 STACK ?= stack
 
-.PHONY: demo test test-fast test-long test-kernels lint check browser screenshots serve mlflow stack clean
+.PHONY: demo test test-fast test-long test-kernels lint check audit sbom browser screenshots serve mlflow stack clean
 
 demo: $(VENV)/.demo
 	$(BIN)/case-monitor demo --directory $(DEMO)
@@ -45,6 +45,17 @@ lint check: $(VENV)/.test
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/oxlint case_monitor/dashboard/static
 
+# Known vulnerabilities of what is pinned: asks an advisory database, so this needs the network. What can be asked without it
+# is in tests/documents/test_supply_chain.py.
+AUDIT := .venv-audit
+audit: $(AUDIT)/.tools
+	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+# All packages that images, tests and benchmarks may install, as CycloneDX: the same bytes for the same files.
+sbom: $(AUDIT)/.tools
+	mkdir -p dist
+	$(AUDIT)/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml --output-file dist/sbom.cdx.json constraints.txt
+
 # A Chromium for the tests of the dashboards, where there is none.
 browser: $(VENV)/.test
 	@$(BIN)/python -m tests.integration.browser.provide_browser
@@ -69,12 +80,17 @@ stack: $(VENV)/.stack
 
 # The data of the stack is kept.
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(AUDIT) $(DEMO)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(sys.version_info < (3, 11) and \
 		"Python 3.11 or newer is needed, %s came: make PYTHON=python3.11 ..." % v)'
 	$(PYTHON) -m venv $(VENV)
+
+$(AUDIT)/.tools: | $(BIN)/python
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7.5,<8' 'pip-audit>=2.10,<3'
+	@touch $@
 
 # A stamp for each set of packages, renewed when what is asked for changes.
 $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
