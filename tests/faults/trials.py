@@ -68,7 +68,10 @@ def tried(lab: Lab, fault: Fault, trials: int, seed: int) -> Row:
     """Strike so many times. What breaks is told with the number that repeats it."""
     row = Row(fault.name, fault.promises, trials, seed)
     for number in range(trials):
-        broken = list(fault.strike(lab, Trial(fault.name, number, trials, seed)))
+        try:
+            broken = list(fault.strike(lab, Trial(fault.name, number, trials, seed)))
+        except Exception as error:  # what cannot be looked at is no kept promise
+            broken = [Broken("could not be tried", f"{type(error).__name__}: {error}")]
         if broken:
             row.failures.append(f"trial {number}: " + "; ".join(f"{one.promise}: {one.how}" for one in broken))
     return row

@@ -139,6 +139,7 @@ class World:
         """More versions like the challenger."""
         uri = f"sqlite:///{self.registry}"
         client = MlflowClient(uri, uri)
+        mlflow.set_tracking_uri(uri)  # which alone is asked where the source lies
         for _ in range(count):
             client.create_model_version(self.name, source)
         self.versions += count
