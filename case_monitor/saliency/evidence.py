@@ -15,7 +15,7 @@ _CONTRASTING = frozenset(method for method in METHODS if method.partition("_")[0
 
 
 def evidence_maps(trace: Trace, shown: str) -> dict[str, Tensor]:
-    """Maps of the first two targets u and v, in one backward pass for all of them.
+    """Maps of the first two targets u and v, for one backward pass beside those of the methods.
 
     What all logits share is no evidence for one of them: except for the pair, where it falls out by itself, gradients
     are of centred logits (s_c - mean s).
@@ -30,7 +30,7 @@ def evidence_maps(trace: Trace, shown: str) -> dict[str, Tensor]:
     """
     centred = trace.centred()
     maps = {
-        PAIR: _weighted(pooled(centred.pair_gradients), trace.activations),
+        PAIR: _weighted(pooled(trace.pair_gradients), trace.activations),
         PLACE: METHODS["gradcam"](centred)[:, :1],
     }
     if CATALOGUE[shown].by_gradients:

@@ -35,6 +35,7 @@ class Options:
 
 
 DEFAULT_OPTIONS = Options()
+_TOGETHER = (("target", "contrast"), ("pair", "mean"))  # each in one backward pass
 
 
 @dataclass(slots=True)
@@ -67,15 +68,15 @@ class Trace:
     _leaf: Tensor
     _graph_logits: Tensor
     _gradients: dict[str, Tensor] = field(default_factory=dict)
-    _centred: bool = False
+    _uncentred: "Trace | None" = None
 
     def centred(self) -> "Trace":
         """The same pass of the same model, with each logit less the mean of all.
 
-        What is added to every logit alike changes no decision and, of these, no gradient.
+        What is added to every logit alike changes no decision and, of these, no gradient. Gradients are those that the
+        trace has, less that of the mean.
         """
-        logits = self.logits - self.logits.mean(1, keepdim=True)
-        return replace(self, logits=logits, _gradients={}, _centred=True)
+        return replace(self, logits=self.logits - self.logits.mean(1, keepdim=True), _uncentred=self)
 
     @property
     def target_gradients(self) -> Tensor:
@@ -97,13 +98,33 @@ class Trace:
         """(B, 1, K, h, w) gradient of the first target's logit less the second's."""
         return self._gradient("pair")
 
+    @property
+    def mean_gradients(self) -> Tensor:
+        """(B, 1, K, h, w) gradient of the mean of all logits."""
+        return self._gradient("mean")
+
     def pooled_member_gradients(self) -> Tensor:
         """(B, T, k, K) spatial mean of the gradient of each member's logit; zero where V(u) has fewer than k.
 
         One member after the other, so that memory does not grow with k.
         """
+        if self._uncentred is not None:
+            present = torch.arange(self._most_members, device=self.logits.device) < self.contrast.members.sum(
+                -1, keepdim=True
+            )
+            shared = self._uncentred.mean_gradients.mean((-2, -1)).unsqueeze(2)  # (B, 1, 1, K)
+            return self._uncentred.pooled_member_gradients() - present.unsqueeze(-1) * shared
+        if "members" not in self._gradients:
+            self._gradients["members"] = self._member_gradients()
+        return self._gradients["members"]
+
+    @property
+    def _most_members(self) -> int:
+        return max(1, int(self.contrast.members.sum(-1).max()))
+
+    def _member_gradients(self) -> Tensor:
         members = self.contrast.members.to(self.logits.dtype)
-        k = max(1, int(members.sum(-1).max()))
+        k = self._most_members
         top = members.topk(k, dim=-1)
         one_hot = F.one_hot(top.indices, members.shape[-1]) * top.values.unsqueeze(-1)  # (B, T, k, num_classes)
         return torch.stack([self.backward(one_hot[:, :, j]).mean((-2, -1)) for j in range(k)], dim=2)
@@ -130,8 +151,6 @@ class Trace:
                 "(a branch that is not used, or inference_mode inside)"
             )
             raise TargetLayerError(msg)
-        if self._centred:
-            cotangents = cotangents - cotangents.double().mean(-1, keepdim=True)
         rows = cotangents.to(self._graph_logits.dtype).transpose(0, 1).contiguous()  # (R, B, num_classes)
         try:
             grads = self._grad(rows, batched=True)
@@ -148,23 +167,23 @@ class Trace:
         return grads
 
     def _gradient(self, name: str) -> Tensor:
+        if self._uncentred is not None:
+            share = self._cotangents(name).sum(-1).to(self.activations.dtype)[..., None, None, None]  # of the mean
+            return self._uncentred._gradient(name) - share * self._uncentred.mean_gradients
         if name not in self._gradients:
-            together = next((names for names in self._families if name in names), (name,))
+            together = next((names for names in _TOGETHER if name in names), (name,))
             rows = [self._cotangents(each) for each in together]
             found = torch.split(self.backward(torch.cat(rows, dim=1)), [row.shape[1] for row in rows], dim=1)
             self._gradients |= zip(together, found, strict=True)
         return self._gradients[name]
-
-    @property
-    def _families(self) -> tuple[tuple[str, ...], ...]:
-        """What shares one backward pass: of the logits as they are, what CASE takes; of centred ones, the pair too."""
-        return (("target", "contrast", "pair") if self._centred else ("target", "contrast"),)
 
     def _cotangents(self, name: str) -> Tensor:
         """(B, R, num_classes) the weights of the logits whose gradients go by that name."""
         if name == "pair":
             one_hot = self._one_hot_targets()
             return one_hot[:, :1] - one_hot[:, 1:2]
+        if name == "mean":
+            return torch.full_like(self.logits, 1 / self.logits.shape[1]).unsqueeze(1)
         if name == "target":
             return self._one_hot_targets()
         return self.contrast.plain if name == "contrast" else self.contrast.soft
