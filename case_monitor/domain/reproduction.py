@@ -21,7 +21,8 @@ class Reproduction:
         changed_predictions: of them, that are no longer predicted as the class that they were, and are.
         confidence_difference: the greatest, of the others.
         score_difference: of each method's scores, the greatest mean over the others, of which each score leaves out
-            the one that differs most; a score that is defined only once differs by 1. NaN if there are no others.
+            the one that differs most; a score that is defined only once differs by 1, and one in logits counts as a
+            part of its root mean square. NaN if there are no others.
         worst: the method and score that this is of, in words.
     """
 

@@ -14,7 +14,7 @@ PAIR_MARGIN, SHOWN_MARGIN = "pair_margin", "shown_margin"
 """m(x without what speaks for the second class) - m(x without what speaks for the first): by the map of one class
 against the other, and by the two maps of the method that people are shown."""
 MARGINS = {FIDELITY_MARGIN, PAIR_MARGIN, SHOWN_MARGIN}
-"""Differences of logits, which no range bounds."""
+"""Scores in logits, whose scale is the model's own and no range bounds; all others are shares or probabilities."""
 ONE_SIDED = {PAIR_MARGIN: "pair_one_sided", SHOWN_MARGIN: "shown_one_sided"}
 """1 where pixels speak for the first class and none for the second, else 0."""
 POSITION, CLASS_POSITION = "position", "class_position"

@@ -11,7 +11,7 @@ from case_monitor.domain.arrays import UNDEFINED, FloatArray
 from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.reproduction import Reproduction
-from case_monitor.domain.scores import OF_THE_SAMPLE, SampleScores
+from case_monitor.domain.scores import MARGINS, OF_THE_SAMPLE, SampleScores
 from case_monitor.judging.measurer import Subject
 from case_monitor.judging.predicted_split import join_predicted
 
@@ -53,7 +53,7 @@ def reproduce(subject: Subject, stored: Stored, *, protocol: Protocol, images: i
 def _compare(found: SampleScores, known: SampleScores, n: int) -> Reproduction:
     again = len(known.sample_ids)
     alone = {key: values for key, values in known.values.items() if key[1] not in OF_THE_SAMPLE}
-    differences = {key: _mean_difference(found.values[key], values) for key, values in alone.items()}
+    differences = {key: _mean_difference(*_scaled(key[1], found.values[key], then)) for key, then in alone.items()}
     (method, metric), worst = max(differences.items(), key=lambda item: item[1])
     return Reproduction(
         n=n,
@@ -62,6 +62,13 @@ def _compare(found: SampleScores, known: SampleScores, n: int) -> Reproduction:
         score_difference=worst,
         worst=f"{metric} of {method}" if method else metric,
     )
+
+
+def _scaled(metric: str, found: FloatArray, known: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Both as they are; those in logits, whose scale is the model's own, as parts of the root mean square then."""
+    defined = known[np.isfinite(known)]
+    size = float(np.sqrt((defined**2).mean())) if metric in MARGINS and len(defined) else 1.0
+    return (found / size, known / size) if size > 0 else (found, known)
 
 
 def _mean_difference(found: FloatArray, known: FloatArray) -> float:

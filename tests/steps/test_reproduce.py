@@ -13,7 +13,7 @@ from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Severity
 from case_monitor.domain.reproduction import Reproduction
-from case_monitor.domain.scores import SampleScores
+from case_monitor.domain.scores import MARGINS, SampleScores
 from case_monitor.judging.reproduce import Stored
 from tests.steps.test_trial import PROTOCOL, loaded, run, trained
 from tests.support.rounding import FLOAT_TOLERANCE, Admissible, admissible
@@ -144,7 +144,25 @@ def test_the_stored_second_class_is_explained_whichever_of_two_level_ones_is_sec
     thirds = np.array([min({0, 1, 2, 3} - {u, v}) for u, v in zip(scores.target, scores.top2, strict=True)])
     found = again(model, source, replace(scores, top2=thirds), evaluation.contrast_sets)
     assert not found.reproduced
-    assert found.worst.startswith("agreement of")
+    assert found.worst.partition(" of ")[0] in {"agreement", *MARGINS}, "drops are of the first class alone"
+
+
+@pytest.mark.parametrize(
+    ("method", "metric"), [("", "pair_margin"), ("case", "shown_margin"), ("case", "fidelity_margin")]
+)
+def test_what_is_in_logits_counts_as_a_part_of_its_own_size(
+    model: PlainCNN, source: TensorSource, evaluation: Evaluation, method: str, metric: str
+) -> None:
+    values = evaluation.scores.values[method, metric]
+    assert np.isfinite(values).sum() > 20
+    for shift in (0.0, 0.001, 0.1):
+        by = shift * np.sqrt(np.nanmean(values**2))
+        found = again(
+            model, source, changed(evaluation.scores, (method, metric), values + by), evaluation.contrast_sets
+        )
+        assert found.reproduced == (shift < 0.01)
+    assert found.worst == (f"{metric} of {method}" if method else metric)
+    assert 0.03 < found.score_difference < 0.3
 
 
 def test_the_stored_contrast_sets_are_used_not_those_of_the_few_images(
