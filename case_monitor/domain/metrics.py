@@ -41,6 +41,7 @@ class Metric:
         reference: what effect sizes compare it with; None: with chance, one over the number of classes.
         by_rules: a rule of the policy may be about it, since it has a confidence interval.
         of_methods: a figure of a saliency method; else of the model itself.
+        of_explained: its images are the explained ones, though it is of no method.
         of_shown: of the one method that people are shown, the policy's gate method.
         at_top: of the top 5% of the pixels, so that there is none unless the fidelity test takes those away.
         overall: there is one over all images.
@@ -68,6 +69,7 @@ class Metric:
     reference: float | None = 0.0
     by_rules: bool = True
     of_methods: bool = False
+    of_explained: bool = False
     of_shown: bool = False
     at_top: bool = False
     overall: bool = True
@@ -108,6 +110,8 @@ _DROP = Metric(
 _CONTRAST = Metric(
     name="pair_contrast",
     words="share of images on which the map of one class against the other knows which is which",
+    asked="whether its maps know which class they explain",
+    of_explained=True,
     compared=True,
     label="Pair contrast",
 )
@@ -212,6 +216,7 @@ _ROWS = (
         _CONTRAST,
         name="shown_contrast",
         words=_SHOWN,
+        claim="know which class they explain",
         of_methods=True,
         of_shown=True,
         label="Shown contrast",
@@ -234,6 +239,8 @@ _ROWS = (
     Metric(
         name="fidelity_dz",
         words="loss of margin without the top 5% of the pixels, beyond that of random pixels, in SDs",
+        asked="how much the marked pixels matter to the model",
+        claim="matter to the model",
         unit=Unit.RATIO,
         low=-5,
         high=5,
@@ -244,6 +251,8 @@ _ROWS = (
     Metric(
         name="position",
         words="likeness of the places that the model looks at, from image to image",
+        asked="whether it looks at the same place in all images",
+        of_explained=True,
         greater_is_better=False,
         unit=Unit.RATIO,
         per_class=True,
@@ -251,6 +260,7 @@ _ROWS = (
     Metric(
         name="logit_difference",
         words="largest change of a logit when images are shown again",
+        asked="whether it gives the same logits when images are shown again",
         unit=Unit.LOGIT,
         greater_is_better=False,
         high=10,
@@ -354,6 +364,12 @@ def is_as_seen(name: str) -> bool:
     """Whether the figure is no estimate, which more images would make surer."""
     found = named(name)
     return found is not None and found.metric.as_seen
+
+
+def is_of_explained(name: str) -> bool:
+    """Whether the figure, or the difference, is one of the explained images rather than of all that are predicted."""
+    found = named(name.removesuffix(vs_baseline("")))
+    return found is not None and (found.metric.of_methods or found.metric.of_explained)
 
 
 def metrics_under(protocol: Protocol) -> dict[str, Metric]:

@@ -26,6 +26,7 @@ class Rule:
     greater_is_better: bool
     method: str | None = None
     per_class: bool = False
+    every_class: bool = True
     severity: Severity = Severity.BLOCK
 
 
@@ -36,7 +37,7 @@ class Threshold:
     __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 - read by pydantic
 
     metric: str
-    """Name of a metric summary, for example `accuracy`, `agreement_median` or `confidence_drop_50_vs_random`."""
+    """Name of a metric summary, for example `accuracy`, `pair_contrast` or `confidence_drop_50_vs_random`."""
     greater_is_better: bool
     """True: the interval must lie above `limit`; false: below it."""
     limit: float | None = None
@@ -48,6 +49,9 @@ class Threshold:
     """Saliency method; `gate` stands for the policy's gate method; omit it for metrics of the model itself."""
     per_class: bool = False
     """Judge every class by itself instead of all images together."""
+    every_class: bool = True
+    """False, for `recall` alone: a class of fewer than `min_class_samples` images withholds nothing, if others can be
+    judged."""
     severity: Severity = Severity.BLOCK
     """`block` withholds promotion, `warn` only raises an alert."""
 
@@ -73,6 +77,7 @@ class Threshold:
                 greater_is_better=self.greater_is_better,
                 method=self.method,
                 per_class=self.per_class,
+                every_class=self.every_class,
                 severity=self.severity,
             )
             for metric, limit in limits
@@ -84,7 +89,34 @@ def vs_baseline(metric: str) -> str:
     return f"{metric}_vs_baseline"
 
 
-DEFAULT_THRESHOLDS = (
+CLASS_SPECIFIC = 0.85
+"""Pair contrast of maps that know which class they explain: healthy networks have 0.93 to 1, shared attention 0.81 at
+most."""
+
+CONTRAST_THRESHOLDS = (
+    Threshold(metric="skill", limit=0.25, greater_is_better=True),
+    Threshold(metric="recall", per_class=True, limit=0.25, greater_is_better=True, every_class=False),
+    Threshold(metric="logit_difference", limit=0.01, greater_is_better=False),
+    Threshold(metric="pair_contrast", limit=CLASS_SPECIFIC, allowed_regression=0.1, greater_is_better=True),
+    Threshold(metric="shown_contrast", method="gate", limit=0.5, greater_is_better=True),
+    Threshold(metric="fidelity_dz", method="gate", limit=0.3, greater_is_better=True),
+    Threshold(metric="agreement_degenerate_rate", method="gate", limit=0.2, greater_is_better=False),
+    Threshold(metric="accuracy", allowed_regression=0.03, greater_is_better=True),
+    Threshold(metric="recall", per_class=True, allowed_regression=0.1, greater_is_better=True, severity=Severity.WARN),
+    Threshold(
+        metric="shown_contrast",
+        method="gate",
+        allowed_regression=0.15,
+        greater_is_better=True,
+        severity=Severity.WARN,
+    ),
+    Threshold(metric="position", limit=0.4, greater_is_better=False, severity=Severity.WARN),
+    Threshold(metric="position", per_class=True, limit=0.65, greater_is_better=False, severity=Severity.WARN),
+)
+"""A model that has learned every class and is a function of the image; maps that exist, know which class they explain
+and matter to it; and nothing that is worse than what is in production."""
+
+PAPER_THRESHOLDS = (
     Threshold(metric="agreement_median", method="gate", limit=0.5, allowed_regression=0.2, greater_is_better=False),
     Threshold(metric="agreement_degenerate_rate", method="gate", limit=0.2, greater_is_better=False),
     Threshold(metric="confidence_drop_5_vs_random", method="gate", limit=0.0, greater_is_better=True),
@@ -99,7 +131,11 @@ DEFAULT_THRESHOLDS = (
         severity=Severity.WARN,
     ),
 )
-"""Evidence must differ by class, exist, matter to a model that has learned something, and not cost accuracy."""
+"""What the paper asks of maps: the first and the second class's differ, exist, and matter more than random pixels."""
+
+DEFAULT_THRESHOLDS = PAPER_THRESHOLDS
+RULES_BY_WORD = {"contrast": CONTRAST_THRESHOLDS, "paper": PAPER_THRESHOLDS}
+"""Rules that a configuration need not spell out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +162,7 @@ class Policy:
     max_age_days: float | None = None
     """Evidence that was stored longer ago is not used again: the version, or its baseline, is measured anew."""
     thresholds: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
-    """The rules; every `block` rule must pass."""
+    """The rules; every `block` rule must pass. The words `contrast` and `paper` stand for those of the README."""
 
     def __post_init__(self) -> None:
         expect(self.min_samples >= 1, "min_samples", "1 or more", self.min_samples)

@@ -41,6 +41,8 @@ def _check_threshold(field: str, threshold: Threshold, policy: Policy, protocol:
     if threshold.greater_is_better is not metric.greater_is_better:
         expected = f"{str(metric.greater_is_better).lower()} was expected with {metric.name}"
         _refuse(f"{field}.greater_is_better", expected, str(threshold.greater_is_better).lower())
+    if not threshold.every_class and threshold.metric != "recall":  # of other figures a model makes n itself
+        _refuse(f"{field}.every_class", "true was expected but for recall", "false")
     if threshold.limit is not None and not metric.low < threshold.limit < metric.high:
         expected = f"a number above {metric.low:g} and below {metric.high:g}, the range of {metric.name}, was expected"
         _refuse(f"{field}.limit", expected, repr(threshold.limit))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from case_monitor.domain.metrics import is_of_explained
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
 
@@ -36,7 +37,12 @@ def image_counts(summaries: Sequence[MetricSummary]) -> ImageCounts | None:
 def few_are_correct(result: ThresholdResult, counts: ImageCounts | None) -> bool:
     """Whether a rule about maps has too few images because the model gets so few right."""
     too_few = result.n_needed is not None and math.isnan(result.p_value)
-    return result.method is not None and too_few and counts is not None and counts.correct < _FEW * counts.drawn
+    return (
+        is_of_explained(result.threshold.metric)
+        and too_few
+        and counts is not None
+        and counts.correct < _FEW * counts.drawn
+    )
 
 
 def advice_on_images(result: ThresholdResult, class_name: str | None, counts: ImageCounts | None) -> str:
@@ -49,7 +55,7 @@ def advice_on_images(result: ThresholdResult, class_name: str | None, counts: Im
     if result.n_needed is None:
         return _without_a_number(result)
     of_class = "" if class_name is None else f" of class {class_name!r}"
-    if result.method is None:
+    if not is_of_explained(result.threshold.metric):
         return _larger_split(result, result.n_needed, of_class, counts)
     if not result.n:
         return f"No image{of_class} has a score: look at class_metrics.csv for how many are classified correctly."
@@ -64,7 +70,7 @@ def advice_on_images(result: ThresholdResult, class_name: str | None, counts: Im
 def _without_a_number(result: ThresholdResult) -> str:
     if result.threshold.metric == "skill" and not result.n:
         return "Use a validation split with images of all classes."
-    if result.method and math.isnan(result.p_value):
+    if is_of_explained(result.threshold.metric) and math.isnan(result.p_value):
         return "Find out why images have no score: name another target layer, or show people another method."
     return "Look at the figure itself: more images are not likely to decide."
 

@@ -1,14 +1,14 @@
 """Rules and figures in, an outcome for each rule out, with the multiplicity of the questions accounted for."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from scipy.stats import norm
 
 from case_monitor.domain.arrays import UNDEFINED
-from case_monitor.domain.metrics import is_as_seen, is_of_classes
+from case_monitor.domain.metrics import is_as_seen, is_of_classes, is_of_explained
 from case_monitor.domain.policy import Policy, Rule, Severity
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
@@ -55,11 +55,13 @@ def _measure(
     """The figures that a rule is about, not yet decided."""
     method = policy.method_of(rule)
     found = {s.class_idx: s for s in summaries if (s.metric, s.method) == (rule.metric, method)}
-    for class_idx in range(num_classes) if rule.per_class else [None]:
+    least = policy.min_class_samples if rule.per_class else policy.min_samples
+    excused = _too_small(found.values(), least) if not rule.every_class else frozenset()
+    classes: Sequence[int | None] = sorted(range(num_classes), key=lambda u: u in excused) if rule.per_class else [None]
+    for class_idx in classes:  # those that are excused stand together, at the end
         # A class without a correctly classified image has no figure; that must not let the rule pass.
         missing = MetricSummary(metric=rule.metric, method=method, class_idx=class_idx, value=UNDEFINED, n=0)
         row = found.get(class_idx, missing)
-        least = policy.min_class_samples if rule.per_class else policy.min_samples
         problem, n_needed = _problem(row, least, policy.max_undefined)
         p_value = UNDEFINED
         if not problem:
@@ -67,7 +69,7 @@ def _measure(
             level, greater = policy.confidence_level, rule.greater_is_better
             p_value = p_value_of_breach(row.value, interval, rule.limit, level, row.n, greater_is_better=greater)
         yield ThresholdResult(
-            threshold=rule,
+            threshold=replace(rule, severity=Severity.WARN) if class_idx in excused else rule,
             method=method or None,
             class_idx=row.class_idx,
             status=Status.INSUFFICIENT,
@@ -79,6 +81,12 @@ def _measure(
             p_value=p_value,
             reason=problem,
         )
+
+
+def _too_small(rows: Collection[MetricSummary], least: int) -> frozenset[int | None]:
+    """Classes of too few images to be judged; none where there is no other class."""
+    small = frozenset(row.class_idx for row in rows if row.n + row.n_undefined < least)
+    return small if len(small) < len(rows) else frozenset()
 
 
 def _problem(row: MetricSummary, least: int, max_undefined: float) -> tuple[str, int | None]:
@@ -126,7 +134,7 @@ def _decide(result: ThresholdResult, level: float) -> ThresholdResult:
     unsure = f"is beyond the limit {limit:g}, but not surely ({p}; at most {level:.2g} is asked for)"
     where = unsure if bad else f"lies across the limit {limit:g}"
     n_needed = _needed(result, level, bad=bad)
-    scored = " with a defined score" if result.method else ""
+    scored = " with a defined score" if is_of_explained(rule.metric) else ""
     enough = f"about {n_needed} images{scored} would decide" if n_needed else "no number of images is likely to decide"
     return replace(result, n_needed=n_needed, reason=f"{observed} {where}; {enough}")
 

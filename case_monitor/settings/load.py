@@ -13,6 +13,7 @@ from case_monitor.domain.policy_check import check_policy
 from case_monitor.logs.masking import remember, remember_password, remember_url
 from case_monitor.settings.environment import require_known_variables
 from case_monitor.settings.model_settings import ArtifactSplit
+from case_monitor.settings.policy_and_protocol import spelled_out
 from case_monitor.settings.problems import first_problems
 from case_monitor.settings.relative_places import anchored
 from case_monitor.settings.top_level import ENV_PREFIX, Settings
@@ -33,7 +34,7 @@ def load_settings(path: Path | str | None = None) -> Settings:
     require_known_variables(os.environ)
     chosen = path or os.environ.get("CASE_MONITOR_CONFIG")
     file = Path(chosen or DEFAULT_CONFIG).absolute()
-    content = _read_yaml(file) if chosen or file.exists() else {}
+    content = _with_policies_spelled_out(_read_yaml(file) if chosen or file.exists() else {})
     try:
         settings = Settings(**content)
     except ValidationError as error:
@@ -44,6 +45,18 @@ def load_settings(path: Path | str | None = None) -> Settings:
     _check_policies(settings, file)
     _check_signing(settings, file)
     return anchored(settings, file.parent)
+
+
+def _with_policies_spelled_out(content: dict[str, Any]) -> dict[str, Any]:
+    """So that a field of a policy in the environment stands beside the file's word for one, not in its place."""
+    changed = {"policy": spelled_out(content["policy"])} if "policy" in content else {}
+    models = content.get("models")
+    if isinstance(models, dict):
+        changed["models"] = {
+            name: _with_policies_spelled_out(model) if isinstance(model, dict) else model
+            for name, model in models.items()
+        }
+    return content | changed
 
 
 def _check_policies(settings: Settings, file: Path) -> None:

@@ -14,7 +14,7 @@ from case_monitor.settings.isolation import IsolationSettings
 from case_monitor.settings.model_settings import ModelSettings
 from case_monitor.settings.notification_urls import NotificationUrls
 from case_monitor.settings.pickles import Pickles
-from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
+from case_monitor.settings.policy_and_protocol import EnvironmentWithWords, PolicySettings, ProtocolSettings
 from case_monitor.settings.registry_alias import RegistryAlias
 from case_monitor.settings.server_urls import SecretServerUrl, ServerUrl
 from case_monitor.settings.web_access import HostNames, Token, TrustedProxy
@@ -106,14 +106,14 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment goes before the file, whose content comes in as init arguments."""
-        return env_settings, init_settings
+        return EnvironmentWithWords(settings_cls), init_settings
 
     @property
     def mlflow_address(self) -> str | None:

@@ -44,6 +44,10 @@ models:
     split: { kind: image_folder, path: validation }
 ```
 
+`policy: contrast` and `policy: paper` are rules by a word, and `policy: { thresholds: contrast, min_samples: 200 }`
+sets other fields beside them; so do `CASE_MONITOR_POLICY=contrast` and `CASE_MONITOR_POLICY__MIN_SAMPLES=200`. What
+each asks is in [the README](../README.md#verdicts-and-exit-codes).
+
 A `policy` or `protocol` below a model replaces the general one as a whole. A threshold may name the metrics
 [below](#metrics-of-the-thresholds). A field that comes twice is an error.
 """

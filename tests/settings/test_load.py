@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from case_monitor.domain.errors import ConfigError
-from case_monitor.domain.policy import Policy
+from case_monitor.domain.policy import CONTRAST_THRESHOLDS, PAPER_THRESHOLDS, Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.logs.foreign_errors import short_message
 from case_monitor.settings import ImageFolderSplit, NpzSplit, Preprocessing, Settings, load_settings
@@ -255,6 +255,62 @@ def test_a_nested_variable_replaces_one_field_and_leaves_the_file_its_others(
     monkeypatch.setenv("CASE_MONITOR_POLICY__MIN_SAMPLES", "7")
     settings = load("policy: {min_samples: 5, gate_method: gradcam}")
     assert (settings.policy.min_samples, settings.policy.gate_method) == (7, "gradcam")
+
+
+CONTRAST = Policy(thresholds=CONTRAST_THRESHOLDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "expected"),
+    [
+        ("policy: contrast", {}, CONTRAST),
+        ("policy: paper", {}, Policy(thresholds=PAPER_THRESHOLDS)),
+        (
+            "policy: {thresholds: contrast, min_samples: 50}",
+            {},
+            Policy(thresholds=CONTRAST_THRESHOLDS, min_samples=50),
+        ),
+        ("", {"POLICY": "contrast"}, CONTRAST),
+        ("", {"POLICY__THRESHOLDS": "contrast"}, CONTRAST),
+        ("policy: paper", {"POLICY": "contrast"}, CONTRAST),
+        (
+            "policy: contrast",
+            {"POLICY__MIN_SAMPLES": "50"},
+            Policy(thresholds=CONTRAST_THRESHOLDS, min_samples=50),
+        ),
+        (
+            "policy: {gate_method: gradcam}",
+            {"POLICY": "contrast", "POLICY__MIN_SAMPLES": "50"},
+            Policy(thresholds=CONTRAST_THRESHOLDS, gate_method="gradcam", min_samples=50),
+        ),
+    ],
+)
+def test_rules_are_had_by_a_word_beside_which_other_fields_stand(
+    load: Load, monkeypatch: pytest.MonkeyPatch, text: str, variables: dict[str, str], expected: Policy
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"CASE_MONITOR_{name}", value)
+    assert load(text).policy == expected
+
+
+def test_a_model_has_rules_by_a_word_and_fields_of_the_environment_beside_them(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASE_MONITOR_MODELS__digits__POLICY__MIN_SAMPLES", "50")
+    settings = load(MODEL.format("policy: contrast"))
+    assert settings.policy_of("digits") == Policy(thresholds=CONTRAST_THRESHOLDS, min_samples=50)
+
+
+@pytest.mark.parametrize("text", ["policy: contrst", "policy: {thresholds: contrst}"])
+def test_another_word_is_refused_with_those_that_there_are(load: Load, text: str) -> None:
+    message = error_of(load, text)
+    assert "or the word contrast or paper, were expected" in message
+    assert message.count("'contrst' came") == 1
+
+
+def test_another_word_in_the_environment_is_refused(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASE_MONITOR_POLICY", "contrst")
+    assert error_of(load, "").startswith("CASE_MONITOR_POLICY: policy: fields, or the word contrast or paper")
 
 
 def test_a_nested_variable_can_hold_a_list(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
