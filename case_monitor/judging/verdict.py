@@ -7,7 +7,7 @@ from case_monitor.domain.alert import Alert
 from case_monitor.domain.methods import method_title
 from case_monitor.domain.metrics import BROKEN, INSENSITIVE, METRICS, named, needs_baseline
 from case_monitor.domain.model_version import ModelVersion
-from case_monitor.domain.policy import Policy, Rule, Severity, vs_baseline
+from case_monitor.domain.policy import CLASS_SPECIFIC, Policy, Rule, Severity, vs_baseline
 from case_monitor.domain.policy_check import asks_how_good
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
@@ -89,7 +89,7 @@ def _alert(
     baseline: ModelVersion | None,
 ) -> Alert:
     class_name = None if result.class_idx is None else class_names[result.class_idx]
-    sensitive, counts = _sensitive_methods(summaries), image_counts(summaries)
+    sensitive, counts = _sensitive_methods(result, summaries), image_counts(summaries)
     message, advice = alert_text(result, class_name, sensitive, baseline, counts)
     change = _change(result, summaries)
     if baseline and change is not None:
@@ -114,13 +114,20 @@ def _change(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> floa
     return next((value for value in values if math.isfinite(value)), None)
 
 
-def _sensitive_methods(summaries: Sequence[MetricSummary]) -> list[str]:
-    """Methods whose maps do tell classes apart on this model."""
-    return [
-        s.method
-        for s in summaries
-        if s.metric == "agreement_median" and s.class_idx is None and s.ci_high < INSENSITIVE
-    ]
+def _sensitive_methods(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> list[str]:
+    """Methods whose maps are class-specific on this model, as the rule asks.
+
+    The pair map is Grad-CAM's of the margin: where it knows its classes, Grad-CAM's maps do so but for a little.
+    """
+    if result.threshold.metric == "agreement_median":
+        return [
+            s.method
+            for s in summaries
+            if s.metric == "agreement_median" and s.class_idx is None and s.ci_high < INSENSITIVE
+        ]
+    measured = {s.method for s in summaries}
+    knows = any(s.metric == "pair_contrast" and s.ci_low > CLASS_SPECIFIC for s in summaries)
+    return ["gradcam"] if knows and "gradcam" in measured else []
 
 
 def _sentence(
@@ -134,9 +141,15 @@ def _sentence(
         rules = [r for r in results if r.threshold.severity is Severity.BLOCK]
         found = [named(r.threshold.metric) for r in rules if r.method == policy.gate_method]
         judged = {known.metric.name for known in found if known is not None}
-        claims = [metric.claim for metric in METRICS.values() if metric.claim and metric.name in judged]
-        shown = f"its {method_title(policy.gate_method)} maps {' and '.join(claims)} " if claims else ""
+        claims = dict.fromkeys(metric.claim for metric in METRICS.values() if metric.claim and metric.name in judged)
+        shown = f"its {method_title(policy.gate_method)} maps {_listed(list(claims))} " if claims else ""
         return f"{model} passes: {shown}({len(rules)} of {len(rules)} blocking rules hold)."
     verb = "fails" if status is Status.FAIL else "cannot be judged"
     causes = [a.message for a in alerts if a.severity is Severity.BLOCK and a.status is status]
     return f"{model} {verb}: {causes[0] if causes else 'the policy has no rule that applies.'}"
+
+
+def _listed(claims: Sequence[str]) -> str:
+    """Joined as in a sentence."""
+    *most, last = claims
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,131 @@
+"""What it means that a figure misses its limit, one sentence for a release manager, and what to do about it."""
+
+from collections.abc import Callable, Sequence
+
+from case_monitor.domain.methods import method_title
+from case_monitor.domain.verdict import ThresholdResult
+from case_monitor.judging.image_counts import SUSPECTS
+
+NO_FUNCTION = (
+    "Look for dropout that stays on in eval mode, batch norm without running statistics, a graph that was exported in "
+    "train mode, and code that looks at its batch, draws numbers, or remembers calls."
+)
+_ANOTHER_LAYER = (
+    "name another target layer (protocol.target_layer), and look at gallery.png and at what the architecture shares "
+    "between classes (attention, pooling, a class token), before retraining."
+)
+
+
+def _no_skill(result: ThresholdResult, _subject: str, _others: Sequence[str]) -> tuple[str, str]:
+    figure = f"{result.observed:+.3f}, interval {result.ci_low:+.3f} to {result.ci_high:+.3f}"
+    too = "is no better" if result.threshold.limit == 0 else "is too little better"
+    return (
+        f"The model {too} than always answering the most frequent class: its skill is {figure}, where 0 is that answer "
+        f"and 1 is always right (limit {result.threshold.limit:g}).",
+        f"Look at the confusion matrix; {SUSPECTS}.",
+    )
+
+
+def _another_answer(result: ThresholdResult, _subject: str, _others: Sequence[str]) -> tuple[str, str]:
+    return (
+        f"The model is no function of the image: of {result.n} images that were shown again, in pairs, a logit changed "
+        f"by up to {result.observed:.3g} (limit {result.threshold.limit:g}).",
+        f"{NO_FUNCTION} A model that computes in 16 bits needs a higher limit on logit_difference.",
+    )
+
+
+def _pair_knows_no_class(result: ThresholdResult, _subject: str, _others: Sequence[str]) -> tuple[str, str]:
+    return (
+        f"The model's maps do not know which class they explain: {_hiding(result, 'the map of one against the other')}",
+        f"No method that weighs this layer's channels can do better: {_ANOTHER_LAYER}",
+    )
+
+
+def _shown_know_no_class(result: ThresholdResult, subject: str, others: Sequence[str]) -> tuple[str, str]:
+    message = f"{subject} maps do not know which class they explain: {_hiding(result, 'the maps')}"
+    if not others:
+        return message, f"No other method is known to do better on this model: {_ANOTHER_LAYER}"
+    titles = ", ".join(map(method_title, others))
+    return message, (
+        f"The evidence for the classes is in this layer, as pair_contrast says: {titles} can show it "
+        f"(policy.gate_method: {others[0]}); look at gallery.png."
+    )
+
+
+def _hiding(result: ThresholdResult, what: str) -> str:
+    """The figure as a count of images, in the words of its definition."""
+    return (
+        f"in {100 * result.observed:.0f} of 100 images, hiding what {what} marks for the predicted class hurts that "
+        "class more than hiding what is marked for the runner-up; a map that does not know its class would reach 50 "
+        f"(interval {100 * result.ci_low:.0f} to {100 * result.ci_high:.0f}; limit {100 * result.threshold.limit:g})."
+    )
+
+
+def _without_effect(result: ThresholdResult, subject: str, _others: Sequence[str]) -> tuple[str, str]:
+    return (
+        f"{subject} maps do not matter to the model: taking away the pixels they point at lowers its confidence "
+        f"by {result.observed:+.3f} more than random pixels do.",
+        "Look at fidelity.png; do not show these maps as evidence for the decision.",
+    )
+
+
+def _too_little_effect(result: ThresholdResult, subject: str, _others: Sequence[str]) -> tuple[str, str]:
+    return (
+        f"{subject} maps hardly matter to the model: hiding the 5% of the pixels that they mark most hurts the "
+        f"predicted class more than hiding random ones by {result.observed:+.2f} SDs of that difference (interval "
+        f"{result.ci_low:+.2f} to {result.ci_high:+.2f}; limit {result.threshold.limit:g}).",
+        "Look at fidelity.png; do not show these maps as evidence for the decision.",
+    )
+
+
+def _nothing_to_show(result: ThresholdResult, subject: str, _others: Sequence[str]) -> tuple[str, str]:
+    return (
+        f"{subject} has nothing to show for {result.observed:.0%} of the images (limit "
+        f"{result.threshold.limit:.0%}): the map is empty or constant for the first or the second class.",
+        "Name another target layer, or show people another method.",
+    )
+
+
+def _one_place(result: ThresholdResult, _subject: str, _others: Sequence[str]) -> tuple[str, str]:
+    images = "images" if result.class_idx is None else "images of one class"
+    return (
+        f"The model looks at the same place in all {images}: their maps share {result.observed:.0%} of their top "
+        f"pixels, from image to image (interval {result.ci_low:.0%} to {result.ci_high:.0%}; limit "
+        f"{result.threshold.limit:.0%}). A model that reads a mark instead of the object does so, and one that is "
+        "shown aligned images.",
+        "Look at gallery.png for a mark in that place: put what is there into images of other classes, and see whether "
+        "they change their class.",
+    )
+
+
+def _insensitive(result: ThresholdResult, subject: str, others: Sequence[str]) -> tuple[str, str]:
+    message = (
+        f"{subject} maps look the same whatever class is asked about: the maps for the first and the second class "
+        f"share {result.observed:.0%} of their top pixels (median; limit {result.threshold.limit:.0%}). "
+        "They reassure without explaining."
+    )
+    if others:
+        titles = ", ".join(map(method_title, others))
+        verb = "does" if len(others) == 1 else "do"
+        return (
+            message,
+            f"On the same model {titles} {verb} tell classes apart: show that, and look at gallery.png.",
+        )
+    return message, (
+        "No method tells classes apart on this model: its evidence sits in the same place for every class. Look at "
+        "gallery.png, and at what the architecture shares between classes (attention, pooling), before retraining."
+    )
+
+
+MISSED: dict[str, Callable[[ThresholdResult, str, Sequence[str]], tuple[str, str]]] = {
+    "skill": _no_skill,
+    "logit_difference": _another_answer,
+    "pair_contrast": _pair_knows_no_class,
+    "shown_contrast": _shown_know_no_class,
+    "fidelity_dz": _too_little_effect,
+    "agreement_degenerate_rate": _nothing_to_show,
+    "position": _one_place,
+    "agreement_median": _insensitive,
+    "confidence_drop_{}_vs_random": _without_effect,
+}
+"""Row of the catalogue -> (message, advice) where its limit is missed; the others say what was observed."""
