@@ -16,6 +16,7 @@ from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
+from case_monitor.judging.other_rules import other_rules_line
 from case_monitor.judging.wording import p_text
 from case_monitor.steps.outcomes import DryRun, Outcome
 
@@ -30,6 +31,7 @@ def show_outcome(outcome: Outcome | DryRun, console: Console) -> None:
     for note in verdict.notes:
         console.print(Text(note), soft_wrap=True)
     if outcome.evaluation:
+        console.print(Text(other_rules_line(outcome.evaluation), style="dim"), soft_wrap=True)
         console.print(methods_table(outcome.evaluation))
     console.print(_rules_table([r for r in verdict.results if r.class_idx is None]))
     for alert in outcome.alerts:
