@@ -1,6 +1,6 @@
 """What another policy would have said about stored evaluations: their figures are judged again, nothing is measured."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from case_monitor.domain.policy import Policy, Severity
 from case_monitor.domain.status import Status
+from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Verdict
 from case_monitor.judging.verdict import judge
 from case_monitor.store import read
@@ -42,8 +43,9 @@ def try_on_stored(engine: Engine, model_name: str, policy: Policy, last: int) ->
             status = None
             reason = f"stored intervals are at {level}, the policy asks for {policy.confidence_level}: evaluate again"
         else:
-            verdict = _judge(engine, stored, policy)
-            status, reason = verdict.status, _deciding(verdict)
+            summaries = read.load_summaries(engine, stored.id)
+            verdict = _judge(stored, summaries, policy)
+            status, reason = verdict.status, _deciding(verdict, {s.metric for s in summaries})
         yield Trial(
             evaluation_id=stored.id,
             version=f"{stored.model_name}/{stored.version}",
@@ -54,8 +56,7 @@ def try_on_stored(engine: Engine, model_name: str, policy: Policy, last: int) ->
         )
 
 
-def _judge(engine: Engine, stored: read.StoredEvaluation, policy: Policy) -> Verdict:
-    summaries = read.load_summaries(engine, stored.id)
+def _judge(stored: read.StoredEvaluation, summaries: Sequence[MetricSummary], policy: Policy) -> Verdict:
     return judge(
         stored.model,
         summaries,
@@ -66,13 +67,13 @@ def _judge(engine: Engine, stored: read.StoredEvaluation, policy: Policy) -> Ver
     )[0]
 
 
-def _deciding(verdict: Verdict) -> str:
+def _deciding(verdict: Verdict, measured: Collection[str]) -> str:
     """The blocking rules that are as bad as the verdict."""
     if verdict.status is Status.PASS:
         return "every blocking rule passes"
-    causes = [
-        f"{r.threshold.metric}: {r.reason}"
-        for r in verdict.results
-        if r.threshold.severity is Severity.BLOCK and r.status is verdict.status
-    ]
+    deciding = [r for r in verdict.results if r.threshold.severity is Severity.BLOCK and r.status is verdict.status]
+    causes = [f"{r.threshold.metric}: {r.reason}" for r in deciding if r.threshold.metric in measured]
+    unmeasured = dict.fromkeys(r.threshold.metric for r in deciding if r.threshold.metric not in measured)
+    if unmeasured:
+        causes.append(f"{', '.join(unmeasured)}: not measured then; evaluate again")
     return "; ".join(causes) or "no blocking rule applies"

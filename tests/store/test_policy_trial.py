@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from case_monitor.domain.digests import digest, evaluation_key
 from case_monitor.domain.evaluation import Evaluation
-from case_monitor.domain.policy import Policy, Threshold
+from case_monitor.domain.policy import CONTRAST_THRESHOLDS, Policy, Threshold
+from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.store.policy_trial import try_on_stored
+from case_monitor.store.read import find_evaluation
 from case_monitor.store.write import save_evaluation
 from tests.support.commands import run_cli
 from tests.support.factories import an_evaluation
@@ -51,7 +54,29 @@ def test_what_was_not_measured_then_is_insufficient(engine: Engine) -> None:
     rule = Threshold(metric="agreement_median", method="hirescam", limit=0.5, greater_is_better=False)
     (trial,) = try_on_stored(engine, "digits", Policy(thresholds=(rule,)), last=5)
     assert trial.status is Status.INSUFFICIENT
-    assert "0 images with a defined score" in trial.reason
+    assert trial.reason == "agreement_median: 0 images with a defined score, at least 100 are needed"
+
+
+def test_figures_that_were_not_measured_then_never_pass_and_say_the_remedy(engine: Engine) -> None:
+    """Of what was stored before there was contrast, its rules cannot be judged."""
+    save_evaluation(engine, measured(1, 0.99, baseline=an_evaluation(version=2).model))
+    (trial,) = try_on_stored(engine, "digits", Policy(thresholds=CONTRAST_THRESHOLDS), last=5)
+    assert trial.status is Status.INSUFFICIENT
+    unmeasured = (
+        "skill, recall, logit_difference, pair_contrast, pair_contrast_vs_baseline, shown_contrast, fidelity_dz"
+    )
+    assert f"{unmeasured}: not measured then; evaluate again" in trial.reason
+
+
+def test_a_pass_under_other_rules_is_no_stored_evidence(engine: Engine) -> None:
+    passed = an_evaluation(status=Status.PASS)
+    passed = replace(passed, provenance=replace(passed.provenance, policy_digest=digest(passed.policy)))
+    save_evaluation(engine, passed)
+    keys = []
+    for policy in (Policy(), Policy(thresholds=CONTRAST_THRESHOLDS)):
+        *first, _, by_policy, baseline = evaluation_key(passed.model, passed.split, None, policy, Protocol())
+        keys.append((*first, passed.provenance.protocol_digest, by_policy, baseline))
+    assert [find_evaluation(engine, key) is not None for key in keys] == [True, False]
 
 
 def test_a_rule_against_the_baseline_is_judged_where_there_was_one(engine: Engine) -> None:
