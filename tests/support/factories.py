@@ -27,11 +27,13 @@ from case_monitor.judging.predicted_split import predicted_classes
 METHODS = ("case", "gradcam", "gradcam++", "scorecam", "ablationcam", "layercam")
 
 
-def contrast_scores(methods: Sequence[str], n: int, seed: int) -> dict[tuple[str, str], np.ndarray]:
-    """Scores in the margin of logits, and of places; people are shown the first method."""
+def contrast_scores(
+    methods: Sequence[str], n: int, seed: int, *, pair: float = 1.5, shown: float = 0.5, fidelity: float = 0.5
+) -> dict[tuple[str, str], np.ndarray]:
+    """Scores in the margin of logits, in SDs, and of places; people are shown the first method."""
     rng = np.random.default_rng([seed, 99])
-    values = {(method, "fidelity_margin"): rng.normal(0.5, 1, n) for method in methods}
-    for method, name, right in (("", "pair", 1.5), (methods[0], "shown", 0.5)):
+    values = {(method, "fidelity_margin"): rng.normal(fidelity, 1, n) for method in methods}
+    for method, name, right in (("", "pair", pair), (methods[0], "shown", shown)):
         c = rng.normal(right, 1, n)
         one_sided = np.zeros(n)
         c[:2], one_sided[:2] = np.nan, 1.0

@@ -23,6 +23,7 @@ from case_monitor.judging.contrast_sets import contrast_sets
 from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
 from case_monitor.judging.figures.of_one_version import explained_share, explanation_summaries, model_summaries
 from case_monitor.judging.predicted_split import predicted_classes
+from case_monitor.judging.same_answers import logit_difference
 from case_monitor.judging.verdict import judge
 from case_monitor.measuring.drift import drift_methods
 from tests.support.factories import contrast_scores
@@ -42,6 +43,7 @@ class Traits:
         seed: of what differs from other versions on the same images.
         agreement: method -> mean; those that are not named have the usual one.
         degenerate: share of CASE's maps.
+        knows: how surely its maps know which class they explain: the mean of pair contrast's c, in SDs.
         drop: by how much more the top 5% of CASE's pixels lower the confidence than random ones do.
         lost, lost_of: images that are wrong beyond the usual ones, of which class (None: of any).
         gained: images that are right although they are usually wrong.
@@ -50,6 +52,7 @@ class Traits:
     seed: int
     agreement: Mapping[str, float] = field(default_factory=dict)
     degenerate: float = 0.02
+    knows: float = 2.0
     drop: float = 0.25
     lost: int = 4
     lost_of: int | None = None
@@ -156,7 +159,8 @@ def _values(traits: Traits, places: IntArray, size: int) -> dict[tuple[str, str]
             values[method, f"confidence_drop_{suffix}"] = np.clip(control + own.normal(more, 0.2, n), -1, 1)
             values[method, f"random_drop_{suffix}"] = control
     values["random", "agreement"] = np.clip(own.beta(2, 38, n), 0, 1)
-    return values | contrast_scores(PROTOCOL.methods, n, traits.seed)
+    shown, fidelity = traits.knows / 2, 4 * traits.drop
+    return values | contrast_scores(PROTOCOL.methods, n, traits.seed, pair=traits.knows, shown=shown, fidelity=fidelity)
 
 
 def version_of(name: str, version: int) -> ModelVersion:
@@ -180,6 +184,8 @@ def evaluated(
     summaries = model_summaries(found.confmat, classes, 0, POLICY, PROTOCOL.seed)
     summaries += (explained_share(found.scores, len(found.preds.target), PROTOCOL, POLICY),)
     summaries += explanation_summaries(found.scores, PROTOCOL, POLICY)
+    again = np.zeros((100, len(class_names)), dtype=np.float32)
+    summaries += (logit_difference(again, again),)
     if baseline is not None:
         drift = _drift(found)
         measured = (found.measured, baseline[1].measured)

@@ -31,8 +31,8 @@ ALIAS = "champion"
 SHARED_ATTENTION = {"case": 0.9, "gradcam": 0.91, "gradcam++": 0.93, "ablationcam": 0.9, "layercam": 0.94}
 CYCLE = (
     Traits(seed=10),
-    Traits(seed=11, agreement=SHARED_ATTENTION, gained=6),  # fails
-    Traits(seed=12, agreement={"case": 0.5}, lost=7),  # insufficient
+    Traits(seed=11, agreement=SHARED_ATTENTION, knows=0.2, gained=6),  # fails
+    Traits(seed=12, agreement={"case": 0.5}, knows=1.1, lost=7),  # insufficient
     Traits(seed=13, agreement={"case": 0.25}, gained=9),
     Traits(seed=14, lost=80),  # fails: accuracy
     Traits(seed=15, agreement={"case": 0.31}, lost=16, lost_of=WEAK_CLASS, gained=12),  # passes with a warning
