@@ -36,13 +36,13 @@ def _another_answer(result: ThresholdResult, _subject: str, _others: Sequence[st
 
 def _pair_knows_no_class(result: ThresholdResult, _subject: str, _others: Sequence[str]) -> tuple[str, str]:
     return (
-        f"The model's maps do not know which class they explain: {_hiding(result, 'the map of one against the other')}",
-        f"No method that weighs this layer's channels can do better: {_ANOTHER_LAYER}",
+        f"The model's maps do not know which class they explain: {_hiding(result)}",
+        f"Another method that weighs this layer's channels is not likely to do better: {_ANOTHER_LAYER}",
     )
 
 
 def _shown_know_no_class(result: ThresholdResult, subject: str, others: Sequence[str]) -> tuple[str, str]:
-    message = f"{subject} maps do not know which class they explain: {_hiding(result, 'the maps')}"
+    message = f"{subject} maps do not know which class they explain: {_hiding(result)}"
     if not others:
         return message, f"No other method is known to do better on this model: {_ANOTHER_LAYER}"
     titles = ", ".join(map(method_title, others))
@@ -52,11 +52,11 @@ def _shown_know_no_class(result: ThresholdResult, subject: str, others: Sequence
     )
 
 
-def _hiding(result: ThresholdResult, what: str) -> str:
+def _hiding(result: ThresholdResult) -> str:
     """The figure as a count of images, in the words of its definition."""
     return (
-        f"in {100 * result.observed:.0f} of 100 images, hiding what {what} marks for the predicted class hurts that "
-        "class more than hiding what is marked for the runner-up; a map that does not know its class would reach 50 "
+        f"in {100 * result.observed:.0f} of 100 images, hiding what the map marks for the predicted class hurts that "
+        "class more than hiding what it marks for the runner-up; a map that does not know its class would reach 50 "
         f"(interval {100 * result.ci_low:.0f} to {100 * result.ci_high:.0f}; limit {100 * result.threshold.limit:g})."
     )
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from case_monitor.domain.methods import method_title
-from case_monitor.domain.metrics import BROKEN, named
+from case_monitor.domain.metrics import BROKEN, is_of_explained, named
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.status import Status
@@ -89,9 +89,9 @@ def _changed(result: ThresholdResult, subject: str, of_class: str, baseline: Mod
         f"{what}{of_class} changed by {result.observed:+.3f} against {baseline}, in production, on the same images "
         f"(interval {result.ci_low:+.3f} to {result.ci_high:+.3f}; at most {abs(result.threshold.limit):.3f} "
         f"{'less' if result.threshold.greater_is_better else 'more'} is allowed).",
-        "Look at confusion_matrix.png and class_metrics.csv for the classes that got worse."
-        if result.method is None
-        else "Compare gallery.png with that of the version in production.",
+        "Compare gallery.png with that of the version in production."
+        if is_of_explained(of)
+        else "Look at confusion_matrix.png and class_metrics.csv for the classes that got worse.",
     )
 
 

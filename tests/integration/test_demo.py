@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 from sqlalchemy import create_engine, text
 
+from case_monitor.domain.policy import CONTRAST_THRESHOLDS, Policy
+from case_monitor.domain.status import Status
+from case_monitor.store.policy_trial import try_on_stored
 from tests.integration.conftest import Cli, Demo
 from tests.support.commands import registry_of
 
@@ -57,6 +60,18 @@ def test_an_accuracy_gate_would_have_promoted_the_third(demo: Demo) -> None:
         status = dict(rows.tuples().all())
     assert status["accuracy_vs_baseline"] == "pass"
     assert status["agreement_median"] == "fail"
+
+
+def test_the_rules_of_contrast_tell_the_same_story(demo: Demo) -> None:
+    """The third version's maps do not know their class; the first, small as it is, may be undecided."""
+    engine = create_engine(demo.database_url)
+    trials = try_on_stored(engine, "digits", Policy(thresholds=CONTRAST_THRESHOLDS), last=3)
+    found = {trial.version: (trial.status, trial.reason) for trial in trials}
+    assert found["digits/1"][0] is not Status.FAIL
+    assert found["digits/2"] == (Status.PASS, "every blocking rule passes")
+    status, reason = found["digits/3"]
+    assert status is Status.FAIL
+    assert reason.startswith("pair_contrast: ")
 
 
 def test_every_table_has_rows(demo: Demo) -> None:

@@ -104,9 +104,9 @@ def test_a_healthy_version_passes_with_150_drawn_images(baseline: ModelVersion |
         (figure("logit_difference", 0.4, 0, n=100), "a logit changed by up to 0.4 (limit 0.01)"),
         (
             share("pair_contrast", 77),
-            "do not know which class they explain: in 55 of 100 images, hiding what the map of one against the other "
-            "marks for the predicted class hurts that class more than hiding what is marked for the runner-up; a map "
-            "that does not know its class would reach 50 (interval 47 to 63; limit 85)",
+            "do not know which class they explain: in 55 of 100 images, hiding what the map marks for the predicted "
+            "class hurts that class more than hiding what it marks for the runner-up; a map that does not know its "
+            "class would reach 50 (interval 47 to 63; limit 85)",
         ),
         (figure("pair_contrast_vs_baseline", -0.3, 0.05), "Pair contrast changed by -0.300 against digits/2"),
         (share("shown_contrast", 42, "case"), "CASE maps do not know which class they explain: in 30 of 100 images"),
@@ -160,6 +160,11 @@ def test_the_others_warn(bad: MetricSummary) -> None:
     verdict, alerts = judged(bad)
     assert verdict.status is Status.PASS
     assert [rule for rule, _ in alerts] == [bad.metric]
+
+
+def test_a_contrast_that_was_lost_is_looked_for_in_pictures() -> None:
+    [(_, said)] = judged(figure("pair_contrast_vs_baseline", -0.3, 0.05))[1]
+    assert said.endswith("Compare gallery.png with that of the version in production.")
 
 
 def test_a_place_that_all_images_of_a_class_share_is_named() -> None:
