@@ -65,7 +65,7 @@ def _contrast(metric: str, score: str, scores: SampleScores, level: float) -> It
         return
     c, one_sided = scores.values[method, score], scores.values[method, ONE_SIDED[score]]
     defined = c[np.isfinite(c)]
-    n, without, ties = len(defined), int(one_sided.sum()), int((defined == 0).sum())
+    n, without, ties = len(defined), int((one_sided == 1).sum()), int((defined == 0).sum())
     wins = float(right_about(defined).sum())
     crowded = too_many_ties(defined)
     low, high = (UNDEFINED, UNDEFINED) if crowded else wilson_interval(wins, n, level)

@@ -62,7 +62,7 @@ def test_without_a_stored_comparison_it_is_that_of_the_core(engine: Engine) -> N
     found, oracle = read(engine), differences(second, first)
     assert (found.measured, found.comparable) == (False, True)
     assert (found.baseline.evaluation_id, found.candidate.evaluation_id) == tuple(ids)
-    assert len(found.differences) == 1 + 6 + 2 * 6
+    assert len(found.differences) == 1 + 6 + 2 * 6 + 2
     for row in found.differences:
         expected = oracle[f"{row.metric}_vs_baseline", row.method, None]
         assert row.difference == pytest.approx(expected.value, nan_ok=False)
