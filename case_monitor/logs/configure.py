@@ -16,6 +16,9 @@ from case_monitor.logs.masking import masked
 FORMAT_VARIABLE = "CASE_MONITOR_LOG_FORMAT"
 FIELDS = ("model", "version", "evaluation_id", "flow_run_id")
 
+_TOLD_ANYWAY = "mlflow.store.db.utils"
+"""Logs with a traceback what it raises, which is then told in one line."""
+
 _about: ContextVar[dict[str, Any] | None] = ContextVar("case_monitor_log_about", default=None)
 _exceptions = logging.Formatter()
 
@@ -41,6 +44,7 @@ def configure_logs() -> None:
     if chosen not in {"text", "json"}:
         msg = f"{FORMAT_VARIABLE}: text or json was expected, {chosen!r} came"
         raise ConfigError(msg)
+    logging.getLogger(_TOLD_ANYWAY).setLevel(logging.CRITICAL)
     if not isinstance(logging.getLogRecordFactory(), _MaskingFactory):
         logging.setLogRecordFactory(_MaskingFactory())
     if chosen == "json":
@@ -50,6 +54,7 @@ def configure_logs() -> None:
 def show_all_logs() -> None:
     """Show what case_monitor logs, down to the details, also where no library sets up logs."""
     logging.getLogger("case_monitor").setLevel(logging.DEBUG)
+    logging.getLogger(_TOLD_ANYWAY).setLevel(logging.NOTSET)
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(_TextHandler())

@@ -22,7 +22,7 @@ from torch import nn
 from uvicorn.logging import AccessFormatter
 
 from case_monitor.domain.errors import ConfigError
-from case_monitor.logs.configure import are_json, configure_logs, logging_about
+from case_monitor.logs.configure import are_json, configure_logs, logging_about, show_all_logs
 from case_monitor.logs.masking import remember_password
 from case_monitor.registry import model_metadata
 from tests.support.commands import run_cli
@@ -235,3 +235,12 @@ def test_the_logs_of_a_check_name_its_evaluation(
         assert (line["model"], line["version"], line["evaluation_id"]) == ("logged", version, 1)
         assert len(line["flow_run_id"]) == 36
     assert any("explain and test the sample" in line["message"] for line in lines)  # progress
+
+
+def test_mlflows_traceback_of_what_it_raises_is_shown_on_request_only() -> None:
+    """A disk without room: MLflow raises, which is told in one line, and logs the same in fifty (`tests/faults`)."""
+    logger = logging.getLogger("mlflow.store.db.utils")
+    configure_logs()
+    assert not logger.isEnabledFor(logging.ERROR)
+    show_all_logs()
+    assert logger.isEnabledFor(logging.ERROR)
