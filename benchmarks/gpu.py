@@ -2,8 +2,9 @@
 
 One JSON, saved after every row. Six sections, each within a time of its own, in under seven minutes in all; one that
 fails or runs out of time does not lose the others, and makes the exit status 1. Nothing is installed or downloaded:
-torch, torchvision, numpy, scipy and pillow are needed, pydantic-settings for the wall and for reading images, and the other libraries are
-compared with where they are there. `--quick` runs all of it on any machine, with a network and images that are tiny.
+torch, torchvision, numpy, scipy and pillow are needed, pydantic-settings for the wall and for reading images, and the
+other libraries are compared with where they are there. `--quick` runs all of it on any machine, with a network and
+images that are tiny.
 """
 
 import argparse
