@@ -36,8 +36,7 @@ def test_every_link_works(browser: Browser, address: str) -> None:
     assert {kind(path) for path in seen} >= PAGES
 
 
-@pytest.mark.parametrize("width", [360, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1440, "dark")])
 def test_pages_are_accessible_and_fit(browser: Browser, address: str, width: int, scheme: Scheme) -> None:
     with watched(browser, address, width=width, scheme=scheme) as page:
         for path in one_of_each(browser, address).values():
