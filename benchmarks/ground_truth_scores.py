@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.planted import Planted
 from case_monitor.domain.arrays import UNDEFINED, FloatArray
-from case_monitor.domain.top_pixels import TOP_FRACTION
+from case_monitor.domain.protocol import TOP_FRACTION
 from case_monitor.judging.statistics.intervals import bootstrap_interval
 from case_monitor.measuring.top_pixels import is_degenerate, top_fraction_mask
 from case_monitor.saliency import resize_maps

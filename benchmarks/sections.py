@@ -10,7 +10,7 @@ from benchmarks import ours, peers, peers_torchcam
 from benchmarks.models import BATCH, Subject
 from benchmarks.ratios import Ratio, Section, Settings
 from benchmarks.timing import Contender, contender
-from case_monitor.domain.top_pixels import TOP_FRACTION
+from case_monitor.domain.protocol import TOP_FRACTION
 
 THREE = ("gradcam", "gradcam++", "layercam")
 WITHOUT_SCORECAM = ("case", *THREE, "ablationcam")

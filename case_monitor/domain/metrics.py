@@ -8,8 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from case_monitor.domain.policy import vs_baseline
-from case_monitor.domain.protocol import FILLS, Protocol, drop_suffix
-from case_monitor.domain.top_pixels import TOP_FRACTION
+from case_monitor.domain.protocol import FILLS, TOP_FRACTION, Protocol, drop_suffix
 
 INSENSITIVE = 0.5
 """The paper's threshold on agreement: maps that share half of their top pixels do not tell classes apart."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from case_monitor.domain.errors import expect
 
+TOP_FRACTION = 0.05
+"""Share of an image's pixels that counts as what a map points at."""
 DEFAULT_SHARD_SIZE = 2048
 """Images of a split that are worked on at once. No number depends on it."""
 

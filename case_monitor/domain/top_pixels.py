@@ -9,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from case_monitor.domain.errors import DataError
-
-TOP_FRACTION = 0.05
-"""Share of an image's pixels that counts as what a map points at."""
+from case_monitor.domain.protocol import TOP_FRACTION
 
 CONSTANT_TOLERANCE = 1e-6
 """Bilinear interpolation of a constant map leaves rounding noise of this relative size."""

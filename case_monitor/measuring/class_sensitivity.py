@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from case_monitor.domain.top_pixels import TOP_FRACTION
+from case_monitor.domain.protocol import TOP_FRACTION
 from case_monitor.measuring.top_pixels import is_degenerate, top_fraction_mask
 
 

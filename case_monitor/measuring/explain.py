@@ -12,7 +12,7 @@ from torch import Tensor
 
 from case_monitor.domain.arrays import FloatArray, IntArray
 from case_monitor.domain.gallery import Gallery
-from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.protocol import TOP_FRACTION, Protocol
 from case_monitor.domain.sample import Sample
 from case_monitor.domain.scores import (
     CLASS_POSITION,
@@ -22,7 +22,6 @@ from case_monitor.domain.scores import (
     SHOWN_MARGIN,
     SampleScores,
 )
-from case_monitor.domain.top_pixels import TOP_FRACTION
 from case_monitor.measuring.class_sensitivity import agreement
 from case_monitor.measuring.conditions import Conditions
 from case_monitor.measuring.contrastive_deletion import Opposed, opposed_by_pair, opposed_by_shown

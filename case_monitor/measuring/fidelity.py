@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from case_monitor.domain.arrays import FloatArray, IntArray
-from case_monitor.domain.protocol import drop_suffix
+from case_monitor.domain.protocol import TOP_FRACTION, drop_suffix
 from case_monitor.domain.scores import FIDELITY_MARGIN
-from case_monitor.domain.top_pixels import TOP_FRACTION
 from case_monitor.measuring.masked_passes import Answered, Logits, MaskedPasses, fill_image
 from case_monitor.measuring.top_pixels import top_count_mask, top_fraction_mask
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.evaluation import Evaluation
-from case_monitor.domain.protocol import Protocol, drop_suffix
+from case_monitor.domain.protocol import TOP_FRACTION, Protocol, drop_suffix
 from case_monitor.domain.scores import CLASS_POSITION, FIDELITY_MARGIN, ONE_SIDED, POSITION, SampleScores
-from case_monitor.domain.top_pixels import TOP_FRACTION, pixel_budget
+from case_monitor.domain.top_pixels import pixel_budget
 from case_monitor.measuring.fidelity import random_maps
 from case_monitor.measuring.masked_passes import fill_image
 from case_monitor.measuring.top_pixels import is_degenerate

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from case_monitor.domain.arrays import FloatArray
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.gallery import Gallery
-from case_monitor.domain.top_pixels import TOP_FRACTION, is_degenerate, top_pixels
+from case_monitor.domain.protocol import TOP_FRACTION
+from case_monitor.domain.top_pixels import is_degenerate, top_pixels
 from case_monitor.evidence.overlays import HEAT, Image, Mask, heated, masked
 from case_monitor.evidence.pictures import style
 
