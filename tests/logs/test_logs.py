@@ -229,8 +229,8 @@ def test_the_logs_of_a_check_name_its_evaluation(
     )
     assert json.loads(done.stdout)["evaluation_id"] == 1, done.stderr
     lines = [json.loads(line) for line in done.stderr.splitlines()]
-    of_evaluation = [line for line in lines if line["logger"] == "case_monitor.evaluate"]
-    assert [line["message"].partition(" ")[0] for line in of_evaluation] == ["stored:", "published"]
+    of_evaluation = [line for line in lines if line["logger"] in {"case_monitor.evaluate", "case_monitor.evidence"}]
+    assert [line["message"].partition(" ")[0] for line in of_evaluation] == ["stored:", "evidence"]
     for line in of_evaluation:
         assert (line["model"], line["version"], line["evaluation_id"]) == ("logged", version, 1)
         assert len(line["flow_run_id"]) == 36
