@@ -11,7 +11,7 @@ from torch import nn
 
 from case_monitor.domain.errors import ConfinementError, ModelError
 from case_monitor.domain.isolation import Isolation
-from case_monitor.isolation import model_process, servers
+from case_monitor.isolation import servers, started
 from case_monitor.isolation.confine.level import Level
 from case_monitor.isolation.servers import ForkServer
 from tests.isolation.confine.programs import needs_confinement
@@ -150,7 +150,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
         for name in ("MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY", "NVIDIA_API_KEY", "PYTHONPATH"):
             patch.setenv(name, f"{word}{os.pathsep}{os.environ.get(name, '')}")
         server = ForkServer()
-        patch.setattr(model_process, "fork_server", lambda: server)
+        patch.setattr(started, "fork_server", lambda: server)
         yield server
         server.close()
 
@@ -189,7 +189,7 @@ def unconfined() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(servers, "_BEGIN", servers._BEGIN.replace("from case_monitor", lacking + "from case_monitor"))
         server = ForkServer()
-        patch.setattr(model_process, "fork_server", lambda: server)
+        patch.setattr(started, "fork_server", lambda: server)
         yield
         server.close()
 
