@@ -521,7 +521,7 @@ class TestArtifact:
     def test_a_folder_is_read_and_removed_when_it_is_no_longer_needed(self, run_id: str, tmp_path: Path) -> None:
         raw = downloaded(ArtifactSplit(kind="mlflow_artifact", uri=f"runs:/{run_id}/images", format="image_folder"))
         assert raw.digest == folder(tmp_path / "logged" / "images").digest
-        place = Path(raw.images.root)  # type: ignore[attr-defined]
+        place = Path(raw.images.root)  # type: ignore[attr-defined] # of a folder
         split, source = prepare(raw, None, RGB)
         del raw
         assert all_of(source).shape == (2, 3, 6, 6)
