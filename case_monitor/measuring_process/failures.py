@@ -15,7 +15,6 @@ _OURS: Mapping[str, type[CaseMonitorError]] = {
     for name, known in vars(errors).items()
     if isinstance(known, type) and issubclass(known, CaseMonitorError)
 }
-_OTHERWISE_MADE = (UnicodeError, ExceptionGroup)  # of more than a text
 _LONGEST = 20_000
 
 

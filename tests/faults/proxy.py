@@ -1,6 +1,5 @@
 """A proxy before MLflow that misbehaves at a call, or from it on: by hand, so that half an answer can be given."""
 
-import http.client
 import json
 import socket
 import threading
@@ -8,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from tests.support.passing_on import PassingOn, standing_before
 
 CLIENT_TIMEOUT_S = 2
 _LATE_S = 3.0
-_OF_CONNECTION = {"connection", "transfer-encoding", "content-length", "host", "date", "server", "keep-alive"}
 
 
 @dataclass
@@ -38,58 +37,21 @@ class Misbehaviour:
             return hit
 
 
-class _Proxy(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    upstream: str
+class _Proxy(PassingOn):
     misbehaviour: Misbehaviour
 
-    def handle_any(self) -> None:
-        body = self._body()
+    def answer(self, body: bytes) -> None:
         call = f"{self.command} {urlsplit(self.path).path.removeprefix('/api/2.0/')}"
         if self.misbehaviour.takes(call):
             HOW[self.misbehaviour.how](self, body)
         else:
             self.say(*self.passed_on(body))
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = handle_any  # noqa: N815 - as http.server wants them
-
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding") != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        body = b""
-        while size := int(self.rfile.readline(), 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return body
-
-    def passed_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        connection = http.client.HTTPConnection(self.upstream, timeout=120)
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in _OF_CONNECTION}
-        headers["Content-Length"] = str(len(body))
-        connection.request(self.command, self.path, body, headers)
-        answer = connection.getresponse()
-        content = answer.read()
-        connection.close()
-        kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in _OF_CONNECTION]
-        return answer.status, kept, content
-
-    def say(self, status: int, headers: list[tuple[str, str]], content: bytes, length: int | None = None) -> None:
-        self.send_response(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content) if length is None else length))
-        self.end_headers()
-        self.wfile.write(content)
-
     def hang_up(self) -> None:
         self.close_connection = True
         self.wfile.flush()
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
-
-    def log_message(self, *_: object) -> None:
-        """Not to the tests' output."""
 
 
 def _status(code: int, *, done: bool = False) -> Callable[[_Proxy, bytes], None]:
@@ -157,24 +119,8 @@ HOW: dict[str, Callable[[_Proxy, bytes], None]] = {
 }
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, *_: object) -> None:
-        """A client that went away is what is tried here."""
-
-
 @contextmanager
 def misbehaving(server: str, misbehaviour: Misbehaviour) -> Iterator[str]:
     """The address at which the server is reached through the proxy."""
-    handler = type("Proxy", (_Proxy,), {"upstream": urlsplit(server).netloc, "misbehaviour": misbehaviour})
-    proxy = _Server(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=proxy.serve_forever, args=[0.05], daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{proxy.server_port}"
-    finally:
-        proxy.shutdown()
-        proxy.server_close()
-        thread.join()
+    with standing_before(server, _Proxy, misbehaviour=misbehaviour) as address:
+        yield f"http://{address}"
