@@ -59,7 +59,7 @@ def explained(came: Any, sample: Sample) -> tuple[SampleScores, Gallery]:
     _array(scores.confidence, "float64", (n,), "confidence")
     scored({" ".join(key): values for key, values in scores.values.items() if key[1] not in MARGINS}, n)
     _margins({" ".join(key): values for key, values in scores.values.items() if key[1] in MARGINS}, n)
-    if scores.broken_passes is not None:
+    if n:  # None is read as none broken
         _array(scores.broken_passes, "int64", (n,), "broken passes")
     return scores, gallery
 

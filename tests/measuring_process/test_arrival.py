@@ -25,6 +25,7 @@ def scores(**values: np.ndarray) -> SampleScores:
         target=SAMPLE.preds.target,
         top2=SAMPLE.top2,
         confidence=np.ones(3),
+        broken_passes=np.zeros(3, dtype=np.int64),
         values={metrics[name]: array for name, array in values.items()},
     )
 
@@ -46,6 +47,11 @@ def test_an_infinite_difference_of_logits_is_no_answer(infinite: float) -> None:
 def test_scores_of_another_sample_are_no_answer(change: dict[str, object]) -> None:
     with pytest.raises(EngineError, match="of the sample"):
         explained((replace(scores(), **change), GALLERY), SAMPLE)  # type: ignore[arg-type] # any field
+
+
+def test_that_no_pass_was_broken_must_be_said() -> None:
+    with pytest.raises(EngineError, match="broken passes of"):
+        explained((replace(scores(), broken_passes=None), GALLERY), SAMPLE)
 
 
 def test_too_few_scores_are_no_answer() -> None:
