@@ -59,22 +59,7 @@ def evaluate(
     in_production: bool = False,
     notes: tuple[str, ...] = (),
 ) -> Findings:
-    """Predict, explain, test and judge: `case_monitor.judging.evaluate`.
-
-    Args:
-        candidate: the version to judge.
-        baseline: the version in production, or None. Its images are the same, prepared as it wants them.
-        policy: when to pass.
-        protocol: how to measure.
-        bench: where.
-        in_production: the candidate holds the alias; it fails only within the budget of false alarms over time.
-        notes: what else is to be said with the verdict.
-
-    Raises:
-        ConfigError: the policy cannot be judged under this protocol.
-        DataError: no images, or fewer than two classes, or classes that cannot be paired with the baseline's.
-        ModelError: the model does not fit the data set.
-    """
+    """`case_monitor.judging.evaluate.evaluate` of versions that are held in this process, on a bench."""
     with ExitStack() as held:
         return judging.evaluate(
             _subject(candidate, protocol, bench, held),
