@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.methods import METHODS
-from case_monitor.domain.metrics import Metric, metrics_under, named
+from case_monitor.domain.metric import Metric
+from case_monitor.domain.metrics import metrics_under, named
 from case_monitor.domain.policy import GATE_METHOD, Policy, Severity, Threshold
 from case_monitor.domain.protocol import Protocol
 

@@ -14,7 +14,8 @@ from case_monitor.dashboard.shell.method_styles import style_sheet
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.findings import Findings
 from case_monitor.domain.methods import METHODS, Method
-from case_monitor.domain.metrics import METRICS, Metric, Unit
+from case_monitor.domain.metric import Metric, Unit
+from case_monitor.domain.metrics import METRICS
 from case_monitor.domain.policy import Policy, Threshold
 from case_monitor.evidence.pictures import style
 from case_monitor.judging.figures.means import MEANS

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from case_monitor.domain import methods
 from case_monitor.domain.errors import ConfigError
-from case_monitor.domain.metrics import Metric, metrics_under
+from case_monitor.domain.metric import Metric
+from case_monitor.domain.metrics import metrics_under
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Rule, Severity, Threshold
 from case_monitor.domain.policy_check import asks_how_good, check_policy

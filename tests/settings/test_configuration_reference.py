@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from case_monitor.domain.methods import METHODS
-from case_monitor.domain.metrics import METRICS, Metric
+from case_monitor.domain.metric import Metric
+from case_monitor.domain.metrics import METRICS
 from case_monitor.settings import Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"

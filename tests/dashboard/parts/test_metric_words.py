@@ -4,7 +4,8 @@ import pytest
 
 from case_monitor.dashboard.parts.interval_mark import WIDTH, interval_mark
 from case_monitor.dashboard.parts.metric_words import metric_words, rule_words
-from case_monitor.domain.metrics import Metric, metrics_under
+from case_monitor.domain.metric import Metric
+from case_monitor.domain.metrics import metrics_under
 from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 

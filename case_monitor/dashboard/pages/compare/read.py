@@ -21,7 +21,8 @@ from case_monitor.dashboard.parts.latest import latest_of_versions
 from case_monitor.dashboard.parts.metric_words import rule_words
 from case_monitor.dashboard.parts.stored_settings import drop_suffixes
 from case_monitor.domain.arrays import defined
-from case_monitor.domain.metrics import Metric, metrics_of
+from case_monitor.domain.metric import Metric
+from case_monitor.domain.metrics import metrics_of
 from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary

@@ -15,7 +15,8 @@ from case_monitor.dashboard.parts.charts import (
     rounded,
 )
 from case_monitor.domain.methods import method_title
-from case_monitor.domain.metrics import Metric, Unit, row_of
+from case_monitor.domain.metric import Metric, Unit
+from case_monitor.domain.metrics import row_of
 from case_monitor.domain.promotion import Decision
 
 Trace = dict[str, Any]

@@ -15,7 +15,8 @@ from case_monitor.dashboard.shell.paging import PAGE_SIZE
 from case_monitor.dashboard.shell.rendering import page
 from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.methods import method_title
-from case_monitor.domain.metrics import Unit, row_of
+from case_monitor.domain.metric import Unit
+from case_monitor.domain.metrics import row_of
 
 pages = APIRouter()
 
