@@ -74,7 +74,7 @@ class Place:
 
 def fill(place: Place) -> None:
     """Two versions, evaluated and published; the first was promoted, then the second."""
-    client = MlflowClient(place.tracking_uri)
+    client = MlflowClient(place.tracking_uri, place.tracking_uri)
     experiment = client.create_experiment("all", place.artifacts.as_uri())
     client.create_registered_model("digits")
     registry = Registry(place.tracking_uri)
@@ -134,7 +134,8 @@ def test_what_fits_together(sqlite_place: Place) -> None:
 
 
 def test_every_way_in_which_two_times_differ_is_seen(sqlite_place: Place) -> None:
-    client, artifacts = MlflowClient(sqlite_place.tracking_uri), sqlite_place.artifacts
+    uri, artifacts = sqlite_place.tracking_uri, sqlite_place.artifacts
+    client = MlflowClient(uri, uri)
 
     def failing(name: str) -> str:
         ran, checks = sqlite_place.check()

@@ -73,16 +73,21 @@ def sqlite_tracking(mlflow_database: str, mlflow_globals: None) -> str:
 
 @pytest.fixture
 def mlflow_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Undo afterwards what a test, or our own registry, sets for the whole process."""
+    """Undo, before and afterwards, what a test, or our own registry, sets for the whole process.
+
+    A client that is told only where runs are asks there for models, too, unless the process was told another place.
+    """
     import mlflow
 
     names = ("TRACKING_URI", "REGISTRY_URI", "HTTP_REQUEST_MAX_RETRIES", "HTTP_REQUEST_TIMEOUT")
     for name in names:
         monkeypatch.setenv(f"MLFLOW_{name}", "")
         monkeypatch.delenv(f"MLFLOW_{name}")
+    for set_uri in (mlflow.set_tracking_uri, mlflow.set_registry_uri):
+        set_uri(None)
     yield
-    mlflow.set_tracking_uri(None)
-    mlflow.set_registry_uri(None)
+    for set_uri in (mlflow.set_tracking_uri, mlflow.set_registry_uri):
+        set_uri(None)
 
 
 @pytest.fixture
