@@ -161,6 +161,7 @@ _ROWS = (
         low=-5,
         high=5,
         of_methods=True,
+        of_shown=True,
         at_top=True,
         axis="fidelity in SDs",
     ),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from case_monitor.domain.arrays import FloatArray, IntArray
 
 FIDELITY_MARGIN = "fidelity_margin"
-"""m(x without random pixels) - m(x without as many of a map's), of the top 5%, in the margin m of logits."""
+"""m(x without random pixels) - m(x without as many of what people are shown), of the top 5%, in margins m of logits."""
 PAIR_MARGIN, SHOWN_MARGIN = "pair_margin", "shown_margin"
 """m(x without what speaks for the second class) - m(x without what speaks for the first): by the map of one class
 against the other, and by the two maps of the method that people are shown."""

@@ -76,8 +76,8 @@ class ConfinedModel:
     def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
         protocol = self._protocol
         keys = drop_names(protocol.methods, protocol.areas, protocol.fills)
-        margins = margin_names(protocol.methods, protocol.areas)
-        margins += [("", PAIR_MARGIN), (at.shown or protocol.methods[0], SHOWN_MARGIN)]
+        shown = at.shown or protocol.methods[0]
+        margins = [*margin_names(shown, protocol.areas), ("", PAIR_MARGIN), (shown, SHOWN_MARGIN)]
         for batch, answer in self._answers(_at("explain", at), first, batches, _of_explained, progress):
             drops = Drops(
                 values={key: answer.drop(*key) for key in keys},

@@ -16,6 +16,7 @@ from case_monitor.domain.protocol import TOP_FRACTION, Protocol
 from case_monitor.domain.sample import Sample
 from case_monitor.domain.scores import (
     CLASS_POSITION,
+    FIDELITY_MARGIN,
     ONE_SIDED,
     PAIR_MARGIN,
     POSITION,
@@ -215,6 +216,7 @@ def _broken(explanation: Explanation, maps: Mapping[str, Tensor], counts: Mappin
     found = drops.broken.copy()
     points = {method: ~is_degenerate(m[:, 0]).cpu().numpy() for method, m in maps.items()}
     both = {name: of.min(axis=0) > 0 for name, of in counts.items()}
+    both[FIDELITY_MARGIN] = counts[SHOWN_MARGIN][0] > 0
     for (method, metric), value in (*drops.values.items(), *drops.margins.items()):
         takes_away = both[metric] if metric in both else points[method]
         found = np.where((found == 0) & np.isnan(value) & takes_away, 1, found)
@@ -262,7 +264,7 @@ def _keys(protocol: Protocol, shown: str) -> list[tuple[str, str]]:
     return [
         *((method, metric) for method in protocol.methods for metric in ("agreement", *drops)),
         ("random", "agreement"),
-        *margin_names(protocol.methods, protocol.areas),
+        *margin_names(shown, protocol.areas),
         *((of, name) for of, side in (("", PAIR_MARGIN), (shown, SHOWN_MARGIN)) for name in (side, ONE_SIDED[side])),
         ("", POSITION),
         ("", CLASS_POSITION),

@@ -47,8 +47,8 @@ class Drops:
     Attributes:
         values: (method, "confidence_drop_<area>") and (method, "random_drop_<area>") -> (B,) float64; NaN where a map
             has nothing to replace, or the model gives NaN.
-        margins: the same in logits instead of probabilities: (method, "fidelity_margin") and those of
-            `contrastive_deletion`.
+        margins: what was taken away for them is followed in logits instead of probabilities: (method,
+            "fidelity_margin") of what people are shown, and those of `contrastive_deletion`.
         broken: (B,) passes over the image in which the model gave NaN or infinity.
     """
 
@@ -68,9 +68,17 @@ def drop_names(methods: Sequence[str], areas: Sequence[float], fills: Sequence[s
     ]
 
 
-def margin_names(methods: Sequence[str], areas: Sequence[float]) -> list[tuple[str, str]]:
-    """Method and metric of each margin that `confidence_drops` gives: there are none without the 5% among the areas."""
-    return [(method, FIDELITY_MARGIN) for method in methods] if TOP_FRACTION in areas else []
+def margin_names(shown: str, areas: Sequence[float]) -> list[tuple[str, str]]:
+    """Method and metric of the margin that `confidence_drops` gives: there is none without the 5% among the areas."""
+    return [(shown, FIDELITY_MARGIN)] if TOP_FRACTION in areas else []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShownMap:
+    """The method that people are shown, and its maps (B, H, W) of class u, of centred logits."""
+
+    method: str
+    maps: Tensor
 
 
 def confidence_drops(
@@ -79,6 +87,7 @@ def confidence_drops(
     classes: Tensor,
     maps: Mapping[str, Tensor],
     control: Tensor,
+    shown: ShownMap,
     *,
     areas: Sequence[float],
     fills: Sequence[str],
@@ -86,35 +95,41 @@ def confidence_drops(
 ) -> Drops:
     """Signed drop p_u(x) - p_u(x without the top pixels) for every method, and for a random map of equal area.
 
+    The margin of logits is followed where the top 5% of what people are shown are taken away: of centred logits, since
+    one vector added to all rows of the head changes the maps of the logits as they are, and no probability.
+
     Args:
         logits: the model, (B, C, H, W) -> (B, num_classes).
         images: (B, C, H, W).
         classes: (B, 2) the class u whose softmax probability is followed, and the one that it is told from.
         maps: method -> (B, H, W) saliency maps of class u.
         control: (B, H, W) random maps.
+        shown: what people are shown.
         areas: fractions of the pixels to replace; fewer are replaced where fewer are positive, in the control too.
         fills: what replaces them.
         batch_size: images per forward pass.
     """
-    pixels = _mask_pairs(torch.stack([*maps.values()]), control, areas)  # (A, 2M, B, H, W)
+    of_methods = _mask_pairs(torch.stack([*maps.values()]), control, areas)  # (A, 2M, B, H, W)
+    of_shown = _mask_pairs(shown.maps.unsqueeze(0), control, areas)  # (A, 2, B, H, W)
+    of_shown &= torch.tensor([area == TOP_FRACTION for area in areas], device=images.device).view(-1, 1, 1, 1, 1)
+    pixels = torch.cat([of_methods, of_shown], dim=1)
     fillings = torch.stack([fill_image(images, fill) for fill in fills])  # (F, B, C, H, W)
     passes = MaskedPasses(pixels, fillings, images, classes)
     before, after = passes.unmasked(logits, batch_size), passes.masked(logits, batch_size)
-    drops = (before.confidence - after.confidence).cpu().numpy()  # (A, F, 2M, B)
+    drops = (before.confidence - after.confidence[:, :, :-2]).cpu().numpy()  # (A, F, 2M, B)
     return Drops(
         values=dict(zip(drop_names(tuple(maps), areas, fills), drops.reshape(-1, len(images)), strict=True)),
-        margins=_margins(after, tuple(maps), areas),
+        margins=_margins(after, shown.method, areas),
         broken=(passes.broken(after) + ~before.is_number).cpu().numpy(),
     )
 
 
-def _margins(after: Answered, methods: Sequence[str], areas: Sequence[float]) -> dict[tuple[str, str], FloatArray]:
-    """Of the first fill, from passes (A, F, 2M, B); NaN where the model gives none."""
-    names = margin_names(methods, areas)
-    if not names:
-        return {}
-    of_maps, of_control = after.margin[areas.index(TOP_FRACTION), 0].chunk(2)  # (M, B) each
-    return dict(zip(names, finite(of_control - of_maps), strict=True))
+def _margins(after: Answered, shown: str, areas: Sequence[float]) -> dict[tuple[str, str], FloatArray]:
+    """Of the first fill, from passes (A, F, 2M + 2, B); NaN where the model gives none."""
+    return {
+        name: finite(torch.sub(*after.margin[areas.index(TOP_FRACTION), 0, [-1, -2]]))
+        for name in margin_names(shown, areas)
+    }
 
 
 def finite(values: Tensor) -> FloatArray:

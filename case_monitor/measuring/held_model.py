@@ -16,7 +16,7 @@ from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import PAIR_MARGIN, SHOWN_MARGIN
 from case_monitor.measuring.channel_activity import ChannelActivity
 from case_monitor.measuring.contrastive_deletion import contrastive_deletion, opposed_by_pair, opposed_by_shown
-from case_monitor.measuring.fidelity import Drops, confidence_drops, maps_of_seeds
+from case_monitor.measuring.fidelity import Drops, ShownMap, confidence_drops, maps_of_seeds
 from case_monitor.measuring.measured_model import (
     Answers,
     At,
@@ -169,9 +169,10 @@ class HeldModel:
         layer_size, size = next(iter(layer_maps.values())).shape[-2:], images.shape[-2:]
         maps = {method: resize_maps(m[:, :1], size)[:, 0] for method, m in layer_maps.items()}
         control = maps_of_seeds(batch.seeds, layer_size, size, self.protocol.seed)[:, 0].to(self.device)
+        of_shown = resize_maps(evidence.shown, size)
         sides = {
             PAIR_MARGIN: opposed_by_pair(resize_maps(evidence.pair, size)[:, 0]),
-            SHOWN_MARGIN: opposed_by_shown(resize_maps(evidence.shown, size)),
+            SHOWN_MARGIN: opposed_by_shown(of_shown),
         }
         fills, plain = self.protocol.fills, self._logits(self.model)
         with (
@@ -179,7 +180,15 @@ class HeldModel:
             fastest_forward(self.model, plain, images[:1], logits[:1], rows=rows) as forward,
         ):
             drops = confidence_drops(
-                forward, images, classes, maps, control, areas=self.protocol.areas, fills=fills, batch_size=rows
+                forward,
+                images,
+                classes,
+                maps,
+                control,
+                ShownMap(method=shown, maps=of_shown[:, 0]),
+                areas=self.protocol.areas,
+                fills=fills,
+                batch_size=rows,
             )
             contrasts = contrastive_deletion(forward, images, classes, sides, fill=fills[0], batch_size=rows)
         of = {PAIR_MARGIN: "", SHOWN_MARGIN: shown}

@@ -134,7 +134,6 @@ def test_what_is_shown_has_figures_of_its_method_alone() -> None:
             ("", "pair_one_sided"): [0.0, 0.0],
             ("layercam", "shown_margin"): [1.0, 2.0],
             ("layercam", "shown_one_sided"): [0.0, 0.0],
-            ("case", "fidelity_margin"): [1.0, 3.0],
             ("layercam", "fidelity_margin"): [-1.0, NAN],
         }
     )
@@ -142,10 +141,8 @@ def test_what_is_shown_has_figures_of_its_method_alone() -> None:
     assert {key for key in rows if "rate" not in key[0]} == {
         ("pair_contrast", ""),
         ("shown_contrast", "layercam"),
-        ("fidelity_dz", "case"),
         ("fidelity_dz", "layercam"),
     }
-    assert rows["fidelity_dz", "case"].value == pytest.approx(2 / math.sqrt(2))
     layercam = rows["fidelity_dz", "layercam"]
     assert (layercam.n, layercam.n_undefined, layercam.undefined_because) == (1, 1, "empty or constant map")
     assert math.isnan(layercam.value)

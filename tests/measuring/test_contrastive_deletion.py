@@ -1,5 +1,6 @@
-"""Contrastive deletion on models whose margin is a known sum over pixels, and done again in plain NumPy."""
+"""Figures in the margin, on models whose margin is a known sum over pixels, and done again in plain NumPy."""
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -17,7 +18,7 @@ from case_monitor.measuring.contrastive_deletion import (
     opposed_by_pair,
     opposed_by_shown,
 )
-from case_monitor.measuring.fidelity import maps_of_seeds
+from case_monitor.measuring.fidelity import ShownMap, confidence_drops, maps_of_seeds
 from case_monitor.measuring.held_model import HeldModel
 from case_monitor.measuring.measured_model import At, Explanation, ToExplain
 from case_monitor.measuring.top_pixels import count_on_top, top_fraction_mask
@@ -225,29 +226,77 @@ def test_from_the_model_to_c_in_plain_numpy() -> None:
     assert found.drops.broken.tolist() == [0] * 12
 
 
-def test_the_margin_of_fidelity_is_read_off_the_passes_of_the_drop() -> None:
-    """f = m(x without R) - m(x without T_u), R random and as large, of 5% of the pixels."""
-    model, images = a_cnn(6), some_images(8, seed=9)
-    batch, found = explained(model, images, "scorecam")
+@pytest.mark.parametrize("method", ["gradcam", "scorecam"])
+def test_the_margin_of_fidelity_is_of_what_people_are_shown(method: str) -> None:
+    """f = m(x without R) - m(x without T_u), R random and as large, of 5% of the pixels; T_u of centred logits."""
+    model, images = a_cnn(6), some_images(12, seed=9)
+    batch, found = explained(model, images, method)
+    assert {m for m, metric in found.drops.margins if metric == "fidelity_margin"} == {method}
     layer_size = found.maps["gradcam"].shape[-2:]
     control = maps_of_seeds(batch.seeds, layer_size, images.shape[-2:], 0)[:, 0]
-    for method, maps in found.maps.items():
-        f = found.drops.margins[method, "fidelity_margin"]
-        for i, (u, v) in enumerate(batch.classes.tolist()):
-            top = enlarged(maps[i, 0].double().numpy(), (12, 16))
-            if not len(highest(top, 0.05)):
-                assert np.isnan(f[i])
-                continue
-            noise = control[i].double().numpy()
-            fewer = len(highest(top, 0.05))
-            margins = []
-            for of in (highest(noise, 0.05, fewer), highest(top, 0.05)):
-                without = images[i : i + 1].clone()
-                without.flatten(2)[:, :, of] = 0
-                logits = model(without)[0]
-                margins.append((logits[u] - logits[v]).item())
-            assert f[i] == pytest.approx(margins[0] - margins[1], abs=1e-5)
-    assert torch.equal(found.evidence.shown, found.maps["scorecam"]), "a method of passes is shown as it is drawn"
+    defined, others = 0, 0
+    for i, (u, v) in enumerate(batch.classes.tolist()):
+        _, top, _ = maps_by_hand(model, images[i : i + 1], u, v)
+        if method == "scorecam":
+            top = enlarged(found.maps[method][i, 0].double().numpy(), (12, 16))
+        f = found.drops.margins[method, "fidelity_margin"][i]
+        if not len(highest(top, 0.05)):
+            assert np.isnan(f)
+            continue
+        fewer = len(highest(top, 0.05))
+        margins = [
+            margin_without(model, images[i : i + 1], of, u, v)
+            for of in (highest(control[i].double().numpy(), 0.05, fewer), highest(top, 0.05))
+        ]
+        assert f == pytest.approx(margins[0] - margins[1], abs=1e-5)
+        defined += 1
+        raw = enlarged(found.maps["gradcam"][i, 0].double().numpy(), (12, 16))
+        others += set(highest(raw, 0.05)) != set(highest(top, 0.05))
+    assert defined > 8
+    assert others, "the map of the logits as they are marks other pixels"
+
+
+def margin_without(model: SmallCNN, image: Tensor, pixels: np.ndarray, u: int, v: int) -> float:
+    without = image.clone()
+    without.flatten(2)[:, :, pixels] = 0
+    logits = model(without)[0]
+    return (logits[u] - logits[v]).item()
+
+
+def test_one_vector_added_to_all_rows_of_the_head_changes_no_figure() -> None:
+    """No probability is another, so nothing that is judged may be."""
+    model, images = a_cnn(6), some_images(12, seed=9)
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        twin.head.weight += 3 * torch.randn(twin.head.weight.shape[1], generator=torch.Generator().manual_seed(0))
+    assert_allclose(model(images).softmax(1).detach(), twin(images).softmax(1).detach(), atol=1e-5)
+    (_, one), (_, other) = (explained(of, images, "gradcam") for of in (model, twin))
+    assert not torch.equal(one.maps["gradcam"], other.maps["gradcam"])
+    for key, margins in one.drops.margins.items():
+        assert_allclose(margins, other.drops.margins[key], atol=1e-4, err_msg=str(key))
+    assert len(one.drops.margins) == 3
+
+
+def test_a_map_that_is_its_own_oracle_and_one_that_points_elsewhere() -> None:
+    """The margin is the sum of the first ten of 200 pixels: 10 without random ones, 0 without the right ones."""
+    weight = torch.zeros(200)
+    weight[:10] = 1
+    model, images = linear(weight.tolist(), [0.0] * 200), torch.ones(1, 1, 10, 20)
+    pointing = torch.arange(200.0, 0, -1).view(1, 10, 20)
+    for map_, expected in ((pointing, 10.0), (pointing.flip(1, 2), 0.0)):
+        found = confidence_drops(
+            model,
+            images,
+            UV,
+            {"case": torch.rand(1, 10, 20)},
+            pointing.flip(1, 2),
+            ShownMap(method="case", maps=map_),
+            areas=(0.5, 0.05),
+            fills=("mean", "blur"),
+            batch_size=2,
+        )
+        assert found.margins["case", "fidelity_margin"] == [expected]
+        assert found.broken.tolist() == [0]
 
 
 def test_without_the_five_per_cent_there_is_no_margin_of_fidelity() -> None:

@@ -152,8 +152,6 @@ def test_a_number_that_is_missing_without_a_reason_is_a_broken_pass() -> None:
 def test_so_is_a_missing_margin(method: str, metric: str) -> None:
     honest = _scores(HeldModel).values[method, metric]
     lost = honest > 0
-    if metric == "fidelity_margin":
-        lost = lost | (_scores(HeldModel).values["gradcam", metric] > 0)
     assert lost.any()
     assert _broken_passes(functools.partial(_LeavesOutMargins, of=metric)) == lost.astype(int).tolist()
 

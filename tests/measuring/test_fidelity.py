@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from case_monitor.domain.errors import ConfigError
-from case_monitor.measuring.fidelity import confidence_drops, random_maps
+from case_monitor.measuring.fidelity import ShownMap, confidence_drops, random_maps
 from case_monitor.measuring.masked_passes import fill_image
 
 EVIDENCE = (2, 9)  # (row, col) of the one pixel that matters, in images of 6 x 12: col is no legal row
@@ -52,6 +52,7 @@ def drops(
         torch.tensor([[0, 1]]).expand(len(images), -1),
         maps,
         ramp().expand(len(images), -1, -1) if control is None else control,
+        ShownMap(method=next(iter(maps)), maps=next(iter(maps.values()))),
         areas=(area,),
         fills=(fill,),
         batch_size=batch_size,
@@ -157,6 +158,7 @@ def test_the_batch_size_changes_nothing(batch_size: int) -> None:
             torch.tensor([[0, 1], [1, 2], [2, 0], [0, 2]]),
             maps,
             maps["a"].flip(1),
+            ShownMap(method="b", maps=maps["b"]),
             areas=(0.5, 0.05),
             fills=("mean", "blur"),
             batch_size=size,

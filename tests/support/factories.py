@@ -32,7 +32,7 @@ def contrast_scores(
 ) -> dict[tuple[str, str], np.ndarray]:
     """Scores in the margin of logits, in SDs, and of places; people are shown the first method."""
     rng = np.random.default_rng([seed, 99])
-    values = {(method, "fidelity_margin"): rng.normal(fidelity, 1, n) for method in methods}
+    values = {(methods[0], "fidelity_margin"): rng.normal(fidelity, 1, n)}
     for method, name, right in (("", "pair", pair), (methods[0], "shown", shown)):
         c = rng.normal(right, 1, n)
         one_sided = np.zeros(n)

@@ -30,16 +30,16 @@ CONTRASTS = {"pair_contrast": PAIR_MARGIN, "shown_contrast": SHOWN_MARGIN}
 
 
 def contrast_summaries(scores: SampleScores, confidence_level: float) -> tuple[MetricSummary, ...]:
-    """Contrast of the pair map and of what people are shown, fidelity of every method, and position.
+    """Contrast of the pair map, contrast and fidelity of what people are shown, and position.
 
     Of scores that were stored without them there are none.
     """
     rows: list[MetricSummary] = []
     for metric, score in CONTRASTS.items():
         rows += _contrast(metric, score, scores, confidence_level)
-    for method, score in scores.values:
-        if score == FIDELITY_MARGIN:
-            rows.append(_fidelity(method, scores.values[method, score], confidence_level))
+    shown = method_of(FIDELITY_MARGIN, scores)
+    if shown is not None:
+        rows.append(_fidelity(shown, scores.values[shown, FIDELITY_MARGIN], confidence_level))
     return (*rows, *_positions(scores, confidence_level))
 
 
