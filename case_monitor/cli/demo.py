@@ -62,9 +62,9 @@ class Chapter:
 
 
 STORY = (
-    Chapter(version=1, title="a small plain CNN", build=lambda: PlainCNN(8), epochs=16),
-    Chapter(version=2, title="a better plain CNN", build=lambda: PlainCNN(20), epochs=12),
-    Chapter(version=3, title="an equally accurate CNN with attention", build=lambda: AttentionCNN(32), epochs=32),
+    Chapter(version=1, title="a small plain CNN", build=lambda: PlainCNN(16), epochs=8),
+    Chapter(version=2, title="a better plain CNN", build=lambda: PlainCNN(24), epochs=10),
+    Chapter(version=3, title="an equally accurate CNN with attention", build=lambda: AttentionCNN(16), epochs=24),
 )
 
 
@@ -152,7 +152,7 @@ def _decided(settings: Settings) -> dict[int, read.StoredPromotion]:
 
 def _show_story(settings: Settings, registry: Registry, console: Console) -> None:
     table = Table(title="Three versions of one model", title_justify="left")
-    for header in ("version", "accuracy", "CASE agreement (median)", "verdict", "alias"):
+    for header in ("version", "accuracy", "maps know their class", "verdict", "alias"):
         table.add_column(header, justify="left" if header in {"version", "verdict"} else "right")
     engine = open_store(settings.database_url.get_secret_value())
     champion = registry.alias_holder(NAME, settings.alias)
@@ -166,7 +166,7 @@ def _show_story(settings: Settings, registry: Registry, console: Console) -> Non
             table.add_row(
                 f"{chapter.version}, {chapter.title}",
                 _percent(summaries, "accuracy", ""),
-                _percent(summaries, "agreement_median", "case"),
+                _percent(summaries, "pair_contrast", ""),
                 Text(f"{verdict.status}, {entry.decision}", style=STATUS_STYLE[verdict.status]),
                 settings.alias if chapter.version == champion else "",
             )

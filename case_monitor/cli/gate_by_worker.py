@@ -61,6 +61,10 @@ def _run(request: EvaluationRequest, timeout_s: float) -> str:
 
 def _stored(url: str, ref: ModelRef, run_id: str) -> tuple[Outcome, Promotion]:
     """What the worker decided in this very run."""
+    from case_monitor.steps.stored_outcome import (
+        stored_outcome,
+    )  # judges, which takes seconds to import: after the wait
+
     engine = open_store(url)
     try:
         decided = decision_of_run(engine, run_id)
@@ -71,16 +75,7 @@ def _stored(url: str, ref: ModelRef, run_id: str) -> tuple[Outcome, Promotion]:
                 "databases; set database_url to the worker's"
             )
             raise StoreError(msg)
-        outcome = Outcome(
-            evaluation_id=stored.id,
-            model=stored.model,
-            baseline=stored.baseline,
-            verdict=read.load_verdict(engine, stored.id),
-            alerts=read.load_alerts(engine, stored.id),
-            run_id=stored.mlflow_run_id,
-            artifact_uri=None,
-            evaluation=None,
-        )
+        outcome = stored_outcome(engine, stored, stored.baseline)
     finally:
         engine.dispose()
     return outcome, decided.promotion

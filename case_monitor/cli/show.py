@@ -16,7 +16,6 @@ from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
-from case_monitor.judging.other_rules import other_rules_line
 from case_monitor.judging.wording import p_text
 from case_monitor.steps.outcomes import DryRun, Outcome
 
@@ -30,8 +29,8 @@ def show_outcome(outcome: Outcome | DryRun, console: Console) -> None:
     console.print(Panel(Text(verdict.sentence), title=title, border_style=STATUS_STYLE[verdict.status]))
     for note in verdict.notes:
         console.print(Text(note), soft_wrap=True)
+    console.print(Text(outcome.other_rules, style="dim"), soft_wrap=True)
     if outcome.evaluation:
-        console.print(Text(other_rules_line(outcome.evaluation), style="dim"), soft_wrap=True)
         console.print(methods_table(outcome.evaluation))
     console.print(_rules_table([r for r in verdict.results if r.class_idx is None]))
     for alert in outcome.alerts:
@@ -115,6 +114,7 @@ def outcome_as_dict(outcome: Outcome | DryRun, promotion: Promotion | None = Non
         "verdict": outcome.verdict.status,
         "sentence": outcome.verdict.sentence,
         "notes": outcome.verdict.notes,
+        "other_rules": outcome.other_rules,
         "stored": stored is not None,
         "evaluation_id": stored and stored.evaluation_id,
         "baseline_version": outcome.baseline.version if outcome.baseline else None,

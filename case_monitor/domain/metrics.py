@@ -29,6 +29,7 @@ _CONTRAST = Metric(
     asked="whether its maps know which class they explain",
     of_explained=True,
     compared=True,
+    chart="Maps know their class",
     label="Pair contrast",
 )
 _LEFT_OUT = Metric(
@@ -135,6 +136,7 @@ _ROWS = (
         claim="know which class they explain",
         of_methods=True,
         of_shown=True,
+        chart="",
         label="Shown contrast",
     ),
     replace(

@@ -133,7 +133,7 @@ PAPER_THRESHOLDS = (
 )
 """What the paper asks of maps: the first and the second class's differ, exist, and matter more than random pixels."""
 
-DEFAULT_THRESHOLDS = PAPER_THRESHOLDS
+DEFAULT_THRESHOLDS = CONTRAST_THRESHOLDS
 RULES_BY_WORD = {"contrast": CONTRAST_THRESHOLDS, "paper": PAPER_THRESHOLDS}
 """Rules that a configuration need not spell out."""
 

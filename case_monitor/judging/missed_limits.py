@@ -30,7 +30,8 @@ def _another_answer(result: ThresholdResult, _subject: str, _others: Sequence[st
     return (
         f"The model is no function of the image: of {result.n} images that were shown again, in pairs, a logit changed "
         f"by up to {result.observed:.3g} (limit {result.threshold.limit:g}).",
-        f"{NO_FUNCTION} A model that computes in 16 bits needs a higher limit on logit_difference.",
+        f"{NO_FUNCTION} A model that computes in 16 bits, or in TF32 on a GPU, may need a higher limit on "
+        "logit_difference.",
     )
 
 

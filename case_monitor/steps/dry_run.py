@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Engine
 
 from case_monitor.domain.model_ref import ModelRef
+from case_monitor.judging.other_rules import other_rules_of
 from case_monitor.logs.configure import logging_about
 from case_monitor.settings import Settings
 from case_monitor.steps.begin import begin
@@ -39,6 +40,7 @@ def dry_run(request: EvaluationRequest, layer: str | None = None) -> DryRun:
         baseline=evaluation.baseline,
         verdict=evaluation.verdict,
         alerts=evaluation.alerts,
+        other_rules=other_rules_of(evaluation),
         evaluation=evaluation,
     )
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from prefect import flow
 from sqlalchemy import Engine
@@ -13,6 +14,7 @@ from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.scores import SampleScores
 from case_monitor.evidence.made import made_evidence
 from case_monitor.judging.evaluate import evaluate
+from case_monitor.judging.other_rules import other_rules_of
 from case_monitor.logs.configure import logging_about
 from case_monitor.settings import Settings
 from case_monitor.steps.artifacts import show_in_prefect
@@ -30,7 +32,7 @@ from case_monitor.steps.outcomes import Outcome
 from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import flow_run_id, step
 from case_monitor.steps.standing import with_artifact, with_override
-from case_monitor.store import read
+from case_monitor.steps.stored_outcome import stored_outcome
 from case_monitor.store.open import open_store
 
 logger = logging.getLogger("case_monitor.evaluate")
@@ -60,7 +62,8 @@ def _from_evidence(settings: Settings, engine: Engine, inputs: Inputs) -> Outcom
         with logging_about(evaluation_id=stored.id):
             reason = why_not_again(settings, engine, inputs, stored)
         if reason is None:
-            return _reused(engine, stored, inputs)
+            baseline = inputs.baseline.version if inputs.baseline else stored.baseline
+            return replace(stored_outcome(engine, stored, baseline), model=inputs.candidate.version)
         inputs = with_note(inputs, reason)
     return evaluate_inputs(settings, engine, inputs)
 
@@ -84,6 +87,7 @@ def evaluate_inputs(settings: Settings, engine: Engine, inputs: Inputs) -> Outco
         baseline=evaluation.baseline,
         verdict=evaluation.verdict,
         alerts=evaluation.alerts,
+        other_rules=other_rules_of(evaluation),
         run_id=run.run_id if run else None,
         artifact_uri=run.artifact_uri if run else None,
         evaluation=evaluation,
@@ -122,17 +126,4 @@ def stored_baseline_scores(engine: Engine, inputs: Inputs) -> Mapping[str, Sampl
         inputs.baseline.split.digest,
         protocol_digest(inputs.protocol),
         oldest(inputs.policy),
-    )
-
-
-def _reused(engine: Engine, stored: read.StoredEvaluation, inputs: Inputs) -> Outcome:
-    return Outcome(
-        evaluation_id=stored.id,
-        model=inputs.candidate.version,
-        baseline=inputs.baseline.version if inputs.baseline else stored.baseline,
-        verdict=read.load_verdict(engine, stored.id),
-        alerts=read.load_alerts(engine, stored.id),
-        run_id=stored.mlflow_run_id,
-        artifact_uri=None,
-        evaluation=None,
     )

@@ -12,13 +12,17 @@ from case_monitor.domain.verdict import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of it, for the next flow or a person. `evaluation` is None where a stored one was reused."""
+    """What came of it, for the next flow or a person.
+
+    `evaluation` is None where a stored one was reused; `other_rules` is what the rules by another word would have said.
+    """
 
     evaluation_id: int
     model: ModelVersion
     baseline: ModelVersion | None
     verdict: Verdict
     alerts: tuple[Alert, ...]
+    other_rules: str
     run_id: str | None
     artifact_uri: str | None
     evaluation: Evaluation | None
@@ -32,6 +36,7 @@ class DryRun:
     baseline: ModelVersion | None
     verdict: Verdict
     alerts: tuple[Alert, ...]
+    other_rules: str
     evaluation: Evaluation
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from sqlalchemy import Engine
 
 from case_monitor.domain.arrays import FloatArray, IntArray
@@ -27,9 +27,10 @@ from case_monitor.store.read.predictions import load_predictions
 from case_monitor.store.read.scores import load_scores
 from case_monitor.store.read.summaries import load_some_summaries
 from case_monitor.store.read.verdicts import load_verdict
+from case_monitor.store.stored_policy import stored_policy
 
 CLASS_METRICS = ("recall_vs_baseline", "contrast_jaccard")
-_POLICY, _PROTOCOL = TypeAdapter(Policy), TypeAdapter(Protocol)
+_PROTOCOL = TypeAdapter(Protocol)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ def _computed(engine: Engine, candidate: EvaluationLine, baseline: EvaluationLin
         return StoredComparison(summaries=(), verdict=None, missing=("The evaluation is not stored any more.",))
     stored = found.evaluation
     missing: list[str] = []
-    policy = _policy(stored.policy)
+    policy = stored_policy(stored.policy)
     if policy is None:
         missing.append("Another version of case_monitor wrote the policy: there is no verdict. Evaluate again.")
     differences = tuple(_differences(engine, candidate, baseline, stored.protocol, policy or Policy(), missing))
@@ -119,13 +120,6 @@ def _computed(engine: Engine, candidate: EvaluationLine, baseline: EvaluationLin
         # The gate compares with production; here any version stands for it.
         verdict = replace(verdict, sentence=verdict.sentence.replace(f"{against}, in production,", str(against)))
     return StoredComparison(summaries=summaries, verdict=verdict, missing=tuple(missing))
-
-
-def _policy(written: Mapping[str, Any]) -> Policy | None:
-    try:
-        return _POLICY.validate_python(dict(written))
-    except ValidationError:
-        return None
 
 
 def _protocol(written: Mapping[str, Any]) -> Protocol:

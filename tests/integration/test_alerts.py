@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.integration.conftest import Cli
-from tests.integration.test_cli import CONFIG
+from tests.integration.test_cli import CONFIG, RULES
 from tests.support.alerting import Receiver, receiving
 from tests.support.commands import registry_of
 
@@ -28,9 +28,10 @@ def test_an_alert_from_its_first_check_to_its_last(
     cli: Cli, demo_copy: Callable[[str], Path], receiver: Receiver
 ) -> None:
     only = "{metric: agreement_median, method: gate, limit: 0.5, greater_is_better: false}"
-    config = demo_copy(CONFIG)
     url = receiver.url().get_secret_value()
-    config.write_text(config.read_text() + f"policy: {{thresholds: [{only}]}}\nnotify: ['{url}']\n")
+    config = demo_copy(CONFIG)
+    rules = f"policy: {{thresholds: [{only}], min_samples: 40}}\nnotify: ['{url}']\n"
+    config.write_text(config.read_text().replace(RULES.format(), rules))
     receiver.status = 503
     first = cli("check", "digits/3", cwd=config.parent)
     assert first.code == 1, first.err  # what the check found, whatever happens to its notice

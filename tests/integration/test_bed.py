@@ -152,7 +152,7 @@ HOSTILE = (
         "maps alike for all classes, and an exit handler that ends with 0",
         _around(specimens.ChangesTheExitCode, 3),
         1,
-        "share",
+        "do not know which class they explain",
     ),
     Specimen(
         "NaN by choice",
@@ -181,7 +181,7 @@ HOSTILE = (
         "maps alike for all classes, and other code in place of what judges",
         _around(specimens.ReplacesTheJudge, 3),
         1,
-        "share",
+        "do not know which class they explain",
     ),
     # Where it is not confined, it can; then its SHA-256 is another one.
     Specimen(
@@ -251,7 +251,7 @@ CLUMSY = (
         "untrained, the first",
         "random weights, and no version to compare it with",
         _untrained,
-        3,
+        1,
         "most frequent class",
         alias="none",
         arguments=("--first",),
@@ -296,7 +296,7 @@ def _place(demo: Demo, directory: Path, specimen: Specimen, models: dict[int, nn
     place = Place(directory, f"sqlite:///{directory / 'mlflow.db'}", directory / "digits-validation.npz")
     model = specimen.build(copy.deepcopy(models), place)
     (directory / "case-monitor.yaml").write_text(
-        "tracking_uri: sqlite:///mlflow.db\nprotocol: {methods: [case, gradcam], sample_size: 200}\n"
+        "tracking_uri: sqlite:///mlflow.db\nprotocol: {methods: [case, gradcam], sample_size: 150}\n"
         f"{specimen.config}models:\n  digits:\n    split: {{kind: npz, path: digits-validation.npz}}\n"
     )
     return place, _log(place, model, specimen)

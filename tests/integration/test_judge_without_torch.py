@@ -14,7 +14,8 @@ from tests.support.fresh_commands import FORBIDDEN, fresh
 CONFIG = """
 tracking_uri: sqlite:///mlflow.db
 experiment: quick
-protocol: {{methods: [case, gradcam], sample_size: 150}}
+protocol: {{methods: [case, gradcam], sample_size: 60}}
+policy: {{thresholds: paper, min_samples: 40}}
 models:
   digits:
     split: {{kind: npz, path: {split}}}

@@ -35,6 +35,7 @@ def an_outcome(version: int, baseline: int | None, status: Status) -> Outcome:
         baseline=model(baseline) if baseline else None,
         verdict=Verdict(status=status, sentence="because", results=()),
         alerts=(),
+        other_rules="",
         run_id=None,
         artifact_uri=None,
         evaluation=None,

@@ -85,7 +85,7 @@ def test_other_rules_are_another_question(challenger: tuple[Path, MlflowClient])
     first = run_flow(promote, request(config))
     assert first.promotion.decision is Decision.PROMOTED
     assert run_flow(promote, request(config)).outcome.evaluation_id == first.outcome.evaluation_id
-    config.write_text(config.read_text() + "policy: {confidence_level: 0.9}\n")
+    config.write_text(config.read_text().replace("min_samples: 40", "min_samples: 40, confidence_level: 0.9"))
     other = run_flow(promote, request(config))
     assert other.outcome.evaluation is not None
     assert (other.outcome.evaluation.in_production, other.outcome.baseline) == (True, None)

@@ -145,7 +145,7 @@ def test_evidence_of_any_age_counts_unless_the_policy_says_otherwise(
     gate(config, 3)
     make_old(config, 3000)
     assert gate(config, 3).outcome.evaluation is None
-    config.write_text(config.read_text() + "policy: {max_age_days: 30}\n")
+    config.write_text(config.read_text().replace("min_samples: 40", "min_samples: 40, max_age_days: 30"))
     assert gate(config, 3).outcome.evaluation is not None  # another policy
     make_old(config, 29)
     assert gate(config, 3).outcome.evaluation is None

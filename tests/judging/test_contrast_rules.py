@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from case_monitor.domain.model_version import ModelVersion
-from case_monitor.domain.policy import CONTRAST_THRESHOLDS, Policy, Severity, Threshold
+from case_monitor.domain.policy import CONTRAST_THRESHOLDS, PAPER_THRESHOLDS, Policy, Severity, Threshold
 from case_monitor.domain.policy_check import asks_how_good, check_policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Verdict
-from case_monitor.judging.other_rules import other_rules_line
+from case_monitor.judging.other_rules import other_rules_of
 from case_monitor.judging.rules import rule_outcomes
 from case_monitor.judging.statistics.intervals import standardised_mean_interval, wilson_interval
 from case_monitor.judging.verdict import judge
@@ -230,11 +230,10 @@ def test_what_the_other_rules_would_have_said_is_one_line() -> None:
         figure("agreement_median", 0.9, 0.02, "case"),
         figure("confidence_drop_5_vs_random", 0.3, 0.1, "case"),
     )
-    evaluation = replace(an_evaluation(class_names=("cat", "dog")), summaries=rows)
-    assert other_rules_line(evaluation) == "The rules `contrast` would have said: pass."
+    paper = Policy(thresholds=PAPER_THRESHOLDS)
+    evaluation = replace(an_evaluation(class_names=("cat", "dog")), summaries=rows, policy=paper)
+    assert other_rules_of(evaluation) == "The rules `contrast` would have said: pass."
     by_contrast = replace(evaluation, policy=POLICY)
-    assert other_rules_line(by_contrast) == "The rules `paper` would have said: fail (agreement_median)."
+    assert other_rules_of(by_contrast) == "The rules `paper` would have said: fail (agreement_median)."
     unmeasured = replace(evaluation, summaries=rows[:4])
-    assert other_rules_line(unmeasured).startswith(
-        "The rules `contrast` would have said: insufficient (pair_contrast, "
-    )
+    assert other_rules_of(unmeasured).startswith("The rules `contrast` would have said: insufficient (pair_contrast, ")

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from case_monitor.domain.digests import digest, evaluation_key
 from case_monitor.domain.evaluation import Evaluation
-from case_monitor.domain.policy import CONTRAST_THRESHOLDS, Policy, Threshold
+from case_monitor.domain.policy import CONTRAST_THRESHOLDS, PAPER_THRESHOLDS, Policy, Threshold
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
@@ -73,7 +73,7 @@ def test_a_pass_under_other_rules_is_no_stored_evidence(engine: Engine) -> None:
     passed = replace(passed, provenance=replace(passed.provenance, policy_digest=digest(passed.policy)))
     save_evaluation(engine, passed)
     keys = []
-    for policy in (Policy(), Policy(thresholds=CONTRAST_THRESHOLDS)):
+    for policy in (Policy(thresholds=PAPER_THRESHOLDS), Policy()):
         *first, _, by_policy, baseline = evaluation_key(passed.model, passed.split, None, policy, Protocol())
         keys.append((*first, passed.provenance.protocol_digest, by_policy, baseline))
     assert [find_evaluation(engine, key) is not None for key in keys] == [True, False]

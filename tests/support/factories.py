@@ -14,7 +14,7 @@ from case_monitor.domain.evaluation import Evaluation, Provenance
 from case_monitor.domain.evidence import Evidence
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.model_version import ModelVersion
-from case_monitor.domain.policy import Policy, Rule, Severity
+from case_monitor.domain.policy import PAPER_THRESHOLDS, Policy, Rule, Severity
 from case_monitor.domain.predictions import Predictions
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
@@ -124,7 +124,7 @@ def an_evaluation(
         model=ModelVersion(name=name, version=version, run_id="r1", digest=f"{version:064x}"),
         split=Split(name="val", digest="5" * 64, class_names=class_names, size=num_samples),
         baseline=baseline,
-        policy=Policy(),
+        policy=Policy(thresholds=PAPER_THRESHOLDS),
         provenance=Provenance(
             protocol=Protocol(),
             protocol_digest="a" * 64,

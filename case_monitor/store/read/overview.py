@@ -18,12 +18,12 @@ from case_monitor.store.tables import AlertRow, EvaluationRow, MetricSummaryRow,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionQuality:
-    """The gate method's median agreement of one version, as it was evaluated last; None where undefined."""
+    """Pair contrast of one version, as it was evaluated last; None where it is undefined or was not measured."""
 
     version: int
     evaluation_id: int
     verdict: Status
-    agreement: float | None
+    pair_contrast: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def count_open_alerts(engine: Engine) -> int:
 
 def _quality(row: Row[Any]) -> VersionQuality:
     return VersionQuality(
-        version=row.version, evaluation_id=row.id, verdict=Status(row.verdict_status), agreement=row.agreement
+        version=row.version, evaluation_id=row.id, verdict=Status(row.verdict_status), pair_contrast=row.pair_contrast
     )
 
 
@@ -112,15 +112,15 @@ def _latest_of_versions(connection: Connection, versions: int) -> dict[str, list
         .subquery()
     )
     gate_method = EvaluationRow.policy["gate_method"].as_string()
-    agreement, accuracy = MetricSummaryRow.__table__.alias(), MetricSummaryRow.__table__.alias()
+    contrast, accuracy = MetricSummaryRow.__table__.alias(), MetricSummaryRow.__table__.alias()
     query = (
         select(last.c.name, last.c.name_digest, last.c.version, EvaluationRow.id)
         .add_columns(EvaluationRow.verdict_status, EvaluationRow.verdict_sentence)
         .add_columns(gate_method.label("gate_method"))
-        .add_columns(agreement.c.value.label("agreement"), accuracy.c.value.label("accuracy"))
+        .add_columns(contrast.c.value.label("pair_contrast"), accuracy.c.value.label("accuracy"))
         .join(EvaluationRow, EvaluationRow.id == last.c.id)
-        .outerjoin(agreement, _overall(agreement, "agreement_median", gate_method))
-        .outerjoin(accuracy, _overall(accuracy, "accuracy", "") & (last.c.place == 1))
+        .outerjoin(contrast, _overall(contrast, "pair_contrast"))
+        .outerjoin(accuracy, _overall(accuracy, "accuracy") & (last.c.place == 1))
         .where(last.c.again == 1)
         .order_by(last.c.version.desc())
     )
@@ -130,11 +130,12 @@ def _latest_of_versions(connection: Connection, versions: int) -> dict[str, list
     return found
 
 
-def _overall(table: Any, metric: str, method: ColumnElement[str] | str) -> ColumnElement[bool]:
+def _overall(table: Any, metric: str) -> ColumnElement[bool]:
+    """Of the model itself, over all classes."""
     return and_(
         table.c.evaluation_id == EvaluationRow.id,
         table.c.metric == metric,
-        table.c.method == method,
+        table.c.method == "",
         table.c.class_idx.is_(None),
     )
 

@@ -13,7 +13,7 @@ from case_monitor.dashboard.pages.compare.page import with_forest
 from case_monitor.dashboard.pages.compare.read import comparison
 from case_monitor.dashboard.pages.compare.record import CompareQuery, Comparison, Outcome
 from case_monitor.domain.evaluation import Evaluation
-from case_monitor.domain.policy import Policy, Threshold
+from case_monitor.domain.policy import PAPER_THRESHOLDS, Policy, Threshold
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
@@ -92,7 +92,7 @@ def test_the_verdict_is_that_of_the_gate_on_these_figures(engine: Engine) -> Non
 
 
 def test_the_baseline_is_not_said_to_be_in_production(engine: Engine) -> None:
-    strict = Policy(min_samples=1000)
+    strict = Policy(min_samples=1000, thresholds=PAPER_THRESHOLDS)
     for version in (1, 2):
         save_evaluation(engine, replace(an_evaluation(version=version, seed=version), policy=strict))
     sentence = read(engine).sentence

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import asdict, replace
+from html import unescape
 from html.parser import HTMLParser
 from math import nan
 
@@ -70,6 +71,9 @@ def tables(text: str) -> list[list[list[str]]]:
     return [[[" ".join(cell.split()) for cell in row] for row in table] for table in parser.tables]
 
 
+FIGURES_OF_MARGINS = (("pair_contrast", ""), ("shown_contrast", "case"), ("fidelity_dz", "case"))
+
+
 def shown(engine: Engine, evaluation: Evaluation) -> EvaluationPage:
     return evaluation_page(engine, Settings(), save_evaluation(engine, evaluation))
 
@@ -123,6 +127,38 @@ def test_the_tables_of_the_methods_have_the_stored_figures(engine: Engine, clien
         assert fidelity[title][1] == f"{number(drop.value)} ± 0.100 {interval} n = {drop.n}"
         assert fidelity[title][2] == number(drop.value - beyond.value)
     assert sensitivity["Two random maps"][2] == "0.060"
+
+
+def test_whether_the_maps_know_their_class_is_in_a_table_of_its_own(engine: Engine, client: TestClient) -> None:
+    evaluation = measured()
+    text = client.get(f"/evaluation/{save_evaluation(engine, evaluation)}").text
+    head, *rows = next(t for t in tables(text) if "The maps …" in t[0])
+    assert [row[0] for row in rows] == ["One class against the other", "CASE, as shown", "CASE, as shown"]
+    for row, metric, method in zip(rows, *zip(*FIGURES_OF_MARGINS, strict=True), strict=True):
+        found = figure(evaluation, metric, method)
+        assert row[4] == str(found.n)
+        if metric == "fidelity_dz":
+            assert row[2] == f"{number(found.value)} [{number(found.ci_low)}, {number(found.ci_high)}]"
+            assert row[3] == number(found.value)
+        else:
+            assert row[2] == f"{percent(found.value)} {percent(found.ci_low)} to {percent(found.ci_high)}"
+            assert row[3] == number(found.effect_size)
+            assert row[5] == f"2: {found.undefined_because}"
+    assert len(head) == 6
+
+
+def test_what_was_stored_without_has_no_such_table(engine: Engine, client: TestClient) -> None:
+    text = client.get(f"/evaluation/{save_evaluation(engine, an_evaluation())}").text
+    assert "know which class they explain?" not in text
+
+
+def test_what_other_rules_would_have_said_is_said(engine: Engine, client: TestClient) -> None:
+    text = client.get(f"/evaluation/{save_evaluation(engine, measured())}").text
+    assert "The rules `contrast` would have said: insufficient (" in unescape(text)
+    stored = save_evaluation(engine, replace(measured(), model=replace(measured().model, version=2), policy=Policy()))
+    text = unescape(client.get(f"/evaluation/{stored}").text)
+    assert "The rules `paper` would have said: " in text
+    assert "The rules `contrast` would have said" not in text
 
 
 def test_bold_is_the_lowest_agreement_and_the_highest_drop(engine: Engine) -> None:

@@ -101,9 +101,25 @@ def test_figures_are_those_stored_of_each_version(engine: Engine) -> None:
     assert [row.version for row in found.rows] == [10, 9]
     assert found.newest == found.rows[0]
     assert found.newest.agreement == value(second, "agreement_median", "case")
+    assert found.newest.pair_contrast is None, "it was not measured"
     assert found.newest.drop == value(second, "confidence_drop_5", "case")
     assert found.newest.degenerate == value(second, "agreement_degenerate_rate", "case")
     assert (found.sentence, found.versions) == (second.verdict.sentence, 2)
+
+
+def test_whether_maps_know_their_class_is_told_with_the_limit_that_is_to_be_cleared(
+    engine: Engine, client: TestClient
+) -> None:
+    for version, share in ((1, 0.95), (2, 0.5), (3, 0.85)):
+        rows = an_evaluation().summaries
+        known = MetricSummary(metric="pair_contrast", method="", value=share, n=30, ci_low=share, ci_high=share)
+        save_evaluation(engine, replace(an_evaluation(version=version), summaries=(*rows, known), policy=Policy()))
+    found = read(engine)
+    assert [row.pair_contrast for row in found.rows] == [0.85, 0.5, 0.95]
+    [chart] = [chart for chart in with_charts(found, "").charts if chart.id == "knows"]
+    assert "In 85.0% of the images of version 3 (interval 85.0% to 85.0%), hiding" in chart.finding
+    assert chart.finding.endswith("higher is better. 2 of 3 versions shown are at or below the limit, 85%.")
+    assert figures(client.get("/model?name=digits").text)["chart-knows"]["layout"]["shapes"][0]["y0"] == 0.85
 
 
 def test_along_the_time_every_evaluation_shows_and_along_versions_the_last(engine: Engine) -> None:

@@ -13,6 +13,7 @@ from case_monitor.domain.policy import Severity
 from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.reproduction import Reproduction
 from case_monitor.domain.status import Status
+from case_monitor.domain.summary import MetricSummary
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.read.overview import ModelOverview, read_overview
@@ -63,18 +64,24 @@ def test_a_configured_model_without_an_evaluation_is_named_and_escaped(client: T
     assert "&lt;script&gt;alert(1)&lt;/script&gt;/100%&amp;?#" in text
 
 
+def knowing(evaluation: Evaluation, share: float) -> Evaluation:
+    """With maps that know their class on this share of the images; per class and of a method are other figures."""
+    row = MetricSummary(metric="pair_contrast", method="", value=share, n=30)
+    others = replace(row, class_idx=0, value=0.1), replace(row, method="case", value=0.2)
+    return replace(evaluation, summaries=(*evaluation.summaries, *others, row))
+
+
 def test_figures_are_those_of_the_newest_version(engine: Engine) -> None:
-    second = an_evaluation(version=2, status=Status.PASS)
+    second = knowing(an_evaluation(version=2, status=Status.PASS), 0.875)
     save_evaluation(engine, second)
     save_evaluation(engine, an_evaluation(version=1, seed=5))  # evaluated later, but older
     found = one(engine)
-    agreement, accuracy = second.summary("agreement_median", "case"), second.summary("accuracy")
-    assert agreement
+    accuracy = second.summary("accuracy")
     assert accuracy
     assert (found.newest, found.verdict, found.sentence) == (2, Status.PASS, second.verdict.sentence)
     assert (found.gate_method, found.accuracy) == ("case", accuracy.value)
     assert [quality.version for quality in found.quality] == [1, 2]
-    assert found.quality[-1].agreement == agreement.value
+    assert [quality.pair_contrast for quality in found.quality] == [None, 0.875]
     assert found.open_alerts == {Severity.BLOCK: 1, Severity.WARN: 0}
 
 
@@ -95,10 +102,8 @@ def test_only_the_last_versions_are_drawn(engine: Engine) -> None:
 
 
 def test_an_undefined_figure_is_none(engine: Engine) -> None:
-    whole = an_evaluation()
-    without = tuple(replace(s, value=float("nan")) if s.metric == "agreement_median" else s for s in whole.summaries)
-    save_evaluation(engine, replace(whole, summaries=without))
-    assert one(engine).quality[0].agreement is None
+    save_evaluation(engine, knowing(an_evaluation(), float("nan")))
+    assert one(engine).quality[0].pair_contrast is None
 
 
 def test_the_champion_is_what_was_last_seen_in_production(engine: Engine) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from case_monitor.dashboard.pages.evaluation.agreement_panels import AgreementPanels, agreement_panels
 from case_monitor.dashboard.pages.evaluation.charts import Chart, activity_chart, fidelity_charts
+from case_monitor.dashboard.pages.evaluation.contrast_table import ContrastRow, contrast_table
 from case_monitor.dashboard.pages.evaluation.methods_table import MethodsTable, ShownFigure, methods_table
 from case_monitor.dashboard.pages.evaluation.rules import ClassRule, RuleOutcome, class_rules, rule_outcomes
 from case_monitor.dashboard.parts.evaluation_head import EvaluationHead, EvaluationId, head_of, read_in_place
@@ -20,6 +21,7 @@ from case_monitor.dashboard.shell.resources import Held
 from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.domain.policy import Severity
 from case_monitor.settings import Settings
+from case_monitor.store.other_rules import other_rules_of_stored
 from case_monitor.store.read.evaluations import StoredEvaluation
 from case_monitor.store.read.evidence import Evidence, read_evidence
 
@@ -81,7 +83,8 @@ class ObservedAlert:
 class EvaluationPage:
     """One evaluation. Figures of the model that were not measured are None; `limit` is the paper's on agreement.
 
-    `alerts` are cut to the first ones, blocking ones first.
+    `alerts` are cut to the first ones, blocking ones first; `other_rules` is what the rules by another word would have
+    said.
     """
 
     head: EvaluationHead
@@ -95,6 +98,8 @@ class EvaluationPage:
     more_alerts: int
     rules: tuple[RuleOutcome, ...]
     class_rules: tuple[ClassRule, ...]
+    other_rules: str
+    contrast: tuple[ContrastRow, ...]
     methods: MethodsTable
     limit: float
     scores: ScoresState
@@ -133,6 +138,8 @@ def evaluation_page(engine: Engine, settings: Settings, evaluation_id: int) -> E
         more_alerts=max(len(alerts) - SHOWN_ALERTS, 0),
         rules=rule_outcomes(evidence.rules, head.baseline),
         class_rules=class_rules(evidence.rules, stored.class_names, head.baseline),
+        other_rules=other_rules_of_stored(engine, stored),
+        contrast=contrast_table(evidence.figures),
         methods=methods,
         limit=INSENSITIVE,
         scores=_scores_state(evidence),

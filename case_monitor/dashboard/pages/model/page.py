@@ -70,6 +70,7 @@ def with_charts(found: Model, root: str) -> ModelPage:
     """The model with its charts; `root` is what addresses begin with."""
     kinds: list[tuple[str, str, Callable[[Model], str]]] = [
         ("accuracy", "accuracy", model_words.accuracy),
+        ("knows", "pair_contrast", model_words.knows_its_class),
         ("agreement", "agreement_median", model_words.agreement),
     ]
     if found.area is not None:

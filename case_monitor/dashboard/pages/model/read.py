@@ -102,7 +102,7 @@ def _figures(
     methods = tuple(dict.fromkeys((stored.gate_method, *stored.methods)))
     of_methods = ["agreement_median", "agreement_degenerate_rate", "baseline_agreement"]
     of_methods += [f"confidence_drop_{area}"] if area else []
-    of_model = {"accuracy": ("",), "contrast_jaccard": ("",)}
+    of_model = dict.fromkeys(("accuracy", "pair_contrast", "contrast_jaccard"), ("",))
     return overall_figures(engine, ids, of_model | dict.fromkeys(of_methods, methods))
 
 
@@ -170,6 +170,7 @@ class _Rows:
             verdict=line.verdict,
             decision=self._decisions.get(line.version),
             accuracy=self._value("accuracy", "", line.id),
+            pair_contrast=self._value("pair_contrast", "", line.id),
             agreement=self._value("agreement_median", self._gate_method, line.id),
             drop=self._value(f"confidence_drop_{self._area}", self._gate_method, line.id),
             degenerate=self._value("agreement_degenerate_rate", self._gate_method, line.id),

@@ -71,6 +71,7 @@ class VersionRow:
     verdict: Status
     decision: Decision | None
     accuracy: float | None
+    pair_contrast: float | None
     agreement: float | None
     drop: float | None
     degenerate: float | None

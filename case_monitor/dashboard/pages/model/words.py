@@ -6,6 +6,7 @@ from case_monitor.dashboard.pages.model.record import By, Model, Point, Series
 from case_monitor.dashboard.parts.metric_words import area_words, direction
 from case_monitor.dashboard.shell.rendering import number, percent
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.metrics import row_of
 
 UNDEFINED = "undefined"
 
@@ -16,6 +17,19 @@ def accuracy(model: Model) -> str:
     if series is None or series.value[-1] is None:
         return f"The accuracy of {here} is {UNDEFINED}."
     return f"Accuracy of {here}: {percent(series.value[-1])}{_interval(series)}{_change(model, series)}."
+
+
+def knows_its_class(model: Model) -> str:
+    """Whether maps of this model know which class they explain."""
+    series, here = model.one("pair_contrast", ""), where(model, model.points[-1])
+    if series is None or series.value[-1] is None:
+        return f"Whether the maps of {here} know which class they explain was not measured."
+    what = (
+        f"In {percent(series.value[-1])} of the images of {here}{_interval(series)}, hiding what the map marks for the "
+        "predicted class hurts that class more than hiding what it marks for the runner-up; 50% is chance, and "
+        f"{direction('pair_contrast')}."
+    )
+    return what + _beyond(model, series, "pair_contrast")
 
 
 def agreement(model: Model) -> str:
@@ -104,11 +118,13 @@ def _change(model: Model, series: Series) -> str:
 
 
 def _beyond(model: Model, series: Series, metric: str) -> str:
-    """Of rules whose limit is not to be reached."""
+    """Of rules on shares: how many points do not clear the limit."""
     limit = model.limits.get(metric)
     known = [value for value in series.value if value is not None]
     if limit is None or not known:
         return ""
-    above = sum(value >= limit for value in known)
+    above = not row_of(metric).greater_is_better
+    beyond = sum(value >= limit if above else value <= limit for value in known)
     of = "evaluations" if model.chosen.by is By.TIME else "versions"
-    return f" {above} of {len(known)} {of} shown {'is' if above == 1 else 'are'} at or above the limit, {limit:.0%}."
+    side = f"at or {'above' if above else 'below'} the limit, {limit:.0%}"
+    return f" {beyond} of {len(known)} {of} shown {'is' if beyond == 1 else 'are'} {side}."

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from case_monitor.dashboard.shell.rendering import page
 from case_monitor.dashboard.shell.resources import Held
-from case_monitor.domain.metrics import INSENSITIVE
+from case_monitor.domain.policy import CLASS_SPECIFIC
 from case_monitor.domain.status import Status
 from case_monitor.settings import Settings
 from case_monitor.store.read.overview import ModelOverview, read_overview
@@ -30,7 +30,7 @@ class OverviewQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """`waiting` are configured models without an evaluation so far; `limit` is the paper's on agreement."""
+    """`waiting` are configured models without an evaluation so far; `limit` is the default's on pair contrast."""
 
     chosen: OverviewQuery
     models: tuple[ModelOverview, ...]
@@ -48,7 +48,7 @@ def overview(engine: Engine, settings: Settings, chosen: OverviewQuery) -> Overv
         models=tuple(filter(chosen.fits, models)),
         waiting=tuple(name for name in settings.models if name not in known),
         verdicts={status: sum(m.verdict is status for m in models) for status in Status},
-        limit=INSENSITIVE,
+        limit=CLASS_SPECIFIC,
     )
 
 
