@@ -69,7 +69,7 @@ _ROWS = (
         _AGREEMENT,
         name="agreement_median",
         words="median agreement",
-        claim="tell classes apart",
+        claim="differ from class to class",
         per_class=True,
         chart="Agreement of the maps",
         label="Agreement",

@@ -107,13 +107,9 @@ def _insensitive(result: ThresholdResult, subject: str, others: Sequence[str]) -
     )
     if others:
         titles = ", ".join(map(method_title, others))
-        verb = "does" if len(others) == 1 else "do"
-        return (
-            message,
-            f"On the same model {titles} {verb} tell classes apart: show that, and look at gallery.png.",
-        )
+        return message, f"On the same model the maps of {titles} differ: show those, and look at gallery.png."
     return message, (
-        "No method tells classes apart on this model: its evidence sits in the same place for every class. Look at "
+        "No method is known to do better on this model: its evidence sits in the same place for every class. Look at "
         "gallery.png, and at what the architecture shares between classes (attention, pooling), before retraining."
     )
 

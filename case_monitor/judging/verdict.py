@@ -117,17 +117,19 @@ def _change(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> floa
 def _sensitive_methods(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> list[str]:
     """Methods whose maps are class-specific on this model, as the rule asks.
 
-    The pair map is Grad-CAM's of the margin: where it knows its classes, Grad-CAM's maps do so but for a little.
+    The pair map is Grad-CAM's of the margin: where it knows its classes, Grad-CAM's maps do so but for a little. Where
+    it does not, maps that differ are no better for it.
     """
+    pair = next((s for s in summaries if s.metric == "pair_contrast"), None)
+    if pair is not None and not pair.ci_low > CLASS_SPECIFIC:
+        return []
     if result.threshold.metric == "agreement_median":
         return [
             s.method
             for s in summaries
             if s.metric == "agreement_median" and s.class_idx is None and s.ci_high < INSENSITIVE
         ]
-    measured = {s.method for s in summaries}
-    knows = any(s.metric == "pair_contrast" and s.ci_low > CLASS_SPECIFIC for s in summaries)
-    return ["gradcam"] if knows and "gradcam" in measured else []
+    return ["gradcam"] if pair is not None and "gradcam" in {s.method for s in summaries} else []
 
 
 def _sentence(

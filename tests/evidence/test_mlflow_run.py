@@ -34,7 +34,10 @@ from tests.support.mlflow_registries import MlflowServer
 from tests.support.registries import Answer, answering
 from tests.support.servers import free_port
 
-FIGURES = {"confusion_matrix", "agreement_histograms", "fidelity", "gallery", "saliency_maps", "channel_activity"}
+FIGURES = {
+    *("confusion_matrix", "contrast", "agreement_histograms", "fidelity"),
+    *("gallery", "saliency_maps", "channel_activity"),
+}
 ARTIFACTS = (
     {f"figures/{name}.png" for name in FIGURES}
     | {"reports/quality_by_label.html"}

@@ -21,9 +21,13 @@ from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.top_pixels import top_pixels
 from case_monitor.evidence import pictures as figures
 from case_monitor.evidence.pictures import agreement, confusion, drop_bars, style
+from case_monitor.judging.figures.of_one_version import explanation_summaries
 from tests.support.factories import METHODS, a_gallery, an_evaluation
 
-NAMES = {"confusion_matrix", "agreement_histograms", "fidelity", "gallery", "saliency_maps", "channel_activity"}
+NAMES = {
+    *("confusion_matrix", "contrast", "agreement_histograms", "fidelity"),
+    *("gallery", "saliency_maps", "channel_activity"),
+}
 HOSTILE = (
     "a$b",
     r"$\frac{1}{",
@@ -102,7 +106,7 @@ class TestSaveFigures:
     def test_nothing_measured_is_said_and_not_an_error(self, tmp_path: Path) -> None:
         nothing = replace(an_evaluation(num_samples=0), summaries=(), class_metrics=())
         nothing = replace(nothing, scores=replace(nothing.scores, values={}))
-        assert len(figures.save_figures(nothing, EMPTY_GALLERY, tmp_path)) == 6
+        assert len(figures.save_figures(nothing, EMPTY_GALLERY, tmp_path)) == 7
         assert "No confusion matrix" in all_text(figures.confusion_matrix(nothing))
         assert all_text(figures.agreement_histograms(nothing)).count("not evaluated") == len(METHODS)
         assert "Nothing is known about fidelity" in all_text(figures.fidelity(nothing))
@@ -209,6 +213,47 @@ class TestConfusionMatrix:
         assert np.allclose(confusion.pool(np.eye(3), 2), [[1, 0], [0, 1]])
 
 
+class TestContrast:
+    @pytest.fixture
+    def measured(self, evaluation: Evaluation) -> Evaluation:
+        rows = explanation_summaries(evaluation.scores, evaluation.provenance.protocol, evaluation.policy)
+        return replace(evaluation, summaries=rows)
+
+    def test_areas_are_the_images_in_order(self, measured: Evaluation) -> None:
+        fig = figures.contrast(measured)
+        for ax, (method, name) in zip(fig.axes, (("", "pair_margin"), ("case", "shown_margin")), strict=True):
+            c = measured.scores.values[method, name]
+            c = np.sort(c[np.isfinite(c)])[::-1]
+            right, wrong = (of.get_paths()[0].vertices[:, 1] for of in ax.collections)
+            assert right.max() == pytest.approx(c[0])
+            assert right.min() == 0
+            assert wrong.min() == pytest.approx(min(c[-1], 0))
+            assert wrong.max() == 0
+            said = f"right {(c > 0).sum()}, wrong {(c < 0).sum()}\n2 without"
+            assert said in [text.get_text() for text in ax.texts]
+        share = measured.summary("pair_contrast", "")
+        assert share
+        assert f"know their class in {100 * share.value:.0f}% of the images (95% CI" in all_text(fig)
+        assert "CASE, as shown" in all_text(fig)
+
+    def test_of_scores_that_were_stored_without(self, evaluation: Evaluation) -> None:
+        values = {key: v for key, v in evaluation.scores.values.items() if "margin" not in key[1]}
+        changed = replace(evaluation, scores=replace(evaluation.scores, values=values))
+        assert "No contrast to show" in all_text(figures.contrast(changed))
+
+    def test_without_any_image_that_has_both_sides(self, measured: Evaluation) -> None:
+        n = len(measured.scores.sample_ids)
+        none = {key: np.full(n, np.nan) for key in (("", "pair_margin"), ("case", "shown_margin"))}
+        changed = replace(measured, scores=replace(measured.scores, values=dict(measured.scores.values) | none))
+        assert "No contrast to show" in all_text(figures.contrast(changed))
+
+    def test_ties_alone_fill_nothing(self, measured: Evaluation) -> None:
+        values = dict(measured.scores.values) | {("", "pair_margin"): np.zeros(len(measured.scores.sample_ids))}
+        ax = figures.contrast(replace(measured, scores=replace(measured.scores, values=values))).axes[0]
+        assert "right 0, wrong 0" in ax.texts[-1].get_text()
+        assert ax.get_ylim() == (-1.0, 1.0)
+
+
 class TestAgreement:
     def test_bars_are_relative_frequencies(self, evaluation: Evaluation) -> None:
         fig = figures.agreement_histograms(evaluation)
@@ -239,7 +284,7 @@ class TestAgreement:
     @pytest.mark.parametrize(
         ("low", "high", "says"),
         [
-            (0.2, 0.3, "CASE tells classes apart"),
+            (0.2, 0.3, "CASE maps differ for the first"),
             (0.6, 0.8, "CASE maps look alike"),
             (0.4, 0.6, "Undecided whether CASE"),
             (float("nan"), float("nan"), "no confidence interval"),

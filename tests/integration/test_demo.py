@@ -95,6 +95,7 @@ def test_the_run_holds_every_artifact(demo: Demo, version: int) -> None:
         "alerts.json",
         "figures/agreement_histograms.png",
         "figures/channel_activity.png",
+        "figures/contrast.png",
         "figures/confusion_matrix.png",
         "figures/fidelity.png",
         "figures/gallery.png",

@@ -75,7 +75,8 @@ def test_good_figures_pass_without_alerts() -> None:
     assert alerts == ()
     assert len(verdict.results) == 6
     assert verdict.sentence == (
-        "digits/3 passes: its CASE maps tell classes apart and matter to the model (5 of 5 blocking rules hold)."
+        "digits/3 passes: its CASE maps differ from class to class and matter to the model "
+        "(5 of 5 blocking rules hold)."
     )
 
 
@@ -231,9 +232,13 @@ def test_the_advice_names_a_method_that_does_tell_classes_apart() -> None:
         *GOOD[1:],
     ]
     (alert,) = judged(rows)[1]
-    assert "LayerCAM does tell classes apart" in alert.advice
+    assert "the maps of LayerCAM differ" in alert.advice
     (alert,) = judged([rows[0], *GOOD[1:]])[1]
-    assert "No method tells classes apart" in alert.advice
+    assert "No method is known to do better" in alert.advice
+    for low, names in ((0.86, True), (0.85, False), (NAN, False)):
+        pair = figure("pair_contrast", 0.9, ci_low=low)
+        (alert,) = judged([*rows, pair])[1]
+        assert ("LayerCAM" in alert.advice) == names, "maps that differ are no better where none knows its class"
 
 
 def test_the_number_of_images_that_would_decide_scales_with_the_square() -> None:

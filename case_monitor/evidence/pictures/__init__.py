@@ -9,6 +9,7 @@ from case_monitor.domain.gallery import Gallery
 from case_monitor.evidence.pictures.agreement import agreement_histograms
 from case_monitor.evidence.pictures.channels import channel_activity
 from case_monitor.evidence.pictures.confusion import confusion_matrix
+from case_monitor.evidence.pictures.contrast_bars import contrast
 from case_monitor.evidence.pictures.drop_bars import fidelity
 from case_monitor.evidence.pictures.image_rows import Caption, gallery, heat_maps, saliency_maps
 from case_monitor.evidence.pictures.style import method_title
@@ -18,6 +19,7 @@ __all__ = [
     "agreement_histograms",
     "channel_activity",
     "confusion_matrix",
+    "contrast",
     "fidelity",
     "gallery",
     "heat_maps",
@@ -33,7 +35,7 @@ def save_figures(evaluation: Evaluation, gallery: Gallery, directory: Path) -> l
     """Draw every figure of `evaluation` and write it as PNG into `directory`, which is made if need be.
 
     Returns:
-        The files written, always the same six: what could not be measured is a figure that says so.
+        The files written, always the same seven: what could not be measured is a figure that says so.
     """
     directory.mkdir(parents=True, exist_ok=True)
     return [_save(fig, directory / f"{name}.png") for name, fig in _figures(evaluation, gallery)]
@@ -42,6 +44,7 @@ def save_figures(evaluation: Evaluation, gallery: Gallery, directory: Path) -> l
 def _figures(evaluation: Evaluation, images: Gallery) -> list[tuple[str, Figure]]:
     return [
         ("confusion_matrix", confusion_matrix(evaluation)),
+        ("contrast", contrast(evaluation)),
         ("agreement_histograms", agreement_histograms(evaluation)),
         ("fidelity", fidelity(evaluation)),
         ("gallery", gallery(evaluation, images)),

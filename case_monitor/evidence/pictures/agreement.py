@@ -44,10 +44,10 @@ def _finding(evaluation: Evaluation) -> str:
     bounds = style.interval(summary.ci_low, summary.ci_high, level)
     figures = f"median agreement {style.percent(summary.value)} ({bounds})"
     if summary.ci_high < INSENSITIVE:
-        return f"{title} tells classes apart: {figures}"
+        return f"{title} maps differ for the first and the second class: {figures}"
     if summary.ci_low > INSENSITIVE:
         return f"{title} maps look alike for the first and the second class: {figures}"
-    return f"Undecided whether {title} tells classes apart: {figures}"
+    return f"Undecided whether {title} maps differ for the two classes: {figures}"
 
 
 def _detail(evaluation: Evaluation) -> str:
