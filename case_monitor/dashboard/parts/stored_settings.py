@@ -6,7 +6,7 @@ from typing import Any
 
 from case_monitor.domain.metrics import named
 from case_monitor.domain.policy import GATE_METHOD
-from case_monitor.domain.protocol import drop_suffix
+from case_monitor.domain.protocol import TOP_FRACTION, drop_suffix
 from case_monitor.store.read.evaluation_list import EvaluationSettings
 
 
@@ -18,9 +18,10 @@ def drop_suffixes(stored: EvaluationSettings) -> tuple[str, ...]:
 
 def gate_suffix(stored: EvaluationSettings) -> str | None:
     """Area and fill of the first rule on fidelity; without one the first that was measured, if any was."""
-    known = drop_suffixes(stored)
+    known, fills = drop_suffixes(stored), stored.protocol.get("fills", ("mean",))
+    top = drop_suffix(TOP_FRACTION, next(iter(fills), "mean"))
     judged = (named(entry["metric"]) for entry in _thresholds(stored.policy))
-    suffixes = (found.suffix for found in judged if found is not None)
+    suffixes = (top if found.metric.at_top else found.suffix for found in judged if found)
     return next((suffix for suffix in suffixes if suffix in known), known[0] if known else None)
 
 

@@ -151,6 +151,11 @@ def test_the_drop_is_that_of_the_gate_unless_asked_otherwise(engine: Engine, cli
     assert "replacing the top 50% of the pixels" in client.get("/model?name=digits&area=50").text
 
 
+def test_the_drop_is_at_the_pixels_that_the_default_rules_take_away(engine: Engine) -> None:
+    save_evaluation(engine, replace(an_evaluation(), policy=Policy()))
+    assert read(engine).area == "5"
+
+
 def test_limits_are_those_of_the_policy(engine: Engine) -> None:
     rules = (
         Threshold(metric="agreement_median", method="gate", limit=0.4, greater_is_better=False),
