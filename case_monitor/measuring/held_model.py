@@ -28,6 +28,7 @@ from case_monitor.measuring.measured_model import (
     ToExplain,
 )
 from case_monitor.saliency import (
+    CENTRED,
     PAIR,
     PLACE,
     SHOWN,
@@ -84,10 +85,11 @@ class HeldModel:
             for batch in batches:
                 images, classes = batch.images.to(self.device), batch.classes.to(self.device)
                 shown = at.shown or self.protocol.methods[0]
-                ways = self._quickly | {"progress": progress, "more": functools.partial(evidence_maps, shown=shown)}
+                more = functools.partial(evidence_maps, shown=shown)
+                ways = self._quickly | {"progress": progress, "more": more, "centred": shown}
                 maps = self._maps(images, classes, at, self.protocol.methods, ways)
-                pair, place, of_shown = maps.pop(PAIR), maps.pop(PLACE), maps.pop(SHOWN, None)
-                evidence = Evidence(pair=pair, place=place, shown=maps[shown] if of_shown is None else of_shown)
+                of_shown = maps.pop(CENTRED if CENTRED in maps else SHOWN)
+                evidence = Evidence(pair=maps.pop(PAIR), place=maps.pop(PLACE), shown=of_shown)
                 drops = self._drops(batch, images, classes, maps, evidence, at, shown)
                 yield Explanation(maps=maps, evidence=evidence, drops=drops)
 

@@ -26,7 +26,8 @@ def evidence_maps(trace: Trace, shown: str) -> dict[str, Tensor]:
 
     Returns:
         `pair` (B, 1, h, w) = sum_k (g_u - g_v)_k A_k, positive where u is seen and negative where v is; `place`
-        (B, 1, h, w), centred Grad-CAM of u; and `shown` (B, 2, h, w), the method's maps, where it takes gradients.
+        (B, 1, h, w), centred Grad-CAM of u; and `shown` (B, 2, h, w), the method's maps, where it takes gradients; of
+        others see `saliency_maps`.
     """
     centred = trace.centred()
     maps = {

@@ -13,12 +13,12 @@ from case_monitor.domain.methods import METHODS as CATALOGUE
 from case_monitor.saliency.contrast_weights import ContrastWeights
 from case_monitor.saliency.forward import Speed
 from case_monitor.saliency.memory import SMALL_BATCH, batch_size_for
-from case_monitor.saliency.methods.ablationcam import ablationcam
+from case_monitor.saliency.methods.ablationcam import ablationcam, ablationcam_and_centred
 from case_monitor.saliency.methods.case import case, case_full, case_soft, case_subspace
 from case_monitor.saliency.methods.gradcam import gradcam, gradcam_plus_plus
 from case_monitor.saliency.methods.hirescam import hirescam
 from case_monitor.saliency.methods.layercam import layercam
-from case_monitor.saliency.methods.scorecam import scorecam
+from case_monitor.saliency.methods.scorecam import scorecam, scorecam_and_centred
 from case_monitor.saliency.outputs import Key
 from case_monitor.saliency.taps import Tap, inspecting, tap_layer
 from case_monitor.saliency.target_layer import TargetLayer
@@ -37,6 +37,13 @@ METHODS: dict[str, Callable[[Trace], Tensor]] = {
     "ablationcam": ablationcam,
 }
 """Name -> function from a `Trace` to maps (B, T, h, w). See each function for its paper and formula."""
+
+_AND_CENTRED: dict[str, Callable[[Trace], tuple[Tensor, Tensor]]] = {
+    "scorecam": scorecam_and_centred,
+    "ablationcam": ablationcam_and_centred,
+}
+CENTRED = "centred"
+"""Name of the maps that are asked for by `centred`."""
 
 GRADIENT_METHODS = tuple(method for method in METHODS if CATALOGUE[method].by_gradients)
 """Those that cost one forward and one short backward pass, however many channels there are."""
@@ -59,6 +66,7 @@ def saliency_maps(
     compile: bool = False,  # noqa: A002 - the name that torch gives it
     progress: Callable[[float, int], None] | None = None,
     more: Callable[[Trace], Mapping[str, Tensor]] | None = None,
+    centred: str | None = None,
 ) -> dict[str, Tensor]:
     """Saliency maps of every method for every target class, from one forward pass of the model per image.
 
@@ -85,6 +93,8 @@ def saliency_maps(
         compile: compile the model for Score-CAM's masked images; worth it for hundreds of images.
         progress: called with the images done (a fraction while one is under way) and the images in all.
         more: further maps by name, made of the same pass; none is called as a method is.
+        centred: a method whose maps cost a pass for every channel; its maps of centred logits (s_c - mean s), from the
+            same passes, are returned as `CENTRED`. Of others nothing is.
 
     Returns:
         method -> (B, T, H, W) or (B, T, h, w) maps on the images' device, non-negative; float32, or float64 where the
@@ -117,7 +127,12 @@ def saliency_maps(
             for name, maps in (more(trace) if more else {}).items():  # before methods that run the model again
                 keep(name, maps)
             for method in methods:
-                keep(method, METHODS[method](trace))
+                if method == centred and method in _AND_CENTRED:
+                    plain, of_centred = _AND_CENTRED[method](trace)
+                    keep(CENTRED, of_centred)
+                else:
+                    plain = METHODS[method](trace)
+                keep(method, plain)
                 report.finished()
             done += len(batch)
     return {method: torch.cat(maps) if len(maps) > 1 else maps[0] for method, maps in parts.items()}

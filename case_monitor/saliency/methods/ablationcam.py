@@ -5,12 +5,13 @@ from torch import Tensor
 
 from case_monitor.saliency.heads import verified_head, without_channels
 from case_monitor.saliency.memory import footprint, rows_that_fit
+from case_monitor.saliency.methods.channel_drops import ChannelDrops
 from case_monitor.saliency.methods.separable import separable_drops
+from case_monitor.saliency.methods.weighting import weighted_sum
 from case_monitor.saliency.taps import HeadRun
 from case_monitor.saliency.trace import Trace
 
 
-@torch.no_grad()
 def ablationcam(trace: Trace) -> Tensor:
     """Ablation-CAM (Desai and Ramaswamy 2020): w_k = (s_u - s_u with A_k set to 0) / |s_u|.
 
@@ -21,26 +22,40 @@ def ablationcam(trace: Trace) -> Tensor:
 
     Of tokens, the channel is set to 0 in all of them, the class token too, as pytorch-grad-cam does.
     """
+    return ablationcam_and_centred(trace)[0]
+
+
+@torch.no_grad()
+def ablationcam_and_centred(trace: Trace) -> tuple[Tensor, Tensor]:
+    """Ablation-CAM, and the same of centred logits (s_c - mean s), from the same passes."""
     head = verified_head(trace)
     rows = _rows(trace, head)
     drops = separable_drops(trace, head, rows)
     if drops is None:
         drops = _drops(trace, head, rows)
-    scores = trace.score(trace.logits).to(drops.dtype)
-    weights = drops / scores.abs().clamp(min=torch.finfo(scores.dtype).eps).unsqueeze(-1)
-    return torch.einsum("btk,bkhw->bthw", weights.to(trace.activations.dtype), trace.activations).relu()
+    scores = trace.score(trace.logits).to(drops.of_targets.dtype)
+    mean = trace.logits.mean(1, keepdim=True).to(scores.dtype)
+    plain, centred = (
+        weighted_sum(_relative(fall, of).to(trace.activations.dtype), trace.activations)
+        for fall, of in ((drops.of_targets, scores), (drops.of_targets - drops.of_mean, scores - mean))
+    )
+    return plain, centred
 
 
-def _drops(trace: Trace, head: HeadRun, rows: int) -> Tensor:
-    """(B, T, K) by how much the targets' logits fall when a channel is set to 0, channel by channel."""
-    scores = trace.score(trace.logits)
-    drops = scores.new_zeros(*scores.shape, trace.activations.shape[1])
+def _relative(drops: Tensor, scores: Tensor) -> Tensor:
+    """(B, T, K) drops as parts of (B, T) scores."""
+    return drops / scores.abs().clamp(min=torch.finfo(scores.dtype).eps).unsqueeze(-1)
+
+
+def _drops(trace: Trace, head: HeadRun, rows: int) -> ChannelDrops:
+    """Channel by channel."""
+    drops = ChannelDrops.none(trace)
     live = trace.output.movedim(trace.layout.channel_dim, 1).flatten(2).ne(0).any(-1)  # (B, K)
-    for i, classes in enumerate(trace.targets):
+    for i in range(len(trace.targets)):
         channels = live[i].nonzero().flatten()  # a channel that is all zero has nothing to ablate
         for chunk in torch.split(channels, rows) if len(channels) else ():
             logits = head(without_channels(trace, i, chunk), i)
-            drops[i, :, chunk] = scores[i].unsqueeze(-1) - logits[:, classes].T
+            drops.put(trace, i, chunk, logits)
     return drops
 
 

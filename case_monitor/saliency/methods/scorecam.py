@@ -6,6 +6,7 @@ from torch import Tensor
 
 from case_monitor.saliency.forward import Logits, fastest_forward
 from case_monitor.saliency.memory import batch_size_for
+from case_monitor.saliency.methods.weighting import weighted_sum
 from case_monitor.saliency.trace import Trace
 
 
@@ -18,6 +19,11 @@ def scorecam(trace: Trace) -> Tensor:
 
     Every channel is scored at full resolution: scoring only some, or smaller images, changes the ranking.
     """
+    return scorecam_and_centred(trace)[0]
+
+
+def scorecam_and_centred(trace: Trace) -> tuple[Tensor, Tensor]:
+    """Score-CAM, and the same of centred logits (s_c - mean s), from the same passes."""
     tap, images, activations = trace.tap, trace.images, trace.activations
     rows = trace.options.rows or batch_size_for(tap.model, images)
     expected = trace.logits.float()
@@ -26,12 +32,16 @@ def scorecam(trace: Trace) -> Tensor:
         fastest_forward(tap.model, tap.logits, images, expected, rows=rows, speed=trace.options.speed) as logits,
     ):
         blank = logits(torch.zeros_like(images[:1]))[0]  # (num_classes,)
-        scores = []
+        scores, means = [], []
         for i, image in enumerate(images):
             masked = _masked_logits(logits, image, activations[i], blank, rows, trace)
             scores.append(masked[:, trace.targets[i]].T)
-    weights = torch.stack(scores).softmax(-1).to(activations.dtype)  # (B, T, K)
-    return torch.einsum("btk,bkhw->bthw", weights, activations).relu()
+            means.append(masked.mean(1))
+    of_targets, of_all = torch.stack(scores), torch.stack(means).unsqueeze(1)  # (B, T, K), (B, 1, K)
+    plain, centred = (
+        weighted_sum(of.softmax(-1).to(activations.dtype), activations) for of in (of_targets, of_targets - of_all)
+    )
+    return plain, centred
 
 
 def _masked_logits(

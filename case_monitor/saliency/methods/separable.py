@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from case_monitor.saliency.heads import agree, random_channels, without_channels
+from case_monitor.saliency.methods.channel_drops import ChannelDrops
 from case_monitor.saliency.module_tap import ModuleHead
 from case_monitor.saliency.outputs import logits_of
 from case_monitor.saliency.replay import FAILURES, record_replay
@@ -24,8 +25,8 @@ _log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def separable_drops(trace: Trace, head: HeadRun, rows: int) -> Tensor | None:
-    """(B, T, K) by how much the targets' logits fall when a channel is set to 0; None where the shortcut fails.
+def separable_drops(trace: Trace, head: HeadRun, rows: int) -> ChannelDrops | None:
+    """By how much logits fall when a channel is set to 0; None where the shortcut fails.
 
     Whether it applies is checked on this very batch, and what comes out against the head itself.
 
@@ -64,16 +65,17 @@ class _Shortcut:
     output: Tensor
     behind: ModuleHead | None
 
-    def drops(self, trace: Trace, rows: int) -> Tensor:
+    def drops(self, trace: Trace, rows: int) -> ChannelDrops:
         if self.behind is None:
-            return -torch.einsum("btkm,bkm->btk", self.weight[trace.targets], self.change)
-        drops = trace.logits.new_zeros(*trace.targets.shape, self.change.shape[1])
-        scores = trace.score(trace.logits).unsqueeze(-1)
-        for channels in torch.split(torch.arange(self.change.shape[1], device=drops.device), rows):
+            return ChannelDrops(
+                of_targets=-torch.einsum("btkm,bkm->btk", self.weight[trace.targets], self.change),
+                of_mean=-torch.einsum("km,bkm->bk", self.weight.mean(0), self.change).unsqueeze(1),
+            )
+        drops = ChannelDrops.none(trace)
+        for channels in torch.split(torch.arange(self.change.shape[1], device=trace.logits.device), rows):
             product = torch.einsum("okm,bkm->bko", self.weight[:, channels], self.change[:, channels])
             for i, outputs in enumerate(self.output.unsqueeze(1) + product):  # (n, O)
-                logits = self.behind(outputs, i)
-                drops[i, :, channels] = scores[i] - logits[:, trace.targets[i]].T
+                drops.put(trace, i, channels, self.behind(outputs, i))
         return drops
 
 
@@ -125,9 +127,9 @@ def _linear_input(head: ModuleHead, linear: nn.Linear, rows: Tensor) -> Tensor:
     return seen[0]
 
 
-def _agrees(trace: Trace, head: HeadRun, drops: Tensor) -> bool:
+def _agrees(trace: Trace, head: HeadRun, found: ChannelDrops) -> bool:
     """Whether the head itself gives the same for the channel that matters most, and for one in the middle."""
-    image = len(drops) - 1
+    drops, image = found.of_targets, len(found.of_targets) - 1
     order = drops[image].abs().amax(0).argsort(descending=True)
     channels = order[[0, len(order) // 2]]
     classes = trace.targets[image]
