@@ -15,6 +15,7 @@ from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy
 from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.status import Status
+from case_monitor.domain.summary import MetricSummary
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import downgrade, upgrade
 from case_monitor.store.read.alerts import load_alert_lives
@@ -57,7 +58,16 @@ def promotion(evaluation: Evaluation, evaluation_id: int, decision: Decision) ->
 def test_an_evaluation_is_one_row_with_its_figures_and_the_decision(store: Engine) -> None:
     baseline = ModelVersion(name="digits", version=1, run_id=None, digest="1" * 64)
     evaluation = an_evaluation(version=2, baseline=baseline, status=Status.PASS)
-    evaluation = replace(evaluation, in_production=True, policy=Policy(gate_method="gradcam"))
+    contrast = [
+        MetricSummary(metric=name, method=method, value=i / 8, n=9, ci_low=i / 9, ci_high=i / 7)
+        for i, (name, method) in enumerate((("skill", ""), ("pair_contrast", ""), ("shown_contrast", "gradcam")), 1)
+    ]
+    evaluation = replace(
+        evaluation,
+        in_production=True,
+        policy=Policy(gate_method="gradcam"),
+        summaries=(*evaluation.summaries, *contrast),
+    )
     evaluation_id = save_evaluation(store, evaluation)
     for decision in (Decision.WITHHELD, Decision.PROMOTED):
         last = record_promotion(store, promotion(evaluation, evaluation_id, decision))
@@ -73,13 +83,14 @@ def test_an_evaluation_is_one_row_with_its_figures_and_the_decision(store: Engin
     assert (row["split"], row["images"], row["duration_s"]) == ("val", 40, 1.5)
     accuracy, agreement = evaluation.summary("accuracy"), evaluation.summary("agreement_median", "gradcam")
     degenerate = evaluation.summary("agreement_degenerate_rate", "gradcam")
-    for name, summary in (("accuracy", accuracy), ("agreement_median", agreement), ("degenerate_rate", degenerate)):
+    named = (("accuracy", accuracy), ("agreement_median", agreement), ("degenerate_rate", degenerate))
+    for name, summary in (*named, *((figure.metric, figure) for figure in contrast)):
         assert summary is not None
         figures = (summary.value, summary.ci_low, summary.ci_high)
         assert (row[name], row[f"{name}_ci_low"], row[f"{name}_ci_high"]) == figures
     assert agreement is not None
     assert row["explained_images"] == agreement.n
-    assert row["balanced_accuracy"] is None  # this evaluation has no such figure
+    assert row["balanced_accuracy"] is row["fidelity_dz"] is None  # this evaluation has no such figure
     assert (row["decision"], row["alias"]) == ("promoted", "champion")
     assert row["applied_at"] is not None
 
