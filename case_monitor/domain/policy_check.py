@@ -8,7 +8,7 @@ from case_monitor.domain.methods import METHODS
 from case_monitor.domain.metric import Metric
 from case_monitor.domain.metrics import metrics_under, named
 from case_monitor.domain.policy import GATE_METHOD, Policy, Severity, Threshold
-from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.protocol import TOP_FRACTION, Protocol
 
 
 def check_policy(policy: Policy, protocol: Protocol) -> None:
@@ -36,6 +36,10 @@ def asks_how_good(policy: Policy) -> bool:
 def _check_threshold(field: str, threshold: Threshold, policy: Policy, protocol: Protocol) -> None:
     per_class = threshold.per_class
     known = {name: m for name, m in metrics_under(protocol).items() if (m.per_class if per_class else m.overall)}
+    asked = named(threshold.metric)
+    if asked and asked.metric.at_top and asked.metric.name not in known:  # a rule by default, which nobody wrote
+        expected = f"{TOP_FRACTION:g} among them was expected, since {asked.metric.name} ({field}) is of the top pixels"
+        _refuse("protocol.areas", expected, repr(list(protocol.areas)))
     _expect_some(f"{field}.metric", [threshold.metric], known)
     metric = known[threshold.metric]
     _check_method(f"{field}.method", threshold, metric, policy, protocol)

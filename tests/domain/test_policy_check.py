@@ -196,6 +196,13 @@ def test_skill_may_be_asked_to_be_better_than_the_most_frequent_class(limit: flo
     check_policy(policy_of(threshold_of(KNOWN["skill"], limit=limit)), PROTOCOL)
 
 
+def test_what_the_default_rules_need_of_the_protocol_is_said() -> None:
+    said = r"^protocol\.areas: 0\.05 among them was expected, since fidelity_dz .* came$"
+    with pytest.raises(ConfigError, match=said):
+        check_policy(Policy(), Protocol(areas=(0.5, 0.2)))
+    check_policy(Policy(), Protocol(areas=(0.2, 0.05)))
+
+
 def test_one_figure_has_one_limit_of_a_severity() -> None:
     strict, lax = (threshold_of(KNOWN["accuracy"], limit=limit) for limit in (0.9, 0.1))
     check_policy(policy_of(strict, replace(lax, severity=Severity.WARN)), PROTOCOL)
