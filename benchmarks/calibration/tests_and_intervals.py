@@ -1,10 +1,11 @@
 """The size of every test and the coverage of every interval in use, where the null hypothesis is true.
 
 Agreement is a ratio of pixel counts: it is skewed, and it has ties. So besides normal values there are skewed ones,
-values in steps of 0.1, and values of which half are 0.
+values in steps of 0.1, and values of which half are 0. The intervals of the rules of contrast are asked of what those
+are made of: shares with ties, standardised means of skewed and heavy-tailed values, likeness over all pairs of images.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -17,9 +18,12 @@ from case_monitor.judging.statistics.hypothesis_tests import Alternative, mcnema
 from case_monitor.judging.statistics.intervals import (
     bootstrap_interval,
     newcombe_paired_interval,
+    pair_mean_interval,
     paired_bootstrap_interval,
+    standardised_mean_interval,
     wilson_interval,
 )
+from case_monitor.measuring.position import POSITION, positions
 
 Draw = Callable[[np.random.Generator, int], FloatArray]
 _LEVEL = 0.95
@@ -51,14 +55,38 @@ VALUES: dict[str, Draw] = {
 }
 
 
+def _standardised(draw: Draw, mean: float, sd: float) -> Draw:
+    return lambda rng, n: (draw(rng, n) - mean) / sd
+
+
+MARGINS: dict[str, Draw] = {
+    "normal": lambda rng, n: rng.normal(0.0, 1.0, n),
+    "right-skewed": _standardised(lambda rng, n: rng.exponential(1.0, n), 1.0, 1.0),
+    "left-skewed": _standardised(lambda rng, n: -rng.exponential(1.0, n), -1.0, 1.0),
+    "heavy-tailed (t, 5 df)": _standardised(lambda rng, n: rng.standard_t(5, n), 0.0, (5 / 3) ** 0.5),
+}
+"""With mean 0 and SD 1."""
+_SIDE, _SQUARE, _JITTER = 32, 7, 3
+_SCATTERED = {"scattered places": 1.0, "one place, jittered": 0.0, "half in one place": 0.5}
+"""Where the model looks -> the share of the images of which it is anywhere."""
+
+
 def table(*, quick: bool) -> str:
     """Markdown: how often each test rejects a true null hypothesis, and each interval misses the truth."""
-    runs = 60 if quick else 400
+    return _as_table(_experiments(60 if quick else 400))
+
+
+def table_of_margins(*, quick: bool) -> str:
+    """Markdown: the same of the intervals of the contrast rules alone."""
+    return _as_table(row for n in _SIZES for row in _of_margins(n, 100 if quick else 4000))
+
+
+def _as_table(experiments: Iterable[tuple[str, str, int, float, int, int]]) -> str:
     lines = [
         "| test or interval | values | n | nominal | found, with 95% interval |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, values, n, nominal, wrong, total in _experiments(runs):
+    for name, values, n, nominal, wrong, total in experiments:
         low, high = wilson_interval(wrong, total, _LEVEL)
         lines.append(f"| {name} | {values} | {n} | {nominal:.1%} | {wrong / total:.1%} ({low:.1%} to {high:.1%}) |")
     return "\n".join(lines)
@@ -85,6 +113,7 @@ def _experiments(runs: int) -> Iterator[tuple[str, str, int, float, int, int]]:
                 rng = np.random.default_rng([n, len(name)])
                 yield name, values, n, nominal, sum(wrong(rng) for _ in range(runs)), runs
         yield from _of_counts(n, 10 * runs)
+        yield from _of_margins(n, 10 * runs)
     yield from _of_families(10 * runs)
 
 
@@ -154,6 +183,59 @@ def _of_counts(n: int, runs: int) -> Iterator[tuple[str, str, int, float, int, i
             p_values = {tuple(c): mcnemar_test(c[1], c[2]).p_value for c in np.unique(cells, axis=0).tolist()}
             rejected = sum(p_values[tuple(c)] <= 1 - _LEVEL for c in cells.tolist())
             yield "McNemar, exact", values, n, 0.05, rejected, runs
+
+
+def _of_margins(n: int, runs: int) -> Iterator[tuple[str, str, int, float, int, int]]:
+    """The intervals of `pair_contrast` and `shown_contrast`, of `fidelity_dz` and of `position`."""
+    say(f"tests: margins, n = {n}")
+    rng = np.random.default_rng(n)
+    for share, ties in ((0.5, 0.0), (0.5, 0.2), (0.85, 0.0), (0.85, 0.1), (0.85, 0.2), (0.95, 0.05)):
+        cells = rng.multinomial(n, [share - ties / 2, ties, 1 - share - ties / 2], runs)
+        intervals = [wilson_interval(wins + tied / 2, n, _LEVEL) for wins, tied, _ in cells.tolist()]
+        yield from _both_questions(
+            "Wilson's interval, ties counting half", f"{share:g}, {ties:.0%} ties", n, share, intervals
+        )
+    for name, draw in MARGINS.items():
+        for d in (0.3, 0.6):
+            intervals = [_of_d(draw(rng, n) + d) for _ in range(runs)]
+            yield from _both_questions("interval of d_z", f"{name}, d_z = {d:g}", n, d, intervals)
+    fewer = max(runs // 10, 10)
+    for name, scattered in _SCATTERED.items():
+        likeness = _likeness(np.random.default_rng(1), 3000, scattered).mean()
+        found = [pair_mean_interval(_likeness(rng, n, scattered), _LEVEL) for _ in range(fewer)]
+        missed = sum(not low <= likeness <= high for low, high in found)
+        yield "interval of position", f"{name}: {likeness:.2f}", n, 0.05, missed, fewer
+
+
+def _both_questions(
+    name: str, values: str, n: int, truth: float, intervals: list[tuple[float, float]]
+) -> Iterator[tuple[str, str, int, float, int, int]]:
+    """How often an interval misses the truth, and how often a rule passes whose limit that is."""
+    missed = sum(not low <= truth <= high for low, high in intervals)
+    yield name, values, n, 0.05, missed, len(intervals)
+    yield (
+        f"passes, exactly at the limit: {name}",
+        values,
+        n,
+        0.025,
+        sum(low > truth for low, _ in intervals),
+        len(intervals),
+    )
+
+
+def _of_d(values: FloatArray) -> tuple[float, float]:
+    return standardised_mean_interval(float(values.mean() / values.std(ddof=1)), len(values), _LEVEL)
+
+
+def _likeness(rng: np.random.Generator, n: int, scattered: float) -> FloatArray:
+    """(n,) of places that are squares around a common point, or anywhere."""
+    free = _SIDE - _SQUARE
+    near = np.clip(np.rint(rng.normal(free / 2, _JITTER, (n, 2))), 0, free).astype(np.int64)
+    corner = np.where(rng.random((n, 1)) < scattered, rng.integers(0, free + 1, (n, 2)), near)
+    pixels = np.arange(_SIDE)
+    rows, columns = ((pixels >= corner[:, i, None]) & (pixels < corner[:, i, None] + _SQUARE) for i in (0, 1))
+    masks = rows[:, :, None] & columns[:, None, :]
+    return positions(np.packbits(masks.reshape(n, -1), axis=1), np.zeros(n, dtype=np.int64))[POSITION]
 
 
 def _of_families(runs: int) -> Iterator[tuple[str, str, int, float, int, int]]:
