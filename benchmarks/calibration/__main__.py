@@ -17,7 +17,14 @@ from benchmarks.calibration.images import IMAGE_SETS
 from benchmarks.calibration.kinds import KINDS
 from benchmarks.calibration.picture import picture
 from benchmarks.calibration.results import Asked, Result, result
-from benchmarks.calibration.tables import GOAL_IMAGES, aim_table, cause_table, shown_table, verdict_table
+from benchmarks.calibration.tables import (
+    GOAL_IMAGES,
+    aim_table,
+    cause_table,
+    fidelity_sentence,
+    shown_table,
+    verdict_table,
+)
 from benchmarks.calibration.versions import SEEDS, Kept, versions
 from case_monitor.domain.methods import METHODS
 
@@ -58,6 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(shown_table(list(found), n), end="\n\n")
     if only in {None, "tests"}:
         print(tests_and_intervals.table(quick=options.quick), end="\n\n")
+        print(tests_and_intervals.table_of_margins(quick=options.quick), end="\n\n")
     if only in {None, "nights"}:
         print(nights.table(quick=options.quick))
     return 0
@@ -68,12 +76,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="digits only, two seeds, shorter training, fewer draws")
     parser.add_argument("--kinds", nargs="+", choices=[*KINDS], default=[*KINDS], help="of versions (default: all)")
     parser.add_argument("--sets", nargs="+", choices=[*IMAGE_SETS], default=None, help="of images (default: all)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=None, help="of networks; 0 may be looked at")
     parser.add_argument("--only", choices=["verdicts", "methods", "tests", "nights"], help="some of the tables")
     parser.add_argument("--folder", type=Path, default=Path("calibration-results"), help="what is done is kept here")
     parser.add_argument("--figure", type=Path, help="draw the figures of all networks into this file")
     options = parser.parse_args(arguments)
     options.sets = options.sets or (["digits"] if options.quick else [*IMAGE_SETS])
-    options.seeds = SEEDS[:2] if options.quick else SEEDS
+    options.seeds = options.seeds or (SEEDS[:2] if options.quick else SEEDS)
     return options
 
 
@@ -92,7 +101,7 @@ def _verdicts(results: list[Result], effort: Effort) -> str:
     tables = [aim_table(results)]
     for held_out in (True, False):
         tables += [verdict_table(results, effort.sizes, held_out=held_out), cause_table(results, held_out=held_out)]
-    return "\n\n".join(tables) + "\n"
+    return "\n\n".join([*tables, fidelity_sentence(results)]) + "\n"
 
 
 def _by_method(options: argparse.Namespace, effort: Effort) -> Iterable[tuple[int, Iterable[Result]]]:

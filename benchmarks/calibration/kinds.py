@@ -108,7 +108,7 @@ Change = Callable[[nn.Module, str, int], None]
 
 def _random_head(model: nn.Module, head: str, seed: int) -> None:
     torch.manual_seed(1000 + seed)
-    model.get_submodule(head).reset_parameters()  # type: ignore[operator]
+    model.get_submodule(head).reset_parameters()
 
 
 def _twin(model: nn.Module, head: str, seed: int) -> None:
@@ -119,7 +119,7 @@ def _twin(model: nn.Module, head: str, seed: int) -> None:
 
 
 def _spread_out(model: nn.Module, _head: str, _seed: int) -> None:
-    model.get_submodule("features").append(_Everywhere())  # type: ignore[operator]
+    model.get_submodule("features").append(_Everywhere())
 
 
 def _leave_dropout_on(model: nn.Module, head: str, _seed: int) -> None:

@@ -170,7 +170,7 @@ class Drawn:
             drawn=everything,
             drawn_logits=self.preds.logits,
         )
-        return same_answers(_Kept(self.of.again[self.images]), predicted, level, "again")  # type: ignore[arg-type]
+        return same_answers(_Kept(self.of.again[self.images]), predicted, level, "again")
 
 
 @lru_cache(maxsize=2)

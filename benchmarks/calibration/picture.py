@@ -16,7 +16,7 @@ _COLOURS = {Goal.PASS: _HEALTHY, Goal.AS_TWIN: _HEALTHY, Goal.WITHHOLD: _BAD, Go
 _TITLES = {
     "pair_contrast": "pair contrast",
     "shown_contrast": "shown contrast (CASE)",
-    "fidelity_dz": "fidelity of CASE, d_z",
+    "fidelity_dz": "fidelity (CASE)",
 }
 _WIDTH, _HEIGHT_OF_A_KIND = 9.0, 0.24
 
@@ -46,10 +46,9 @@ def picture(results: Sequence[Result]) -> Figure:
 
 def _panel(ax: Axes, metric: str, title: str, kinds: Sequence[str], results: Sequence[Result]) -> None:
     style.tidy(ax)
-    ax.set_title(title, fontsize=10, color=style.INK, loc="left")
+    ax.set_title(f"{title}, limit {_limit(metric):g}", fontsize=10, color=style.INK, loc="left")
     ax.grid(axis="y", color="#E6E6E6", linewidth=0.6)
     ax.axvline(_limit(metric), color=style.RED, linewidth=1.2)
-    ax.text(_limit(metric), -0.75, f"{_limit(metric):g}", color=style.RED, fontsize=8, ha="center", va="bottom")
     for result in results:
         kind = result.kind
         colour = _COLOURS.get(kind.goal, _OTHER)
@@ -62,7 +61,7 @@ def _panel(ax: Axes, metric: str, title: str, kinds: Sequence[str], results: Seq
             markerfacecolor=colour if result.version.held_out else "white",
             linestyle="",
         )
-    ax.set_ylim(-0.8, len(kinds) - 0.2)
+    ax.set_ylim(-0.6, len(kinds) - 0.4)
 
 
 def _limit(metric: str) -> float:

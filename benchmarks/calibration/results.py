@@ -14,11 +14,14 @@ from benchmarks.calibration.measurement import Measurement
 from benchmarks.calibration.verdicts import Tally, policy_of, tally, verdicts
 from benchmarks.calibration.versions import Kept, Version
 from benchmarks.timing import say
+from case_monitor.domain.arrays import FloatArray
 from case_monitor.domain.digests import digest
+from case_monitor.domain.scores import FIDELITY_MARGIN
 from case_monitor.judging.figures.contrast import contrast_summaries
-from case_monitor.judging.statistics.intervals import wilson_interval
+from case_monitor.judging.statistics.intervals import standardised_mean_interval, wilson_interval
 
 LEVEL = 0.95
+_SAMPLE, _SAMPLES = 300, 2000
 FIGURES = ("pair_contrast", "shown_contrast", "fidelity_dz")
 
 
@@ -35,6 +38,7 @@ class Result:
 
     Attributes:
         figures: metric -> value on all images of the pool; NaN where there is none.
+        fidelity_above: how often the interval of `fidelity_dz` of `_SAMPLE` images lies above that of the network.
         tallies: (rules, images, as a first version or beside a champion) -> verdicts.
     """
 
@@ -42,6 +46,7 @@ class Result:
     shown: str
     accuracy: float
     figures: dict[str, float]
+    fidelity_above: float
     tallies: dict[tuple[str, int, str], Tally]
 
     @property
@@ -62,7 +67,25 @@ def result(kept: Kept, version: Version, shown: str, asked: Asked, *, champion: 
                 found[rules, n, against] = counted
     whole = measured.drawn(np.arange(len(measured.target)))
     figures = {s.metric: s.value for s in contrast_summaries(whole.scores, LEVEL) if s.class_idx is None}
-    return Result(version=version, shown=shown, accuracy=measured.accuracy, figures=figures, tallies=found)
+    return Result(
+        version=version,
+        shown=shown,
+        accuracy=measured.accuracy,
+        figures=figures,
+        fidelity_above=_fidelity_above(measured.values[shown, FIDELITY_MARGIN]),
+        tallies=found,
+    )
+
+
+def _fidelity_above(f: FloatArray) -> float:
+    """With f as skewed and as heavy-tailed as this network's; NaN where there are too few."""
+    defined = f[np.isfinite(f)]
+    if len(defined) < _SAMPLE:
+        return float("nan")
+    samples = np.random.default_rng(0).choice(defined, (_SAMPLES, _SAMPLE))
+    found = samples.mean(1) / samples.std(1, ddof=1)
+    truth = float(defined.mean() / defined.std())
+    return float(np.mean([standardised_mean_interval(d, _SAMPLE, LEVEL)[0] > truth for d in found.tolist()]))
 
 
 def _tallies(

@@ -5,7 +5,7 @@ values in steps of 0.1, and values of which half are 0. The intervals of the rul
 are made of: shares with ties, standardised means of skewed and heavy-tailed values, likeness over all pairs of images.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -73,22 +73,27 @@ _SCATTERED = {"scattered places": 1.0, "one place, jittered": 0.0, "half in one 
 
 def table(*, quick: bool) -> str:
     """Markdown: how often each test rejects a true null hypothesis, and each interval misses the truth."""
-    return _as_table(_experiments(60 if quick else 400))
-
-
-def table_of_margins(*, quick: bool) -> str:
-    """Markdown: the same of the intervals of the contrast rules alone."""
-    return _as_table(row for n in _SIZES for row in _of_margins(n, 100 if quick else 4000))
-
-
-def _as_table(experiments: Iterable[tuple[str, str, int, float, int, int]]) -> str:
     lines = [
         "| test or interval | values | n | nominal | found, with 95% interval |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, values, n, nominal, wrong, total in experiments:
+    for name, values, n, nominal, wrong, total in _experiments(60 if quick else 400):
         low, high = wilson_interval(wrong, total, _LEVEL)
         lines.append(f"| {name} | {values} | {n} | {nominal:.1%} | {wrong / total:.1%} ({low:.1%} to {high:.1%}) |")
+    return "\n".join(lines)
+
+
+def table_of_margins(*, quick: bool) -> str:
+    """Markdown: the same of the intervals of the rules of contrast, and how often what is at the limit passes."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for n in _SIZES:
+        for name, values, truth, intervals in _of_margins(n, 200 if quick else 4000):
+            missed = sum(not low <= truth <= high for low, high in intervals) / len(intervals)
+            above = sum(low > truth for low, _ in intervals) / len(intervals)
+            found.setdefault((name, values), []).extend([f"{missed:.1%}", f"{above:.1%}"])
+    heads = [f"{what}, n = {n}" for n in _SIZES for what in ("misses", "lies above")]
+    lines = [f"| interval | of | {' | '.join(heads)} |", f"| --- | --- |{' --- |' * len(heads)}"]
+    lines += [f"| {name} | {values} | {' | '.join(cells)} |" for (name, values), cells in found.items()]
     return "\n".join(lines)
 
 
@@ -113,7 +118,6 @@ def _experiments(runs: int) -> Iterator[tuple[str, str, int, float, int, int]]:
                 rng = np.random.default_rng([n, len(name)])
                 yield name, values, n, nominal, sum(wrong(rng) for _ in range(runs)), runs
         yield from _of_counts(n, 10 * runs)
-        yield from _of_margins(n, 10 * runs)
     yield from _of_families(10 * runs)
 
 
@@ -185,42 +189,21 @@ def _of_counts(n: int, runs: int) -> Iterator[tuple[str, str, int, float, int, i
             yield "McNemar, exact", values, n, 0.05, rejected, runs
 
 
-def _of_margins(n: int, runs: int) -> Iterator[tuple[str, str, int, float, int, int]]:
-    """The intervals of `pair_contrast` and `shown_contrast`, of `fidelity_dz` and of `position`."""
+def _of_margins(n: int, runs: int) -> Iterator[tuple[str, str, float, list[tuple[float, float]]]]:
+    """(interval, what of, the truth, what was found) of contrast, of `fidelity_dz` and of `position`."""
     say(f"tests: margins, n = {n}")
     rng = np.random.default_rng(n)
     for share, ties in ((0.5, 0.0), (0.5, 0.2), (0.85, 0.0), (0.85, 0.1), (0.85, 0.2), (0.95, 0.05)):
         cells = rng.multinomial(n, [share - ties / 2, ties, 1 - share - ties / 2], runs)
         intervals = [wilson_interval(wins + tied / 2, n, _LEVEL) for wins, tied, _ in cells.tolist()]
-        yield from _both_questions(
-            "Wilson's interval, ties counting half", f"{share:g}, {ties:.0%} ties", n, share, intervals
-        )
+        yield "Wilson's, ties counting half", f"a share of {share:g}, {ties:.0%} ties", share, intervals
     for name, draw in MARGINS.items():
         for d in (0.3, 0.6):
-            intervals = [_of_d(draw(rng, n) + d) for _ in range(runs)]
-            yield from _both_questions("interval of d_z", f"{name}, d_z = {d:g}", n, d, intervals)
-    fewer = max(runs // 10, 10)
+            yield "of d_z", f"{name}, d_z = {d:g}", d, [_of_d(draw(rng, n) + d) for _ in range(runs)]
     for name, scattered in _SCATTERED.items():
-        likeness = _likeness(np.random.default_rng(1), 3000, scattered).mean()
-        found = [pair_mean_interval(_likeness(rng, n, scattered), _LEVEL) for _ in range(fewer)]
-        missed = sum(not low <= likeness <= high for low, high in found)
-        yield "interval of position", f"{name}: {likeness:.2f}", n, 0.05, missed, fewer
-
-
-def _both_questions(
-    name: str, values: str, n: int, truth: float, intervals: list[tuple[float, float]]
-) -> Iterator[tuple[str, str, int, float, int, int]]:
-    """How often an interval misses the truth, and how often a rule passes whose limit that is."""
-    missed = sum(not low <= truth <= high for low, high in intervals)
-    yield name, values, n, 0.05, missed, len(intervals)
-    yield (
-        f"passes, exactly at the limit: {name}",
-        values,
-        n,
-        0.025,
-        sum(low > truth for low, _ in intervals),
-        len(intervals),
-    )
+        likeness = float(_likeness(np.random.default_rng(1), 3000, scattered).mean())
+        found = [pair_mean_interval(_likeness(rng, n, scattered), _LEVEL) for _ in range(max(runs // 10, 10))]
+        yield "of position", f"{name}, {likeness:.2f}", likeness, found
 
 
 def _of_d(values: FloatArray) -> tuple[float, float]:
