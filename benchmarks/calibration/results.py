@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.calibration.drawn import drawn
 from benchmarks.calibration.kinds import Goal, Kind
 from benchmarks.calibration.measurement import Measurement
 from benchmarks.calibration.verdicts import Tally, policy_of, tally, verdicts
@@ -65,7 +66,7 @@ def result(kept: Kept, version: Version, shown: str, asked: Asked, *, champion: 
             file = kept.folder / "verdicts" / policy / f"{version.name}, {shown}, {n} of {kept.pool}"
             for against, counted in _tallies(file, measured, beside, rules, n, draws, version).items():
                 found[rules, n, against] = counted
-    whole = measured.drawn(np.arange(len(measured.target)))
+    whole = drawn(measured, np.arange(len(measured.target)))
     figures = {s.metric: s.value for s in contrast_summaries(whole.scores, LEVEL) if s.class_idx is None}
     return Result(
         version=version,

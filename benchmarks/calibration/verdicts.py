@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.calibration.measurement import Drawn, Measurement, protocol_of
+from benchmarks.calibration.drawn import Drawn, drawn
+from benchmarks.calibration.measure import protocol_of
+from benchmarks.calibration.measurement import Measurement
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import CONTRAST_THRESHOLDS, PAPER_THRESHOLDS, Policy, Severity
 from case_monitor.domain.status import Status
@@ -94,11 +96,11 @@ def verdicts(
     found: dict[str, list[Verdict]] = {FIRST: [], **({BESIDE: []} if champion else {})}
     for _ in range(draws):
         images = np.sort(rng.choice(len(measured.target), n, replace=False))
-        drawn = measured.drawn(images)
-        alone = _alone(drawn, policy, of_paper=rules == "paper")
+        ours = drawn(measured, images)
+        alone = _alone(ours, policy, of_paper=rules == "paper")
         found[FIRST].append(_judged(alone, policy, None, measured))
         if champion:
-            beside = _beside(drawn, champion.drawn(images), policy, of_paper=rules == "paper")
+            beside = _beside(ours, drawn(champion, images), policy, of_paper=rules == "paper")
             found[BESIDE].append(_judged(alone + beside, policy, _VERSIONS[0], measured))
     return found
 
@@ -113,14 +115,14 @@ def _judged(
     return judge(_VERSIONS[1], summaries, policy, baseline=champion, class_names=names)[0]
 
 
-def _alone(drawn: Drawn, policy: Policy, *, of_paper: bool) -> tuple[MetricSummary, ...]:
+def _alone(ours: Drawn, policy: Policy, *, of_paper: bool) -> tuple[MetricSummary, ...]:
     """As `case_monitor.judging.trial` puts it together, without figures that no rule asks for: each is a bootstrap."""
-    level, shown, scores = policy.confidence_level, policy.gate_method, drawn.scores
-    num_classes = drawn.preds.logits.shape[1]
-    confmat = confusion_matrix(drawn.preds, num_classes)
+    level, shown, scores = policy.confidence_level, policy.gate_method, ours.scores
+    num_classes = ours.preds.logits.shape[1]
+    confmat = confusion_matrix(ours.preds, num_classes)
     classes = class_metrics(confmat, np.zeros(num_classes), level)
-    broken = int((~drawn.preds.defined).sum())
-    summaries = model_summaries(confmat, classes, broken, policy, 0) + drawn.same_answers(level)
+    broken = int((~ours.preds.defined).sum())
+    summaries = model_summaries(confmat, classes, broken, policy, 0) + ours.same_answers(level)
     if of_paper:
         one_class = replace(scores, target=np.zeros_like(scores.target))
         return summaries + explanation_summaries(one_class, protocol_of(shown), policy)
@@ -134,7 +136,7 @@ def _alone(drawn: Drawn, policy: Policy, *, of_paper: bool) -> tuple[MetricSumma
     return (*summaries, *rows, *contrast_summaries(scores, level))
 
 
-def _beside(drawn: Drawn, champion: Drawn, policy: Policy, *, of_paper: bool) -> tuple[MetricSummary, ...]:
+def _beside(ours: Drawn, champion: Drawn, policy: Policy, *, of_paper: bool) -> tuple[MetricSummary, ...]:
     protocol = protocol_of(policy.gate_method)
     asked = protocol if of_paper else replace(protocol, methods=(), areas=())
-    return comparison_summaries(drawn.measured, champion.measured, {}, asked, policy.confidence_level)
+    return comparison_summaries(ours.measured, champion.measured, {}, asked, policy.confidence_level)

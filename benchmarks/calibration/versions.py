@@ -10,7 +10,8 @@ from torch import nn
 
 from benchmarks.calibration.images import IMAGE_SETS, ImageSet, Mark
 from benchmarks.calibration.kinds import CLEAN, KINDS, Kind, Lesson
-from benchmarks.calibration.measurement import Measurement, measure
+from benchmarks.calibration.measure import measure
+from benchmarks.calibration.measurement import Measurement
 from benchmarks.calibration.networks import ARCHITECTURES, train, untrained
 from benchmarks.timing import say
 
@@ -39,7 +40,7 @@ class Version:
 
 
 def versions(kinds: list[str], sets: list[str], seeds: tuple[int, ...]) -> Iterator[Version]:
-    """Every version, one set after the other; what is healthy first."""
+    """Every version: set after set, seed after seed."""
     for images in (IMAGE_SETS[name] for name in sets):
         for seed in seeds:
             for kind in (KINDS[name] for name in kinds):

@@ -11,9 +11,11 @@ from scipy.special import softmax
 
 from benchmarks.calibration import __main__ as calibration
 from benchmarks.calibration import tables, versions
+from benchmarks.calibration.drawn import drawn
 from benchmarks.calibration.images import DIGITS, GLYPHS, Labelled
 from benchmarks.calibration.kinds import DEAD, KINDS, MERGED
-from benchmarks.calibration.measurement import Measurement, measure
+from benchmarks.calibration.measure import measure
+from benchmarks.calibration.measurement import Measurement
 from benchmarks.calibration.networks import untrained
 from benchmarks.calibration.results import Share, percent
 from benchmarks.calibration.tests_and_intervals import table_of_margins
@@ -116,11 +118,11 @@ def test_some_images_of_a_pool_have_the_scores_that_they_would_have_alone() -> N
     with torch.no_grad():
         images = Labelled(images=images.images, target=model(images.images).argmax(1))  # it is right about all
     some = torch.arange(1, 40, 3)
-    drawn = measure(model, images, "auto", "case", 10).drawn(some.numpy())
+    chosen = drawn(measure(model, images, "auto", "case", 10), some.numpy())
     alone = measure(model, images[some], "auto", "case", 10)
     for score in (("", PAIR_MARGIN), ("", POSITION)):
-        assert_allclose(drawn.scores.values[score], alone.values[score], rtol=1e-4, atol=1e-6)
-    assert drawn.same_answers(0.95)[1].value < 1e-4
+        assert_allclose(chosen.scores.values[score], alone.values[score], rtol=1e-4, atol=1e-6)
+    assert chosen.same_answers(0.95)[1].value < 1e-4
 
 
 def test_labels_are_spoilt_as_each_kind_says() -> None:
