@@ -1,5 +1,6 @@
 """The figures that the rules of contrast ask about, a dot for each network, with their limits."""
 
+import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ def _panel(ax: Axes, metric: str, title: str, kinds: Sequence[str], results: Seq
         kind = result.kind
         colour = _COLOURS.get(kind.goal, _OTHER)
         ax.plot(
-            result.figures.get(metric, float("nan")),
+            result.figures.get(metric, math.nan),
             kinds.index(kind.name) + 0.22 * (result.version.seed - 1),
             marker="o" if result.version.images.name == "digits" else "s",
             markersize=4.5,
@@ -61,6 +62,9 @@ def _panel(ax: Axes, metric: str, title: str, kinds: Sequence[str], results: Seq
             markerfacecolor=colour if result.version.held_out else "white",
             linestyle="",
         )
+    for row, kind in enumerate(kinds):
+        if all(math.isnan(r.figures.get(metric, math.nan)) for r in results if r.kind.name == kind):
+            ax.text(_limit(metric), row, "no map", color=style.MUTED, fontsize=8, ha="center", backgroundcolor="white")
     ax.set_ylim(-0.6, len(kinds) - 0.4)
 
 

@@ -83,7 +83,7 @@ def aims(results: Sequence[Result]) -> Iterator[Aim]:
             name = f"{kind.name} {_VERBS[of]}, {_WORDS[against]}"
             yield Aim(name=name, goal=f"at least {_CAUGHT:.0%}", found=shares, reached=shares.mean >= _CAUGHT)
     for against in (FIRST, BESIDE):
-        shares = alike(results, against)
+        shares = alike([r for r in results if r.version.held_out], ("contrast", GOAL_IMAGES, against))
         if shares.each:
             name = f"same-probability twin judged as its twin, {_WORDS[against]}"
             yield Aim(name=name, goal="100%", found=shares, reached=shares.mean == 1)
@@ -98,13 +98,11 @@ _ASKED_OF = {
 }
 
 
-def alike(results: Sequence[Result], against: str) -> Share:
+def alike(results: Sequence[Result], key: tuple[str, int, str]) -> Share:
     """In what share of the verdicts, on the same images, a twin gets what its twin gets."""
-    key = ("contrast", GOAL_IMAGES, against)
     by = {(r.kind.name, r.version.images.name, r.version.seed): r for r in results if key in r.tallies}
-    pairs = [(r, by.get((TWIN_OF[kind], images, seed))) for (kind, images, seed), r in by.items() if kind in TWIN_OF]
-    held_out = [(r, twin) for r, twin in pairs if twin and r.version.held_out]
-    return Share(each=tuple(r.tallies[key].alike(twin.tallies[key]) for r, twin in held_out))
+    twins = [(r, by.get((TWIN_OF[kind], images, seed))) for (kind, images, seed), r in by.items() if kind in TWIN_OF]
+    return Share(each=tuple(r.tallies[key].alike(other.tallies[key]) for r, other in twins if other))
 
 
 def aim_table(results: Sequence[Result]) -> str:
@@ -133,14 +131,15 @@ def fidelity_sentence(results: Sequence[Result]) -> str:
 def shown_table(results: Sequence[Result], n: int) -> str:
     """Every method as the one that people are shown: its figures, and first versions withheld / failed."""
     kinds = [kind for kind in KINDS if any(r.kind.name == kind for r in results)]
-    lines = _head("shown", "figure", *kinds)
+    lines = _head("shown", "figure", *kinds, "twin as its twin")
     for shown in dict.fromkeys(r.shown for r in results):
         of_kind = {kind: [r for r in results if r.shown == shown and r.kind.name == kind] for kind in kinds}
         for figure in FIGURES[1:]:
             cells = [_range([r.figures.get(figure, float("nan")) for r in found]) for found in of_kind.values()]
-            lines.append(_row(method_title(shown), f"`{figure}`", *cells))
+            lines.append(_row(method_title(shown), f"`{figure}`", *cells, ""))
         cells = [_shares(found, ("contrast", n, FIRST)) if found else "" for found in of_kind.values()]
-        lines.append(_row("", "withheld / failed", *cells))
+        of_shown = [r for found in of_kind.values() for r in found]
+        lines.append(_row("", "withheld / failed", *cells, str(alike(of_shown, ("contrast", n, FIRST)))))
     return "\n".join(lines)
 
 
