@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import binom
 
-from benchmarks.calibration_tests import VALUES, truth
+from benchmarks.calibration.tests_and_intervals import VALUES, truth
 from benchmarks.timing import say
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Threshold

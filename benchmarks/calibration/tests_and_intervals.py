@@ -1,7 +1,8 @@
 """The size of every test and the coverage of every interval in use, where the null hypothesis is true.
 
 Agreement is a ratio of pixel counts: it is skewed, and it has ties. So besides normal values there are skewed ones,
-values in steps of 0.1, and values of which half are 0.
+values in steps of 0.1, and values of which half are 0. The intervals of the rules of contrast are asked of what those
+are made of: shares with ties, standardised means of skewed and heavy-tailed values, likeness over all pairs of images.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,9 +18,12 @@ from case_monitor.judging.statistics.hypothesis_tests import Alternative, mcnema
 from case_monitor.judging.statistics.intervals import (
     bootstrap_interval,
     newcombe_paired_interval,
+    pair_mean_interval,
     paired_bootstrap_interval,
+    standardised_mean_interval,
     wilson_interval,
 )
+from case_monitor.measuring.position import POSITION, positions
 
 Draw = Callable[[np.random.Generator, int], FloatArray]
 _LEVEL = 0.95
@@ -51,16 +55,45 @@ VALUES: dict[str, Draw] = {
 }
 
 
+def _standardised(draw: Draw, mean: float, sd: float) -> Draw:
+    return lambda rng, n: (draw(rng, n) - mean) / sd
+
+
+MARGINS: dict[str, Draw] = {
+    "normal": lambda rng, n: rng.normal(0.0, 1.0, n),
+    "right-skewed": _standardised(lambda rng, n: rng.exponential(1.0, n), 1.0, 1.0),
+    "left-skewed": _standardised(lambda rng, n: -rng.exponential(1.0, n), -1.0, 1.0),
+    "heavy-tailed (t, 5 df)": _standardised(lambda rng, n: rng.standard_t(5, n), 0.0, (5 / 3) ** 0.5),
+}
+"""With mean 0 and SD 1."""
+_SIDE, _SQUARE, _JITTER = 32, 7, 3
+_SCATTERED = {"scattered places": 1.0, "one place, jittered": 0.0, "half in one place": 0.5}
+"""Where the model looks -> the share of the images of which it is anywhere."""
+
+
 def table(*, quick: bool) -> str:
     """Markdown: how often each test rejects a true null hypothesis, and each interval misses the truth."""
-    runs = 60 if quick else 400
     lines = [
         "| test or interval | values | n | nominal | found, with 95% interval |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, values, n, nominal, wrong, total in _experiments(runs):
+    for name, values, n, nominal, wrong, total in _experiments(60 if quick else 400):
         low, high = wilson_interval(wrong, total, _LEVEL)
         lines.append(f"| {name} | {values} | {n} | {nominal:.1%} | {wrong / total:.1%} ({low:.1%} to {high:.1%}) |")
+    return "\n".join(lines)
+
+
+def table_of_margins(*, quick: bool) -> str:
+    """Markdown: the same of the intervals of the rules of contrast, and how often what is at the limit passes."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for n in _SIZES:
+        for name, values, truth, intervals in _of_margins(n, 200 if quick else 4000):
+            missed = sum(not low <= truth <= high for low, high in intervals) / len(intervals)
+            above = sum(low > truth for low, _ in intervals) / len(intervals)
+            found.setdefault((name, values), []).extend([f"{missed:.1%}", f"{above:.1%}"])
+    heads = [f"{what}, n = {n}" for n in _SIZES for what in ("misses", "lies above")]
+    lines = [f"| interval | of | {' | '.join(heads)} |", f"| --- | --- |{' --- |' * len(heads)}"]
+    lines += [f"| {name} | {values} | {' | '.join(cells)} |" for (name, values), cells in found.items()]
     return "\n".join(lines)
 
 
@@ -154,6 +187,38 @@ def _of_counts(n: int, runs: int) -> Iterator[tuple[str, str, int, float, int, i
             p_values = {tuple(c): mcnemar_test(c[1], c[2]).p_value for c in np.unique(cells, axis=0).tolist()}
             rejected = sum(p_values[tuple(c)] <= 1 - _LEVEL for c in cells.tolist())
             yield "McNemar, exact", values, n, 0.05, rejected, runs
+
+
+def _of_margins(n: int, runs: int) -> Iterator[tuple[str, str, float, list[tuple[float, float]]]]:
+    """(interval, what of, the truth, what was found) of contrast, of `fidelity_dz` and of `position`."""
+    say(f"tests: margins, n = {n}")
+    rng = np.random.default_rng(n)
+    for share, ties in ((0.5, 0.0), (0.5, 0.2), (0.85, 0.0), (0.85, 0.1), (0.85, 0.2), (0.95, 0.05)):
+        cells = rng.multinomial(n, [share - ties / 2, ties, 1 - share - ties / 2], runs)
+        intervals = [wilson_interval(wins + tied / 2, n, _LEVEL) for wins, tied, _ in cells.tolist()]
+        yield "Wilson's, ties counting half", f"a share of {share:g}, {ties:.0%} ties", share, intervals
+    for name, draw in MARGINS.items():
+        for d in (0.3, 0.6):
+            yield "of d_z", f"{name}, d_z = {d:g}", d, [_of_d(draw(rng, n) + d) for _ in range(runs)]
+    for name, scattered in _SCATTERED.items():
+        likeness = float(_likeness(np.random.default_rng(1), 3000, scattered).mean())
+        found = [pair_mean_interval(_likeness(rng, n, scattered), _LEVEL) for _ in range(max(runs // 10, 10))]
+        yield "of position", f"{name}, {likeness:.2f}", likeness, found
+
+
+def _of_d(values: FloatArray) -> tuple[float, float]:
+    return standardised_mean_interval(float(values.mean() / values.std(ddof=1)), len(values), _LEVEL)
+
+
+def _likeness(rng: np.random.Generator, n: int, scattered: float) -> FloatArray:
+    """(n,) of places that are squares around a common point, or anywhere."""
+    free = _SIDE - _SQUARE
+    near = np.clip(np.rint(rng.normal(free / 2, _JITTER, (n, 2))), 0, free).astype(np.int64)
+    corner = np.where(rng.random((n, 1)) < scattered, rng.integers(0, free + 1, (n, 2)), near)
+    pixels = np.arange(_SIDE)
+    rows, columns = ((pixels >= corner[:, i, None]) & (pixels < corner[:, i, None] + _SQUARE) for i in (0, 1))
+    masks = rows[:, :, None] & columns[:, None, :]
+    return positions(np.packbits(masks.reshape(n, -1), axis=1), np.zeros(n, dtype=np.int64))[POSITION]
 
 
 def _of_families(runs: int) -> Iterator[tuple[str, str, int, float, int, int]]:
