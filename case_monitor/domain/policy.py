@@ -110,6 +110,7 @@ CONTRAST_THRESHOLDS = (
         greater_is_better=True,
         severity=Severity.WARN,
     ),
+    Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False, severity=Severity.WARN),
     Threshold(metric="position", limit=0.4, greater_is_better=False, severity=Severity.WARN),
     Threshold(metric="position", per_class=True, limit=0.65, greater_is_better=False, severity=Severity.WARN),
 )

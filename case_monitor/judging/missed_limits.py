@@ -10,6 +10,10 @@ NO_FUNCTION = (
     "Look for dropout that stays on in eval mode, batch norm without running statistics, a graph that was exported in "
     "train mode, and code that looks at its batch, draws numbers, or remembers calls."
 )
+_SMALLER_SETS = (
+    " Where CASE contrasts a class with all others, nothing may be left of it: of more than two classes, a smaller "
+    "protocol.contrast_k leaves some out."
+)
 _ANOTHER_LAYER = (
     "name another target layer (protocol.target_layer), and look at gallery.png and at what the architecture shares "
     "between classes (attention, pooling, a class token), before retraining."
@@ -83,7 +87,8 @@ def _nothing_to_show(result: ThresholdResult, subject: str, _others: Sequence[st
     return (
         f"{subject} has nothing to show for {result.observed:.0%} of the images (limit "
         f"{result.threshold.limit:.0%}): the map is empty or constant for the first or the second class.",
-        "Name another target layer, or show people another method.",
+        "Name another target layer, or show people another method."
+        + (_SMALLER_SETS if (result.method or "").startswith("case") else ""),
     )
 
 
@@ -109,7 +114,7 @@ def _insensitive(result: ThresholdResult, subject: str, others: Sequence[str]) -
         titles = ", ".join(map(method_title, others))
         return message, f"On the same model the maps of {titles} differ: show those, and look at gallery.png."
     return message, (
-        "No method is known to do better on this model: its evidence sits in the same place for every class. Look at "
+        "No method is known to do better on this model. Look at "
         "gallery.png, and at what the architecture shares between classes (attention, pooling), before retraining."
     )
 

@@ -1,6 +1,6 @@
 """What the rules by another word would have said of the same figures; nothing of it is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from case_monitor.domain.evaluation import Evaluation
@@ -33,7 +33,7 @@ def other_rules(
     in_production: bool,
 ) -> str:
     """The same of figures by themselves."""
-    lines = []
+    lines, found = [], {row.metric for row in summaries}
     for word, rules in RULES_BY_WORD.items():
         if rules != policy.thresholds:
             other = replace(policy, thresholds=rules)
@@ -43,8 +43,17 @@ def other_rules(
             deciding = [
                 r.threshold.metric
                 for r in verdict.results
-                if r.threshold.severity is Severity.BLOCK and r.status is verdict.status
+                if r.threshold.severity is Severity.BLOCK and r.status is verdict.status is not Status.PASS
             ]
-            because = "" if verdict.status is Status.PASS else f" ({', '.join(dict.fromkeys(deciding))})"
-            lines.append(f"The rules `{word}` would have said: {verdict.status}{because}.")
+            said = f"{verdict.status}{_why(deciding, found)}"
+            lines.append(f"The rules `{word}` would have said of these figures: {said}.")
     return " ".join(lines)
+
+
+def _why(deciding: Sequence[str], found: Collection[str]) -> str:
+    """The rules that decide; first those whose figure is there."""
+    names = dict.fromkeys(deciding)
+    measured = [name for name in names if name in found]
+    missing = [name for name in names if name not in found]
+    causes = [*measured, *([f"not measured: {', '.join(missing)}"] if missing else [])]
+    return f" ({', '.join(causes)})" if causes else ""

@@ -41,23 +41,25 @@ def same_answers(
     with closing(measurer.predict_pairs(predicted.drawn[places], stage)) as parts:
         again = [part.logits for part in parts]
     first = predicted.drawn_logits[places]
-    before, after = _unflattened(first, np.concatenate(again) if len(places) else first)
+    before, after = _in_units(first, np.concatenate(again) if len(places) else first)
     same = _alike(before, after)
     rate = rate_row("same_answers", "", int(same.sum()), len(same), confidence_level=confidence_level, reference=0.0)
     return rate, logit_difference(before, after)
 
 
-def _unflattened(first: Logits, second: Logits) -> tuple[Logits, Logits]:
-    """Logits (n, C), both in units of how far the first lie apart where that is below 1.
+def _in_units(first: Logits, second: Logits) -> tuple[Logits, Logits]:
+    """Logits (n, C), both in units of how far the first lie apart where that is below 1, of a hundredth above 100.
 
-    Small logits make flat probabilities, in which no change would be seen, whatever share of the answer it is.
+    Small logits make flat probabilities, in which no change would be seen, whatever share of the answer it is; of large
+    ones rounding alone changes more than a small one has.
     """
     finite = first[np.isfinite(first).all(axis=1)].astype(np.float64)
     spread = float(np.sqrt(np.mean((finite - finite.mean(axis=1, keepdims=True)) ** 2))) if finite.size else 1.0
-    if not 0 < spread < 1:
+    unit = spread if spread < 1 else max(spread / 100, 1.0)
+    if unit == 0:
         return first, second  # where all are equal there is no unit, and no answer either
     with np.errstate(invalid="ignore"):
-        return (first / spread).astype(np.float32), (second / spread).astype(np.float32)
+        return (first / unit).astype(np.float32), (second / unit).astype(np.float32)
 
 
 def logit_difference(first: Logits, second: Logits) -> MetricSummary:

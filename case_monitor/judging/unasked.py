@@ -23,7 +23,7 @@ def unasked_alert(model: ModelVersion) -> Alert:
             f"of the policy has a limit on {HOW_GOOD_A_MODEL_IS}."
         ),
         advice=(
-            "Add a rule such as {metric: skill, limit: 0, greater_is_better: true}, which asks that it is surely "
+            "Add a rule such as {metric: skill, limit: 0.25, greater_is_better: true}, which asks that it is surely "
             "better than always answering the most frequent class."
         ),
     )

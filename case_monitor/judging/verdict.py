@@ -1,7 +1,7 @@
 """The gate: figures and a policy in, a verdict and alerts in plain words out. Fails closed on NaN and on too little."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from case_monitor.domain.alert import Alert
 from case_monitor.domain.methods import method_title
@@ -16,6 +16,9 @@ from case_monitor.judging.image_counts import image_counts
 from case_monitor.judging.rules import rule_outcomes
 from case_monitor.judging.unasked import unasked_alert
 from case_monitor.judging.wording import alert_text
+
+_NAMED = 5
+"""Classes that a note names."""
 
 
 def judge(
@@ -49,7 +52,22 @@ def judge(
     if baseline is None and not in_production and not asks_how_good(policy):
         alerts += (unasked_alert(model),)
     sentence = _sentence(model, status, policy, results, alerts)
-    return Verdict(status=status, sentence=sentence, results=tuple(results)), alerts
+    return Verdict(
+        status=status, sentence=sentence, results=tuple(results), notes=tuple(_not_judged(results, class_names))
+    ), alerts
+
+
+def _not_judged(results: Sequence[ThresholdResult], class_names: Sequence[str]) -> Iterator[str]:
+    """Classes that a rule leaves out for want of images: whether the model knows them nobody has asked."""
+    left_out = [
+        r.class_idx
+        for r in results
+        if not r.threshold.every_class and r.threshold.severity is Severity.WARN and r.status is Status.INSUFFICIENT
+    ]
+    if left_out:
+        names = [class_names[idx] for idx in left_out[:_NAMED] if idx is not None]
+        more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+        yield f"Too few images to judge whether these classes are known at all: {', '.join(names)}{more}."
 
 
 def _broken_logits(summaries: Sequence[MetricSummary]) -> list[ThresholdResult]:
@@ -117,8 +135,8 @@ def _change(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> floa
 def _sensitive_methods(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> list[str]:
     """Methods whose maps are class-specific on this model, as the rule asks.
 
-    The pair map is Grad-CAM's of the margin: where it knows its classes, Grad-CAM's maps do so but for a little. Where
-    it does not, maps that differ are no better for it.
+    The pair map is Grad-CAM's of the margin: where it knows its classes, Grad-CAM's maps of centred logits do so but
+    for a little; as people see them they may be alike all the same. Where it does not, maps that differ are no better.
     """
     pair = next((s for s in summaries if s.metric == "pair_contrast"), None)
     if pair is not None and not pair.ci_low > CLASS_SPECIFIC:
@@ -129,7 +147,9 @@ def _sensitive_methods(result: ThresholdResult, summaries: Sequence[MetricSummar
             for s in summaries
             if s.metric == "agreement_median" and s.class_idx is None and s.ci_high < INSENSITIVE
         ]
-    return ["gradcam"] if pair is not None and "gradcam" in {s.method for s in summaries} else []
+    alike = {s.method for s in summaries if s.metric == "agreement_median" and not s.ci_high < INSENSITIVE}
+    measured = {s.method for s in summaries}
+    return ["gradcam"] if pair is not None and "gradcam" in measured - alike else []
 
 
 def _sentence(

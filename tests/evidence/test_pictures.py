@@ -234,7 +234,7 @@ class TestContrast:
         share = measured.summary("pair_contrast", "")
         assert share
         assert f"know their class in {100 * share.value:.0f}% of the images (95% CI" in all_text(fig)
-        assert "CASE, as shown" in all_text(fig)
+        assert "CASE, centred" in all_text(fig)
 
     def test_of_scores_that_were_stored_without(self, evaluation: Evaluation) -> None:
         values = {key: v for key, v in evaluation.scores.values.items() if "margin" not in key[1]}

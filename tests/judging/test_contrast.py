@@ -13,7 +13,7 @@ from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.figures.contrast import contrast_summaries
 from case_monitor.judging.rules import rule_outcomes
-from case_monitor.judging.same_answers import logit_difference
+from case_monitor.judging.same_answers import _in_units, logit_difference
 from case_monitor.judging.statistics.effects import standardised_mean
 from case_monitor.judging.statistics.intervals import (
     pair_mean_interval,
@@ -102,7 +102,7 @@ def test_over_a_fifth_of_ties_is_insufficient(ties: int, judged: bool) -> None:
     assert math.isfinite(row.ci_low) is judged
     [(status, reason)] = statuses(row, limit=0.5)
     assert (status is Status.PASS) is judged
-    assert judged or f"ties in {ties} of 200: the model holds as much to either class" in reason
+    assert judged or f"ties in {ties} of 200: both maps mark the same pixels" in reason
 
 
 @pytest.mark.parametrize(
@@ -245,3 +245,16 @@ def test_a_logit_that_is_no_number_cannot_pass(first: np.ndarray, second: np.nda
     row = logit_difference(first, second)
     assert math.isnan(row.value)
     assert statuses(row, limit=0.01, greater=False)[0][0] is Status.INSUFFICIENT
+
+
+def test_what_small_and_large_logits_are_compared_by() -> None:
+    """In units of their RMS distance r from each image's mean where r < 1, and of r / 100 where r > 100."""
+    logits = np.array([[1.0, -1.0], [-1.0, 1.0]], dtype=np.float32)  # r = 1
+    for scale, unit in ((1e-4, 1e-4), (1.0, 1.0), (100.0, 1.0), (1e5, 1e3)):
+        first, second = _in_units(logits * np.float32(scale), logits * np.float32(1.5 * scale))
+        assert_allclose(first, logits * scale / unit, rtol=1e-6)
+        assert_allclose(second, 1.5 * logits * scale / unit, rtol=1e-6)
+    nothing = np.zeros((2, 2), dtype=np.float32)
+    assert _in_units(nothing, logits)[1] is logits
+    broken = np.array([[np.nan, 1.0], [1e-3, -1e-3]], dtype=np.float32)
+    assert_allclose(_in_units(broken, broken)[0][1], [1.0, -1.0], rtol=1e-6)

@@ -232,8 +232,42 @@ def test_what_the_other_rules_would_have_said_is_one_line() -> None:
     )
     paper = Policy(thresholds=PAPER_THRESHOLDS)
     evaluation = replace(an_evaluation(class_names=("cat", "dog")), summaries=rows, policy=paper)
-    assert other_rules_of(evaluation) == "The rules `contrast` would have said: pass."
+    assert other_rules_of(evaluation) == "The rules `contrast` would have said of these figures: pass."
     by_contrast = replace(evaluation, policy=POLICY)
-    assert other_rules_of(by_contrast) == "The rules `paper` would have said: fail (agreement_median)."
+    assert other_rules_of(by_contrast) == "The rules `paper` would have said of these figures: fail (agreement_median)."
     unmeasured = replace(evaluation, summaries=rows[:4])
-    assert other_rules_of(unmeasured).startswith("The rules `contrast` would have said: insufficient (pair_contrast, ")
+    assert other_rules_of(unmeasured).startswith(
+        "The rules `contrast` would have said of these figures: insufficient (not measured: pair_contrast, "
+    )
+
+
+def test_classes_that_nobody_could_judge_are_named() -> None:
+    """Of fewer than 20 images: the rule withholds nothing, and says so."""
+    rows = [row for row in HEALTHY if not row.metric.startswith("recall")]
+    names = tuple(f"class {u}" for u in range(8))
+    known, dead = share("recall", 35, class_idx=7, n=35), [share("recall", 0, class_idx=u, n=19) for u in range(7)]
+    verdict, _ = judge(MODEL, [*rows, *dead, known], POLICY, baseline=None, class_names=names)
+    assert verdict.status is Status.PASS
+    assert verdict.notes == (
+        "Too few images to judge whether these classes are known at all: class 0, class 1, class 2, class 3, class 4 "
+        "and 2 more.",
+    )
+    everyone = [*rows, *(replace(known, class_idx=u) for u in range(8))]
+    assert judge(MODEL, everyone, POLICY, baseline=None, class_names=names)[0].notes == ()
+
+
+def test_maps_that_look_alike_to_people_warn_though_the_centred_ones_know_their_class() -> None:
+    alike = figure("agreement_median", 0.9, 0.02, "case")
+    verdict, alerts = judge(MODEL, [*HEALTHY, alike], POLICY, baseline=None, class_names=("cat", "dog"))
+    assert verdict.status is Status.PASS
+    assert [(alert.rule, alert.severity) for alert in alerts] == [("agreement_median", Severity.WARN)]
+    assert "look the same whatever class is asked about" in alerts[0].message
+
+
+def test_a_method_whose_maps_look_alike_is_not_the_advice() -> None:
+    wrong = [row for row in HEALTHY if row.metric != "shown_contrast"] + [figure("shown_contrast", 0.3, 0.05, "case")]
+    for agreement, named in ((0.1, True), (0.9, False)):
+        rows = [*wrong, figure("agreement_median", agreement, 0.02, "gradcam")]
+        _, alerts = judge(MODEL, rows, POLICY, baseline=None, class_names=("cat", "dog"))
+        [advice] = [alert.advice for alert in alerts if alert.rule == "shown_contrast"]
+        assert ("Grad-CAM can show it" in advice) == named

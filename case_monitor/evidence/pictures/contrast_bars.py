@@ -45,7 +45,7 @@ def _detail(evaluation: Evaluation) -> str:
 
 def _panel(ax: Axes, row: MetricSummary, c: FloatArray) -> None:
     """Bars of c from the highest to the lowest: above 0 the map is right about the image."""
-    title = f"{style.method_title(row.method)}, as shown" if row.method else "one class against the other"
+    title = f"{style.method_title(row.method)}, centred" if row.method else "one class against the other"
     ax.set_title(f"{title}: {style.percent(row.value)}", fontsize=10, loc="left", color=style.INK)
     style.tidy(ax)
     ordered = np.sort(c)[::-1]

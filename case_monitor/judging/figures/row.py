@@ -19,7 +19,7 @@ OTHER_VIEW = "the two versions see different parts of the image"
 ONE_CLASS = "all images are of one class"
 ONE_SIDED = "no pixel speaks for the second class"
 NO_CONTRAST = "to one of the two versions, no pixel speaks for a class"
-TIES = "the model holds as much to either class, whichever map's pixels are taken away"
+TIES = "both maps mark the same pixels, or the model does not mind which are taken away"
 
 
 def summary_row(

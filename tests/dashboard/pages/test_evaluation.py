@@ -133,7 +133,7 @@ def test_whether_the_maps_know_their_class_is_in_a_table_of_its_own(engine: Engi
     evaluation = measured()
     text = client.get(f"/evaluation/{save_evaluation(engine, evaluation)}").text
     head, *rows = next(t for t in tables(text) if "The maps …" in t[0])
-    assert [row[0] for row in rows] == ["One class against the other", "CASE, as shown", "CASE, as shown"]
+    assert [row[0] for row in rows] == ["One class against the other", *["CASE, of centred logits"] * 2]
     for row, metric, method in zip(rows, *zip(*FIGURES_OF_MARGINS, strict=True), strict=True):
         found = figure(evaluation, metric, method)
         assert row[4] == str(found.n)
@@ -154,10 +154,10 @@ def test_what_was_stored_without_has_no_such_table(engine: Engine, client: TestC
 
 def test_what_other_rules_would_have_said_is_said(engine: Engine, client: TestClient) -> None:
     text = client.get(f"/evaluation/{save_evaluation(engine, measured())}").text
-    assert "The rules `contrast` would have said: insufficient (" in unescape(text)
+    assert "The rules `contrast` would have said of these figures: insufficient (" in unescape(text)
     stored = save_evaluation(engine, replace(measured(), model=replace(measured().model, version=2), policy=Policy()))
     text = unescape(client.get(f"/evaluation/{stored}").text)
-    assert "The rules `paper` would have said: " in text
+    assert "The rules `paper` would have said of these figures: " in text
     assert "The rules `contrast` would have said" not in text
 
 

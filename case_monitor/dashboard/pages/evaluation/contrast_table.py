@@ -31,15 +31,16 @@ _QUESTIONS = {
 }
 
 
-def contrast_table(figures: Iterable[MetricSummary]) -> tuple[ContrastRow, ...]:
+def contrast_table(figures: Iterable[MetricSummary], gate_method: str) -> tuple[ContrastRow, ...]:
     """The figures that were measured; none of evaluations that were stored without them."""
-    found = {figure.metric: figure for figure in figures if figure.metric in _QUESTIONS}
-    return tuple(_row(found[metric], *of) for metric, of in _QUESTIONS.items() if metric in found)
+    of = {"", gate_method}  # an older package stored fidelity of every method
+    found = {figure.metric: figure for figure in figures if figure.metric in _QUESTIONS and figure.method in of}
+    return tuple(_row(found[metric], *asked) for metric, asked in _QUESTIONS.items() if metric in found)
 
 
 def _row(figure: MetricSummary, question: str, is_share: bool) -> ContrastRow:
     return ContrastRow(
-        maps=f"{method_title(figure.method)}, as shown" if figure.method else "One class against the other",
+        maps=f"{method_title(figure.method)}, of centred logits" if figure.method else "One class against the other",
         question=question,
         value=defined(figure.value),
         is_share=is_share,

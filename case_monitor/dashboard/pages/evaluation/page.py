@@ -139,7 +139,7 @@ def evaluation_page(engine: Engine, settings: Settings, evaluation_id: int) -> E
         rules=rule_outcomes(evidence.rules, head.baseline),
         class_rules=class_rules(evidence.rules, stored.class_names, head.baseline),
         other_rules=other_rules_of_stored(engine, stored),
-        contrast=contrast_table(evidence.figures),
+        contrast=contrast_table(evidence.figures, head.gate_method),
         methods=methods,
         limit=INSENSITIVE,
         scores=_scores_state(evidence),
