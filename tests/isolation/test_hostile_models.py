@@ -34,7 +34,7 @@ SAID = {
     "interrupts": r"ended the program: KeyboardInterrupt\(\)",
     "raises its own": r"ended the program: Strange\(it does not say what\)",
     "sleeps": SILENT,
-    "closes the connection": SILENT,
+    "closes the connection": f"{SILENT}|was killed",  # where its end is seen in time it is ended at once
     "listens no more": SILENT,
     "wants memory": "MemoryError",
     "wants shared memory": "Cannot allocate memory",
