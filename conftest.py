@@ -6,6 +6,7 @@ Every run imports this module: Prefect, MLflow and torch, which take seconds, ar
 import json
 import os
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,18 @@ pytest_plugins = (
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    """A temporary Prefect server for all flows of the session."""
+    """A temporary Prefect server for all flows of the session.
+
+    It looks for a free port and starts seconds later; who has the port by then answers in its place.
+    """
+    from httpx import HTTPStatusError
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with ExitStack() as held:
+        try:
+            held.enter_context(prefect_test_harness(server_startup_timeout=120))
+        except (HTTPStatusError, RuntimeError):
+            held.enter_context(prefect_test_harness(server_startup_timeout=120))
         yield
 
 

@@ -1,6 +1,7 @@
 """What is made once for all processes that share the tests (`pytest -n 2`), and only read afterwards."""
 
 import fcntl
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def made_once(name: str, make: Callable[[Path], None], folders: pytest.TempPathF
     with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process that holds it
         if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             make(folder)
             whole.touch()
