@@ -94,7 +94,7 @@ def stack() -> Iterator[RunningStack]:
     digits, split = load_digits(), running.directory / "digits.npz"
     np.savez(split, images=digits.val_images, labels=digits.val_labels, class_names=np.array(CLASS_NAMES))
     running.config_text = (
-        "protocol: {methods: [case, gradcam], sample_size: 60}\npolicy: {thresholds: paper, min_samples: 40}\n"
+        "protocol: {methods: [case, gradcam], sample_size: 150}\npolicy: {thresholds: paper, min_samples: 40}\n"
         f"models:\n  served:\n    split: {{kind: npz, path: {split}}}\n"
     )
     try:

@@ -20,9 +20,9 @@ from case_monitor.store.read.predictions import load_predictions
 from tests.integration.conftest import Cli, Demo
 from tests.support.commands import registry_of
 
-# Few images, by the paper's rules: those by default need more.
+# By the paper's rules: those by default need more images.
 RULES = "policy: {{thresholds: paper, min_samples: 40}}\n"
-QUICK = "protocol: {{methods: [case, gradcam], sample_size: 60}}\n" + RULES
+QUICK = "protocol: {{methods: [case, gradcam], sample_size: 150}}\n" + RULES
 CONFIG = (
     "tracking_uri: sqlite:///mlflow.db\nexperiment: quick\n"
     + QUICK
@@ -96,7 +96,7 @@ def test_check_again_updates_and_moves_no_alias(cli: Cli, demo_copy: Callable[[s
 
 
 def test_too_few_images_are_insufficient(cli: Cli, demo_copy: Callable[[str], Path]) -> None:
-    config = demo_copy(CONFIG.replace("sample_size: 60", "sample_size: 30"))
+    config = demo_copy(CONFIG.replace("sample_size: 150", "sample_size: 30"))
     ran = cli("check", "digits@champion", "--json", cwd=config.parent)
     assert ran.code == 3, ran.err
     assert json.loads(ran.out)["verdict"] == "insufficient"
@@ -142,9 +142,9 @@ def test_models_that_are_not_there(
     ("change", "words"),
     [
         (("experiment:", "experimnt:"), ("experimnt", "no such field")),
-        (("sample_size: 60", "sample_sise: 60"), ("protocol.sample_sise", "no such field")),
+        (("sample_size: 150", "sample_sise: 60"), ("protocol.sample_sise", "no such field")),
         (("methods: [case,", "methods: [cake,"), ("protocol.methods", "cake")),
-        (("sample_size: 60", "target_layer: features.99"), ("features.99", "does not exist")),
+        (("sample_size: 150", "target_layer: features.99"), ("features.99", "does not exist")),
         (("kind: npz", "kind: nbz"), ("models.digits.split", "nbz")),
         (("methods: [case, gradcam]", "methods: [gradcam]"), ("policy.gate_method", "case")),
     ],

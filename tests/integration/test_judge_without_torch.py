@@ -14,7 +14,7 @@ from tests.support.fresh_commands import FORBIDDEN, fresh
 CONFIG = """
 tracking_uri: sqlite:///mlflow.db
 experiment: quick
-protocol: {{methods: [case, gradcam], sample_size: 60}}
+protocol: {{methods: [case, gradcam], sample_size: 150}}
 policy: {{thresholds: paper, min_samples: 40}}
 models:
   digits:

@@ -37,7 +37,7 @@ def hold_alias(config: Path, version: int) -> None:
 def test_a_failing_version_in_production_is_one_alert_and_comes_out_again_each_night(
     cli: Cli, demo_copy: Callable[[str], Path], receiver: Receiver
 ) -> None:
-    config = demo_copy(CONFIG.replace("sample_size: 60", "sample_size: 150"))
+    config = demo_copy(CONFIG)
     config.write_text(config.read_text() + f"notify: ['{receiver.url().get_secret_value()}']\n")
     hold_alias(config, 3)
     first = cli("nightly", cwd=config.parent)

@@ -115,7 +115,7 @@ def config(demo: Demo, mlflow_server: MlflowServer, mlflow_globals: None, postgr
     path = tmp_path / "case-monitor.yaml"
     path.write_text(
         f"tracking_uri: {mlflow_server.uri}\ndatabase_url: {postgres_url}\n"
-        "protocol: {methods: [case, gradcam], sample_size: 60}\npolicy: {thresholds: paper, min_samples: 40}\n"
+        "protocol: {methods: [case, gradcam], sample_size: 150}\npolicy: {thresholds: paper, min_samples: 40}\n"
         f"models:\n  served:\n    split: {{kind: npz, path: {demo.directory / 'digits-validation.npz'}}}\n"
     )
     return path
