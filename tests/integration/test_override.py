@@ -17,7 +17,7 @@ from case_monitor.steps import moving
 from case_monitor.steps.override import override
 from case_monitor.steps.requests import OverrideRequest
 from tests.integration.conftest import Cli
-from tests.integration.test_cli import CONFIG, assert_one_clear_line, champion
+from tests.integration.test_cli import CONFIG, RULES, assert_one_clear_line, champion
 from tests.integration.test_nightly import execute, fetch
 from tests.support.alerting import Receiver, receiving
 from tests.support.commands import Ran, registry_of
@@ -25,6 +25,13 @@ from tests.support.commands import Ran, registry_of
 UNTIL = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%d")
 WORDS = ("--by", "Ann", "--reason", "new camera,\nhttp://ann:s3cretpass@cam.example", "--until", UNTIL)
 SAID = f"overridden by Ann until {UNTIL} 00:00 UTC: new camera, http://ann:***@cam.example"
+
+
+OWN_RULES = """policy:
+  thresholds:
+    - {{metric: agreement_median, method: gate, limit: 0.5, greater_is_better: false}}
+    - {{metric: skill, limit: 0.5, greater_is_better: true}}
+"""
 
 
 @pytest.fixture
@@ -35,8 +42,8 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def config(demo_copy: Callable[[str], Path], receiver: Receiver) -> Path:
-    """Version 2 is in production; version 3 fails."""
-    return demo_copy(CONFIG + f"notify: ['{receiver.url().get_secret_value()}']\n")
+    """Version 2 is in production; version 3 fails. No rule compares versions 2 and 3, which are as accurate."""
+    return demo_copy(CONFIG.replace(RULES, OWN_RULES) + f"notify: ['{receiver.url().get_secret_value()}']\n")
 
 
 def log(config: Path) -> list[tuple[object, ...]]:
