@@ -61,9 +61,7 @@ def _run(request: EvaluationRequest, timeout_s: float) -> str:
 
 def _stored(url: str, ref: ModelRef, run_id: str) -> tuple[Outcome, Promotion]:
     """What the worker decided in this very run."""
-    from case_monitor.steps.stored_outcome import (
-        stored_outcome,
-    )  # judges, which takes seconds to import: after the wait
+    from case_monitor.steps.stored_outcome import stored_outcome  # takes a second to import: after the wait
 
     engine = open_store(url)
     try:

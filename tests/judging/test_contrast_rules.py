@@ -271,3 +271,12 @@ def test_a_method_whose_maps_look_alike_is_not_the_advice() -> None:
         _, alerts = judge(MODEL, rows, POLICY, baseline=None, class_names=("cat", "dog"))
         [advice] = [alert.advice for alert in alerts if alert.rule == "shown_contrast"]
         assert ("Grad-CAM can show it" in advice) == named
+
+
+@pytest.mark.parametrize(("method", "said"), [("case", True), ("gradcam", False)])
+def test_case_that_contrasts_with_all_others_is_advised_smaller_sets(method: str, said: bool) -> None:
+    policy = Policy(gate_method=method)
+    empty = share("agreement_degenerate_rate", N, method)
+    _, alerts = judge(MODEL, [empty], policy, baseline=None, class_names=("cat", "dog"))
+    [advice] = [alert.advice for alert in alerts if alert.rule == "agreement_degenerate_rate"]
+    assert ("protocol.contrast_k" in advice) == said

@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete
 
+from case_monitor.dashboard.pages.evaluation.contrast_table import contrast_table
 from case_monitor.dashboard.pages.evaluation.page import EvaluationPage, ScoresState, evaluation_page
 from case_monitor.dashboard.shell.rendering import number, percent
 from case_monitor.domain.evaluation import Evaluation
@@ -71,6 +72,7 @@ def tables(text: str) -> list[list[list[str]]]:
     return [[[" ".join(cell.split()) for cell in row] for row in table] for table in parser.tables]
 
 
+AS_STORED = {"gradcam": 0.1, "case": 0.6, "gradcam++": -0.9}
 FIGURES_OF_MARGINS = (("pair_contrast", ""), ("shown_contrast", "case"), ("fidelity_dz", "case"))
 
 
@@ -145,6 +147,14 @@ def test_whether_the_maps_know_their_class_is_in_a_table_of_its_own(engine: Engi
             assert row[3] == number(found.effect_size)
             assert row[5] == f"2: {found.undefined_because}"
     assert len(head) == 6
+
+
+def test_of_an_older_package_the_gates_method_alone_is_in_it() -> None:
+    """It stored fidelity of every method, in any order."""
+    of = {method: MetricSummary(metric="fidelity_dz", method=method, value=v, n=9) for method, v in AS_STORED.items()}
+    [row] = contrast_table(of.values(), "case")
+    assert (row.maps, row.value, row.d_z) == ("CASE, of centred logits", 0.6, 0.6)
+    assert contrast_table([of["gradcam++"]], "case") == ()
 
 
 def test_what_was_stored_without_has_no_such_table(engine: Engine, client: TestClient) -> None:
