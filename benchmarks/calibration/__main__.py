@@ -28,8 +28,8 @@ from benchmarks.calibration.tables import (
 from benchmarks.calibration.versions import SEEDS, Kept, versions
 from case_monitor.domain.methods import METHODS
 
-OTHERS = ("gradcam", "gradcam++", "layercam", "hirescam")
-SLOW = tuple(method.name for method in METHODS.values() if not method.by_gradients)
+OTHERS = ("gradcam", "gradcam++", "layercam", "hirescam", "occlusion")
+SLOW = tuple(method.name for method in METHODS.values() if not method.by_gradients and method.name not in OTHERS)
 OF_METHODS = ("plain CNN", "ResNet", "ConvNeXt", "ViT", "same-probability twin", "shared attention", "early layer")
 """Kinds on which each method is looked at: on the others, it is the network that is withheld, not its maps."""
 

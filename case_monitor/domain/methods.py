@@ -7,7 +7,7 @@ from case_monitor.domain.protocol import Protocol
 
 
 class Cost(StrEnum):
-    """What maps of an image cost: one forward and one short backward pass, or a pass for every channel."""
+    """What maps of an image cost: one forward and one short backward pass, or a pass for every channel or window."""
 
     GRADIENTS = "gradients"
     PASSES = "passes"
@@ -81,6 +81,15 @@ _ROWS = (
         light="#c0609a",
         dark="#e39ac6",
         marker="pentagon",
+    ),
+    Method(
+        name="occlusion",
+        title="Occlusion",
+        cost=Cost.PASSES,
+        ink="#6B6B6B",
+        light="#6b6b6b",
+        dark="#b5b5b5",
+        marker="hourglass",
     ),
 )
 

@@ -131,6 +131,16 @@ _ROWS = (
     replace(_LEFT_OUT, name="pair_contrast_tie_rate", words="share of images on which that map is a tie"),
     replace(
         _CONTRAST,
+        name="occlusion_contrast",
+        words="share of images on which an occlusion map of one class against the other knows which is which",
+        asked="",
+        by_rules=False,
+        compared=False,
+        chart="",
+        label="",
+    ),
+    replace(
+        _CONTRAST,
         name="shown_contrast",
         words=_SHOWN,
         claim="know which class they explain",

@@ -40,6 +40,12 @@ class Sample:
     preds: Predictions
     top2: IntArray
 
+    def first(self, count: int) -> "Sample":
+        """At most so many of them."""
+        preds = self.preds
+        few = Predictions(sample_ids=preds.sample_ids[:count], logits=preds.logits[:count], target=preds.target[:count])
+        return Sample(indices=self.indices[:count], preds=few, top2=self.top2[:count])
+
     @classmethod
     def of(cls, drawn: IntArray, preds: Predictions) -> "Sample":
         """Take the correctly classified ones of the images `drawn` from a split, whose predictions are `preds`."""

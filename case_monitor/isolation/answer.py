@@ -1,6 +1,6 @@
 """What a model's process answered: each array is checked for kind, shape and range when it is taken."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -37,18 +37,15 @@ class Answer:
             raise self._refuse(f"{name} of 0 or more")
         return found
 
-    def maps(self, methods: Sequence[str], classes: int, size: tuple[int, ...] | None = None) -> dict[str, Tensor]:
-        """Method -> (B, K, h, w) float32, all of one size; of this one, where it is known."""
-        found = {method: self._array(f"map {method}", "float32") for method in methods}
-        shapes = {array.shape[1:] for array in found.values()}
-        if len(shapes) > 1 or not all(
-            len(shape) == 3 and shape[0] == classes and 0 < min(shape) <= max(shape[1:]) <= _LARGEST_MAP
-            for shape in shapes
-        ):
-            raise self._refuse(f"maps of {classes} classes and of one size up to {_LARGEST_MAP}")
-        if size is not None and any(shape[1:] != size for shape in shapes):
+    def map(self, name: str, classes: int, size: tuple[int, ...] | None = None) -> Tensor:
+        """(B, K, h, w) float32; of this size (h, w), where it is known."""
+        found = self._array(f"map {name}", "float32")
+        shape = found.shape[1:]
+        if len(shape) != 3 or shape[0] != classes or not 0 < min(shape) <= max(shape[1:]) <= _LARGEST_MAP:
+            raise self._refuse(f"maps of {classes} classes, of sides up to {_LARGEST_MAP},")
+        if size is not None and shape[1:] != size:
             raise self._refuse(f"maps of {size}, as before,")
-        return {method: torch.from_numpy(array) for method, array in found.items()}
+        return torch.from_numpy(found)
 
     def drop(self, method: str, metric: str) -> FloatArray:
         """(B,) float64 in [-1, 1], or NaN."""

@@ -43,7 +43,7 @@ class ConfinedModel:
         self._files, self._protocol, self._device, self._isolation = files, protocol, device, isolation
         self._process: ModelProcess | None = None
         self._busy = False  # with a request whose answers have not all come
-        self._sizes: dict[tuple[object, ...], tuple[int, ...]] = {}  # of maps, by layer and size of images
+        self._sizes: dict[tuple[object, ...], tuple[int, ...]] = {}  # of maps, by name, layer and size of images
 
     def __reduce__(self) -> tuple[object, ...]:
         """As it travels to another process: without its own."""
@@ -84,16 +84,19 @@ class ConfinedModel:
                 margins={key: answer.margin(*key) for key in margins},
                 broken=answer.counts("broken"),
             )
-            maps = self._maps(answer, at, batch, protocol.methods)
-            size = tuple(next(iter(maps.values())).shape[2:])
-            of_one, of_two = answer.maps((PAIR, PLACE), 1, size), answer.maps((SHOWN,), 2, size)
-            evidence = Evidence(pair=of_one[PAIR], place=of_one[PLACE], shown=of_two[SHOWN])
+            classes = dict.fromkeys(protocol.methods, 2) | {PAIR: 1, PLACE: 1, SHOWN: 2}
+            maps = self._maps(answer, at, batch.images, classes)
+            evidence = Evidence(pair=maps.pop(PAIR), place=maps.pop(PLACE), shown=maps.pop(SHOWN))
             yield Explanation(maps=maps, evidence=evidence, drops=drops)
 
     def draw(self, batches: Iterator[ToDraw], at: At, methods: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         head = _at("draw", at) | {"methods": list(methods)}
         for batch, answer in self._answers(head, None, batches, _of_drawn):
-            yield self._maps(answer, at, batch, methods)
+            yield self._maps(answer, at, batch.images, dict.fromkeys(methods, batch.classes.shape[1]))
+
+    def under(self, protocol: Protocol) -> Self:
+        """The same model in another process."""
+        return type(self)(self._files, protocol, self._device, self._isolation)
 
     def apart(self, first: Tensor) -> Self:  # noqa: ARG002 - a process needs no trial
         """The same model in another process."""
@@ -140,13 +143,14 @@ class ConfinedModel:
             if not finished and process is self._process:
                 self.end()  # what was sent ahead would be taken for part of another request
 
-    def _maps(self, answer: Answer, at: At, batch: ToExplain | ToDraw, methods: Sequence[str]) -> dict[str, Tensor]:
-        """Those of a batch, as large as those of the batches before: some of all are shown side by side."""
-        key = at.layer, *batch.images.shape[1:]
-        maps = answer.maps(methods, batch.classes.shape[1], self._sizes.get(key))
-        for found in maps.values():
-            self._sizes[key] = tuple(found.shape[2:])
-        return maps
+    def _maps(self, answer: Answer, at: At, images: Tensor, classes: Mapping[str, int]) -> dict[str, Tensor]:
+        """Name -> maps of a batch, of so many classes; as large as those before: some of all are shown side by side."""
+        found = {}
+        for name, count in classes.items():
+            key = name, at.layer, *images.shape[1:]
+            found[name] = answer.map(name, count, self._sizes.get(key))
+            self._sizes[key] = tuple(found[name].shape[2:])
+        return found
 
     def _next(self, process: ModelProcess, sent: "deque[tuple[T, int]]", progress: Progress | None) -> tuple[T, Answer]:
         frame = process.receive(progress)

@@ -9,6 +9,7 @@ from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.predictions import PredictedPart
+from case_monitor.domain.protocol import Protocol as HowToMeasure
 from case_monitor.domain.sample import Sample
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.split import Split
@@ -63,6 +64,10 @@ class Measurer(Protocol):
 
     def at(self, target_layer: str) -> LayerMeasurer:
         """The same at a layer, which is found where the name is `auto`."""
+        ...
+
+    def under(self, protocol: HowToMeasure) -> Self:
+        """The same, measured in another way."""
         ...
 
     def of_images(self, indices: Sequence[int]) -> Self:

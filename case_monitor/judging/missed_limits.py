@@ -1,8 +1,11 @@
 """What it means that a figure misses its limit, one sentence for a release manager, and what to do about it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.policy import CLASS_SPECIFIC
+from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
 from case_monitor.judging.image_counts import SUSPECTS
 
@@ -14,13 +17,35 @@ _SMALLER_SETS = (
     " Where CASE contrasts a class with all others, nothing may be left of it: of more than two classes, a smaller "
     "protocol.contrast_k leaves some out."
 )
-_ANOTHER_LAYER = (
-    "name another target layer (protocol.target_layer), and look at gallery.png and at what the architecture shares "
-    "between classes (attention, pooling, a class token), before retraining."
+_LOOK = (
+    "look at gallery.png and at what the architecture shares between classes (attention, pooling, a class token), "
+    "before retraining."
 )
+_ANOTHER_LAYER = f"name another target layer (protocol.target_layer), and {_LOOK}"
+CONTROL_METHOD = "occlusion"
+_CHANCE = 0.5
 
 
-def _no_skill(result: ThresholdResult, _subject: str, _others: Sequence[str]) -> tuple[str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternatives:
+    """What else there is to show of the same model.
+
+    Attributes:
+        shown: the method that people are shown.
+        methods: others whose maps are as the rule asks.
+        control: on how many images occlusion maps know their class; None: they were not asked.
+    """
+
+    shown: str | None = None
+    methods: Sequence[str] = ()
+    control: MetricSummary | None = None
+
+    def beside(self, method: str | None) -> Sequence[str]:
+        """The other methods."""
+        return [m for m in self.methods if m != method]
+
+
+def _no_skill(result: ThresholdResult, _subject: str, _others: Alternatives) -> tuple[str, str]:
     figure = f"{result.observed:+.3f}, interval {result.ci_low:+.3f} to {result.ci_high:+.3f}"
     too = "is no better" if result.threshold.limit == 0 else "is too little better"
     return (
@@ -30,7 +55,7 @@ def _no_skill(result: ThresholdResult, _subject: str, _others: Sequence[str]) ->
     )
 
 
-def _another_answer(result: ThresholdResult, _subject: str, _others: Sequence[str]) -> tuple[str, str]:
+def _another_answer(result: ThresholdResult, _subject: str, _others: Alternatives) -> tuple[str, str]:
     return (
         f"The model is no function of the image: of {result.n} images that were shown again, in pairs, a logit changed "
         f"by up to {result.observed:.3g} (limit {result.threshold.limit:g}).",
@@ -39,15 +64,31 @@ def _another_answer(result: ThresholdResult, _subject: str, _others: Sequence[st
     )
 
 
-def _pair_knows_no_class(result: ThresholdResult, _subject: str, _others: Sequence[str]) -> tuple[str, str]:
-    return (
-        f"The model's maps do not know which class they explain: {_hiding(result)}",
-        f"Another method that weighs this layer's channels is not likely to do better: {_ANOTHER_LAYER}",
+def _pair_knows_no_class(result: ThresholdResult, _subject: str, others: Alternatives) -> tuple[str, str]:
+    message = f"The model's maps do not know which class they explain: {_hiding(result)}"
+    if others.shown == CONTROL_METHOD:
+        return message, f"They are made by hiding windows of the image, so that no layer has a part in it: {_LOOK}"
+    weighing = "Another method that weighs this layer's channels is not likely to do better"
+    control = others.control
+    if control is None or not control.n:
+        return message, f"{weighing}: {_ANOTHER_LAYER}"
+    seen = f"in {100 * control.value:.0f} of 100 (interval {100 * control.ci_low:.0f} to {100 * control.ci_high:.0f})"
+    if not control.ci_low > _CHANCE:
+        return f"{message} Occlusion maps are not seen to know it either: {seen}.", (
+            "So it may not be the maps: where the pixels of the image matter, the classes do not differ. "
+            f"{_LOOK.capitalize()}"
+        )
+    well = control.value > CLASS_SPECIFIC
+    return f"{message} Occlusion maps {'know it' if well else 'know it better than by chance'}: {seen}.", (
+        f"So the model has evidence for its classes in the image, and this layer's maps do not show it. {weighing}: "
+        f"show people occlusion maps (policy.gate_method: {CONTROL_METHOD}, with {CONTROL_METHOD} among "
+        f"protocol.methods; they cost a pass for every window), or {_ANOTHER_LAYER}"
     )
 
 
-def _shown_know_no_class(result: ThresholdResult, subject: str, others: Sequence[str]) -> tuple[str, str]:
+def _shown_know_no_class(result: ThresholdResult, subject: str, alternatives: Alternatives) -> tuple[str, str]:
     message = f"{subject} maps do not know which class they explain: {_hiding(result)}"
+    others = alternatives.beside(result.method)
     if not others:
         return message, f"No other method is known to do better on this model: {_ANOTHER_LAYER}"
     titles = ", ".join(map(method_title, others))
@@ -66,7 +107,7 @@ def _hiding(result: ThresholdResult) -> str:
     )
 
 
-def _without_effect(result: ThresholdResult, subject: str, _others: Sequence[str]) -> tuple[str, str]:
+def _without_effect(result: ThresholdResult, subject: str, _others: Alternatives) -> tuple[str, str]:
     return (
         f"{subject} maps do not matter to the model: taking away the pixels they point at lowers its confidence "
         f"by {result.observed:+.3f} more than random pixels do.",
@@ -74,7 +115,7 @@ def _without_effect(result: ThresholdResult, subject: str, _others: Sequence[str
     )
 
 
-def _too_little_effect(result: ThresholdResult, subject: str, _others: Sequence[str]) -> tuple[str, str]:
+def _too_little_effect(result: ThresholdResult, subject: str, _others: Alternatives) -> tuple[str, str]:
     return (
         f"{subject} maps hardly matter to the model: hiding the 5% of the pixels that they mark most hurts the "
         f"predicted class more than hiding random ones by {result.observed:+.2f} SDs of that difference (interval "
@@ -83,7 +124,7 @@ def _too_little_effect(result: ThresholdResult, subject: str, _others: Sequence[
     )
 
 
-def _nothing_to_show(result: ThresholdResult, subject: str, _others: Sequence[str]) -> tuple[str, str]:
+def _nothing_to_show(result: ThresholdResult, subject: str, _others: Alternatives) -> tuple[str, str]:
     return (
         f"{subject} has nothing to show for {result.observed:.0%} of the images (limit "
         f"{result.threshold.limit:.0%}): the map is empty or constant for the first or the second class.",
@@ -92,7 +133,7 @@ def _nothing_to_show(result: ThresholdResult, subject: str, _others: Sequence[st
     )
 
 
-def _one_place(result: ThresholdResult, _subject: str, _others: Sequence[str]) -> tuple[str, str]:
+def _one_place(result: ThresholdResult, _subject: str, _others: Alternatives) -> tuple[str, str]:
     images = "images" if result.class_idx is None else "images of one class"
     return (
         f"The model looks at the same place in all {images}: their maps share {result.observed:.0%} of their top "
@@ -104,7 +145,8 @@ def _one_place(result: ThresholdResult, _subject: str, _others: Sequence[str]) -
     )
 
 
-def _insensitive(result: ThresholdResult, subject: str, others: Sequence[str]) -> tuple[str, str]:
+def _insensitive(result: ThresholdResult, subject: str, alternatives: Alternatives) -> tuple[str, str]:
+    others = alternatives.beside(result.method)
     message = (
         f"{subject} maps look the same whatever class is asked about: the maps for the first and the second class "
         f"share {result.observed:.0%} of their top pixels (median; limit {result.threshold.limit:.0%}). "
@@ -119,7 +161,7 @@ def _insensitive(result: ThresholdResult, subject: str, others: Sequence[str]) -
     )
 
 
-MISSED: dict[str, Callable[[ThresholdResult, str, Sequence[str]], tuple[str, str]]] = {
+MISSED: dict[str, Callable[[ThresholdResult, str, Alternatives], tuple[str, str]]] = {
     "skill": _no_skill,
     "logit_difference": _another_answer,
     "pair_contrast": _pair_knows_no_class,

@@ -16,6 +16,7 @@ from case_monitor.judging.figures.of_one_version import explained_share, explana
 from case_monitor.judging.found import Found, drift, find
 from case_monitor.judging.layers import AUTO, Look
 from case_monitor.judging.measurer import Subject
+from case_monitor.judging.occlusion_control import occlusion_control
 from case_monitor.judging.pairing import in_classes_of
 from case_monitor.judging.same_answers import same_answers
 from case_monitor.judging.verdict import judge
@@ -45,12 +46,14 @@ class Trial:
 
     def judged(self, candidate: Subject, baseline: Subject | None, look: Look) -> Judged:
         """Have both measured at a layer, and judge."""
+        level = self._policy.confidence_level
         with foreign_code(f"model {candidate.version}"):
             of = _OWN if look.source is LayerSource.METADATA else ""
             found = find(candidate, look.layer, self._protocol, self._policy.gate_method, of=of)
-            same = same_answers(found.measurer, found.predicted, self._policy.confidence_level, f"show again{of}")
-        classes = class_metrics(found.predicted.confmat, found.predicted.active_channels, self._policy.confidence_level)
-        summaries = self._alone(found, classes, same)
+            same = same_answers(found.measurer, found.predicted, level, f"show again{of}")
+            classes = class_metrics(found.predicted.confmat, found.predicted.active_channels, level)
+            summaries = self._alone(found, classes, same)
+            summaries += occlusion_control(found, summaries, self._protocol, level, f"explain by occlusion{of}")
         base = self._baseline(baseline, look) if baseline else None
         theirs = in_classes_of(base.measured, base.subject.split, found.measured, candidate.split) if base else None
         if base is not None and theirs is not None:

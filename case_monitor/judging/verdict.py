@@ -13,6 +13,7 @@ from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult, Verdict
 from case_monitor.judging.image_counts import image_counts
+from case_monitor.judging.missed_limits import CONTROL_METHOD, Alternatives
 from case_monitor.judging.rules import rule_outcomes
 from case_monitor.judging.unasked import unasked_alert
 from case_monitor.judging.wording import alert_text
@@ -107,8 +108,8 @@ def _alert(
     baseline: ModelVersion | None,
 ) -> Alert:
     class_name = None if result.class_idx is None else class_names[result.class_idx]
-    sensitive, counts = _sensitive_methods(result, summaries), image_counts(summaries)
-    message, advice = alert_text(result, class_name, sensitive, baseline, counts)
+    others, counts = _alternatives(result, summaries), image_counts(summaries)
+    message, advice = alert_text(result, class_name, others, baseline, counts)
     change = _change(result, summaries)
     if baseline and change is not None:
         message += f" Against {baseline}, in production, it changed by {change:+.3f} on the same images."
@@ -132,13 +133,23 @@ def _change(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> floa
     return next((value for value in values if math.isfinite(value)), None)
 
 
-def _sensitive_methods(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> list[str]:
+def _alternatives(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> Alternatives:
+    """What else there is to show of this model, and whether that is known to do better."""
+    found = {s.metric: s for s in summaries if s.metric in {"shown_contrast", "occlusion_contrast"}}
+    shown = found["shown_contrast"].method if "shown_contrast" in found else None
+    return Alternatives(
+        shown=shown, methods=_sensitive_methods(result, summaries, shown), control=found.get("occlusion_contrast")
+    )
+
+
+def _sensitive_methods(result: ThresholdResult, summaries: Sequence[MetricSummary], shown: str | None) -> list[str]:
     """Methods whose maps are class-specific on this model, as the rule asks.
 
-    The pair map is Grad-CAM's of the margin: where it knows its classes, Grad-CAM's maps of centred logits do so but
-    for a little; as people see them they may be alike all the same. Where it does not, maps that differ are no better.
+    The pair map is Grad-CAM's of the margin, unless occlusion's is shown: where it knows its classes, Grad-CAM's maps
+    of centred logits do so but for a little; as people see them they may be alike all the same. Where it does not, maps
+    that differ are no better.
     """
-    pair = next((s for s in summaries if s.metric == "pair_contrast"), None)
+    pair = next((s for s in summaries if s.metric == "pair_contrast" and shown != CONTROL_METHOD), None)
     if pair is not None and not pair.ci_low > CLASS_SPECIFIC:
         return []
     if result.threshold.metric == "agreement_median":

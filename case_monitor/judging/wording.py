@@ -1,7 +1,6 @@
 """What a broken rule means and what to do about it, in words for people who do not know the metric's name."""
 
 import math
-from collections.abc import Sequence
 
 from case_monitor.domain.methods import method_title
 from case_monitor.domain.metrics import BROKEN, is_of_explained, named
@@ -10,7 +9,7 @@ from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.status import Status
 from case_monitor.domain.verdict import ThresholdResult
 from case_monitor.judging.image_counts import ImageCounts, advice_on_images, few_are_correct
-from case_monitor.judging.missed_limits import MISSED, NO_FUNCTION
+from case_monitor.judging.missed_limits import MISSED, NO_FUNCTION, Alternatives
 
 
 def p_text(p: float) -> str:
@@ -28,7 +27,7 @@ def p_text(p: float) -> str:
 def alert_text(
     result: ThresholdResult,
     class_name: str | None,
-    sensitive: Sequence[str],
+    others: Alternatives,
     baseline: ModelVersion | None,
     counts: ImageCounts | None,
 ) -> tuple[str, str]:
@@ -37,7 +36,7 @@ def alert_text(
     Args:
         result: the rule and what was observed.
         class_name: of a per-class rule.
-        sensitive: methods whose maps are as the rule asks, on the same model.
+        others: what else there is to show of the same model.
         baseline: the version in production, if there is one.
         counts: how many images there were, if that is known.
     """
@@ -61,7 +60,7 @@ def alert_text(
     known = named(metric)
     words = MISSED.get(known.metric.name) if known else None
     if words is not None:
-        message, advice = words(result, subject, [m for m in sensitive if m != result.method])
+        message, advice = words(result, subject, others)
         return (f"Class {class_name!r}: {message}" if of_class else message), advice
     if metric.endswith(vs_baseline("")):
         return _changed(result, subject, of_class, baseline)

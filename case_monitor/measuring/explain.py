@@ -92,7 +92,7 @@ class Explainer:
                 size = batch.images.shape[-2:]
                 large = {method: resize_maps(m, size) for method, m in maps.items()}
                 counts = {name: sides.counts.cpu().numpy() for name, sides in self._sides(explanation, size).items()}
-                scores = self._agreements(batch, large, next(iter(maps.values())).shape[-2:])
+                scores = self._agreements(batch, large, explanation.evidence.place.shape[-2:])
                 scores |= explanation.drops.values | explanation.drops.margins | self._one_sided(counts)
                 for key, score in scores.items():
                     values[key].append(score)

@@ -29,6 +29,7 @@ from case_monitor.measuring.measured_model import (
 )
 from case_monitor.saliency import (
     CENTRED,
+    OWN_PAIR,
     PAIR,
     PLACE,
     SHOWN,
@@ -89,7 +90,9 @@ class HeldModel:
                 ways = self._quickly | {"progress": progress, "more": more, "centred": shown}
                 maps = self._maps(images, classes, at, self.protocol.methods, ways)
                 of_shown = maps.pop(CENTRED if CENTRED in maps else SHOWN)
-                evidence = Evidence(pair=maps.pop(PAIR), place=maps.pop(PLACE), shown=of_shown)
+                of_layer = maps.pop(PAIR)
+                pair = maps.pop(OWN_PAIR, of_layer)
+                evidence = Evidence(pair=pair, place=maps.pop(PLACE), shown=of_shown)
                 drops = self._drops(batch, images, classes, maps, evidence, at, shown)
                 yield Explanation(maps=maps, evidence=evidence, drops=drops)
 
@@ -98,6 +101,9 @@ class HeldModel:
         for batch in batches:
             images, classes = batch.images.to(self.device), batch.classes.to(self.device)
             yield self._maps(images, classes, replace(at, batch_size=len(images)), methods)
+
+    def under(self, protocol: Protocol) -> Self:
+        return replace(self, protocol=protocol)
 
     def apart(self, first: Tensor) -> Self:
         """A copy.
@@ -162,14 +168,14 @@ class HeldModel:
         batch: ToExplain,
         images: Tensor,
         classes: Tensor,
-        layer_maps: dict[str, Tensor],
+        small: dict[str, Tensor],
         evidence: Evidence,
         at: At,
         shown: str,
     ) -> Drops:
         logits, rows = batch.logits.to(self.device), at.batch_size
-        layer_size, size = next(iter(layer_maps.values())).shape[-2:], images.shape[-2:]
-        maps = {method: resize_maps(m[:, :1], size)[:, 0] for method, m in layer_maps.items()}
+        layer_size, size = evidence.place.shape[-2:], images.shape[-2:]
+        maps = {method: resize_maps(m[:, :1], size)[:, 0] for method, m in small.items()}
         control = maps_of_seeds(batch.seeds, layer_size, size, self.protocol.seed)[:, 0].to(self.device)
         of_shown = resize_maps(evidence.shown, size)
         sides = {

@@ -19,7 +19,7 @@ from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.methods import drift_methods
 from case_monitor.domain.predictions import PredictedPart
 from case_monitor.domain.progress import Progress, no_progress
-from case_monitor.domain.protocol import DEFAULT_SHARD_SIZE
+from case_monitor.domain.protocol import DEFAULT_SHARD_SIZE, Protocol
 from case_monitor.domain.sample import Sample
 from case_monitor.domain.scores import SampleScores
 from case_monitor.measuring.conditions import Conditions
@@ -80,6 +80,10 @@ class LocalMeasurer:
         work = Survey(conditions=self.conditions, model=self.model, target_layer=target_layer)
         [found] = self.bench.workers.map(work, _ONE, lambda _: None)
         return LocalLayer(version=self, found=found)
+
+    def under(self, protocol: Protocol) -> Self:
+        conditions = replace(self.conditions, protocol=protocol)
+        return replace(self, model=self.model.under(protocol), conditions=conditions)
 
     def of_images(self, indices: Sequence[int]) -> Self:
         part = _Part(self.conditions.source, indices)

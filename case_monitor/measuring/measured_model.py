@@ -9,6 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.protocol import Protocol as HowToMeasure
 from case_monitor.measuring.fidelity import Drops
 
 Progress = Callable[[float, int], None]
@@ -122,6 +123,10 @@ class MeasuredModel(Protocol):
 
     def draw(self, batches: Iterator[ToDraw], at: At, methods: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Method -> maps (B, K, h, w), as small as the layer."""
+        ...
+
+    def under(self, protocol: HowToMeasure) -> Self:
+        """The same model, measured by another protocol."""
         ...
 
     def apart(self, first: Tensor) -> Self:

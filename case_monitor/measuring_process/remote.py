@@ -144,6 +144,9 @@ class RemoteMeasurer:
         held = self._held.ask("at", target_layer, progress=self._way.progress)
         return RemoteLayer(held, self._protocol, self._way.progress)
 
+    def under(self, protocol: Protocol) -> "RemoteMeasurer":
+        return RemoteMeasurer(self._held.ask("under", protocol), self._way, protocol, self._files)
+
     def of_images(self, indices: Sequence[int]) -> "RemoteMeasurer":
         held = self._held.ask("of_images", tuple(map(int, indices)))
         return RemoteMeasurer(held, self._way, self._protocol, self._files)

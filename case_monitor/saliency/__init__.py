@@ -13,7 +13,7 @@ torch.Size([2, 2, 16, 16])
 from case_monitor.saliency.evidence import PAIR, PLACE, SHOWN, evidence_maps
 from case_monitor.saliency.find_layer import find_target_layer
 from case_monitor.saliency.forward import fast_weights, fastest_forward
-from case_monitor.saliency.maps import CENTRED, GRADIENT_METHODS, METHODS, resize_maps, saliency_maps
+from case_monitor.saliency.maps import CENTRED, GRADIENT_METHODS, METHODS, OWN_PAIR, resize_maps, saliency_maps
 from case_monitor.saliency.memory import batch_size_for, most_rows
 from case_monitor.saliency.outputs import logits_of
 from case_monitor.saliency.taps import Tap, inspecting, tap_layer
@@ -23,6 +23,7 @@ __all__ = [
     "CENTRED",
     "GRADIENT_METHODS",
     "METHODS",
+    "OWN_PAIR",
     "PAIR",
     "PLACE",
     "SHOWN",

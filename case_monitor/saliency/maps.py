@@ -18,6 +18,7 @@ from case_monitor.saliency.methods.case import case, case_full, case_soft, case_
 from case_monitor.saliency.methods.gradcam import gradcam, gradcam_plus_plus
 from case_monitor.saliency.methods.hirescam import hirescam
 from case_monitor.saliency.methods.layercam import layercam
+from case_monitor.saliency.methods.occlusion import occlusion, occlusion_and_evidence
 from case_monitor.saliency.methods.scorecam import scorecam, scorecam_and_centred
 from case_monitor.saliency.outputs import Key
 from case_monitor.saliency.taps import Tap, inspecting, tap_layer
@@ -35,15 +36,17 @@ METHODS: dict[str, Callable[[Trace], Tensor]] = {
     "hirescam": hirescam,
     "scorecam": scorecam,
     "ablationcam": ablationcam,
+    "occlusion": occlusion,
 }
 """Name -> function from a `Trace` to maps (B, T, h, w). See each function for its paper and formula."""
 
-_AND_CENTRED: dict[str, Callable[[Trace], tuple[Tensor, Tensor]]] = {
+_WITH_EVIDENCE: dict[str, Callable[[Trace], tuple[Tensor, ...]]] = {
     "scorecam": scorecam_and_centred,
     "ablationcam": ablationcam_and_centred,
+    "occlusion": occlusion_and_evidence,
 }
-CENTRED = "centred"
-"""Name of the maps that are asked for by `centred`."""
+CENTRED, OWN_PAIR = "centred", "own pair"
+"""Names of the maps that are asked for by `centred`."""
 
 GRADIENT_METHODS = tuple(method for method in METHODS if CATALOGUE[method].by_gradients)
 """Those that cost one forward and one short backward pass, however many channels there are."""
@@ -85,7 +88,8 @@ def saliency_maps(
         contrast_sets: class -> the classes that CASE contrasts it with, or those with weights (for `case_soft`).
             A class that is not in the mapping is contrasted, per image, with its `contrast_k` highest other logits.
         contrast_k: see `contrast_sets`.
-        size: "input" for maps at (H, W), upsampled bilinearly; "layer" for (h, w).
+        size: "input" for maps at (H, W), upsampled bilinearly; "layer" for (h, w): of the layer's grid, or of the
+            method's own windows.
         min_max: scale every map to [0, 1]; a constant one becomes 0.
         output_key: which entry of the model's output holds the logits, where it is a tuple or a dict.
         batch_size: images per forward pass; None finds what memory takes well.
@@ -93,8 +97,9 @@ def saliency_maps(
         compile: compile the model for Score-CAM's masked images; worth it for hundreds of images.
         progress: called with the images done (a fraction while one is under way) and the images in all.
         more: further maps by name, made of the same pass; none is called as a method is.
-        centred: a method whose maps cost a pass for every channel; its maps of centred logits (s_c - mean s), from the
-            same passes, are returned as `CENTRED`. Of others nothing is.
+        centred: a method whose maps cost many passes; its maps of centred logits (s_c - mean s), from the same passes,
+            are returned as `CENTRED`; and where it has a map of its own of the first target against the second, that
+            as `OWN_PAIR`. Of other methods nothing is.
 
     Returns:
         method -> (B, T, H, W) or (B, T, h, w) maps on the images' device, non-negative; float32, or float64 where the
@@ -127,9 +132,10 @@ def saliency_maps(
             for name, maps in (more(trace) if more else {}).items():  # before methods that run the model again
                 keep(name, maps)
             for method in methods:
-                if method == centred and method in _AND_CENTRED:
-                    plain, of_centred = _AND_CENTRED[method](trace)
-                    keep(CENTRED, of_centred)
+                if method == centred and method in _WITH_EVIDENCE:
+                    plain, *evidence = _WITH_EVIDENCE[method](trace)
+                    for name, maps in zip((CENTRED, OWN_PAIR), evidence, strict=False):
+                        keep(name, maps)
                 else:
                     plain = METHODS[method](trace)
                 keep(method, plain)

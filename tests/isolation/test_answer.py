@@ -24,8 +24,7 @@ def test_what_is_well_is_taken_as_it_is() -> None:
     assert answer(n=np.arange(SIZE)).counts("n").tolist() == [0, 1, 2]
     drops = np.array([-1.0, 1.0, np.nan])
     assert answer(drop_of_a_of_d=drops).drop("a", "d") is drops
-    maps = answer(map_of_a=MAPS, map_of_b=MAPS).maps(("a", "b"), 2, (4, 5))
-    assert {method: tuple(m.shape) for method, m in maps.items()} == {"a": MAPS.shape, "b": MAPS.shape}
+    assert tuple(answer(map_of_a=MAPS).map("a", 2, (4, 5)).shape) == MAPS.shape
     assert answer({"layer": "features.3"}).text("layer", 20) == "features.3"
     assert answer({"size": 7}).count("size", 1, 7) == 7
 
@@ -86,18 +85,13 @@ def test_margins_that_are_none(array: Any) -> None:
     "shape", [(SIZE, 2, 4), (SIZE, 1, 4, 5), (SIZE, 2, 0, 5), (SIZE, 2, 4097, 1), (SIZE, 2, 4, 5, 1)]
 )
 def test_maps_that_are_none(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ModelError, match=r"^maps of 2 classes and of one size"):
-        answer(map_of_a=np.zeros(shape, np.float32)).maps(("a",), 2)
-
-
-def test_maps_of_two_sizes() -> None:
-    with pytest.raises(ModelError, match=r"^maps of 2 classes and of one size"):
-        answer(map_of_a=MAPS, map_of_b=MAPS[..., :4]).maps(("a", "b"), 2)
+    with pytest.raises(ModelError, match=r"^maps of 2 classes, of sides up to 4096"):
+        answer(map_of_a=np.zeros(shape, np.float32)).map("a", 2)
 
 
 def test_maps_of_another_size_than_before() -> None:
     with pytest.raises(ModelError, match=r"^maps of \(5, 4\), as before"):
-        answer(map_of_a=MAPS).maps(("a",), 2, (5, 4))
+        answer(map_of_a=MAPS).map("a", 2, (5, 4))
 
 
 @pytest.mark.parametrize("layer", [None, 3, ["a"], "a" * 21, "a\nb", "a\x1b[2J", "a\u202eb"])

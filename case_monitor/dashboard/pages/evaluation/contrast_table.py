@@ -24,8 +24,13 @@ class ContrastRow:
 
 
 _KNOW = "know which class they explain"
+_OF_NO_METHOD = {
+    "pair_contrast": "One class against the other",
+    "occlusion_contrast": "Occlusion, one class against the other (a control)",
+}
 _QUESTIONS = {
     "pair_contrast": (_KNOW, True),
+    "occlusion_contrast": (_KNOW, True),
     "shown_contrast": (_KNOW, True),
     "fidelity_dz": ("mark what matters to the model, in SDs", False),
 }
@@ -40,7 +45,7 @@ def contrast_table(figures: Iterable[MetricSummary], gate_method: str) -> tuple[
 
 def _row(figure: MetricSummary, question: str, is_share: bool) -> ContrastRow:
     return ContrastRow(
-        maps=f"{method_title(figure.method)}, of centred logits" if figure.method else "One class against the other",
+        maps=_OF_NO_METHOD.get(figure.metric) or f"{method_title(figure.method)}, of centred logits",
         question=question,
         value=defined(figure.value),
         is_share=is_share,
