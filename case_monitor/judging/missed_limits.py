@@ -40,6 +40,17 @@ class Alternatives:
     methods: Sequence[str] = ()
     control: MetricSummary | None = None
 
+    @property
+    def occlusion(self) -> str:
+        """In a sentence, where occlusion maps know their class as well as is asked; else empty."""
+        control = self.control
+        if control is None or not control.value > CLASS_SPECIFIC:
+            return ""
+        return (
+            f"Occlusion maps know their class, in {100 * control.value:.0f} of 100 images: show those "
+            f"(policy.gate_method: {CONTROL_METHOD})."
+        )
+
     def beside(self, method: str | None) -> Sequence[str]:
         """The other methods."""
         return [m for m in self.methods if m != method]
@@ -90,7 +101,10 @@ def _shown_know_no_class(result: ThresholdResult, subject: str, alternatives: Al
     message = f"{subject} maps do not know which class they explain: {_hiding(result)}"
     others = alternatives.beside(result.method)
     if not others:
-        return message, f"No other method is known to do better on this model: {_ANOTHER_LAYER}"
+        return (
+            message,
+            alternatives.occlusion or f"No other method is known to do better on this model: {_ANOTHER_LAYER}",
+        )
     titles = ", ".join(map(method_title, others))
     return message, (
         f"The evidence for the classes is in this layer, as pair_contrast says: {titles} can show it "
@@ -156,7 +170,7 @@ def _insensitive(result: ThresholdResult, subject: str, alternatives: Alternativ
         titles = ", ".join(map(method_title, others))
         return message, f"On the same model the maps of {titles} differ: show those, and look at gallery.png."
     return message, (
-        "No method is known to do better on this model. Look at "
+        f"{alternatives.occlusion or 'No method is known to do better on this model.'} Look at "
         "gallery.png, and at what the architecture shares between classes (attention, pooling), before retraining."
     )
 

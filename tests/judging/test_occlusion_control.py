@@ -10,6 +10,7 @@ from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.occlusion_control import CONTROL_IMAGES
 from case_monitor.measuring.local import Bench
@@ -83,6 +84,8 @@ def test_a_layer_that_mixes_places_up_is_told_from_a_model_without_evidence() ->
     assert "explain by occlusion" in stages
     assert "Occlusion maps know it: in 100 of 100 (interval 93 to 100)." in said(evaluation)
     assert "policy.gate_method: occlusion" in said(evaluation)
+    shown = [a.advice for a in evaluation.alerts if a.rule == "shown_contrast" and a.status is Status.FAIL]
+    assert all("Occlusion maps know their class, in 100 of 100 images" in advice for advice in shown)
 
 
 def test_what_it_advises_helps() -> None:
