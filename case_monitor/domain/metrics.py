@@ -187,6 +187,13 @@ _ROWS = (
         per_class=True,
     ),
     Metric(
+        name="transplant",
+        words="share of images of other classes that pixels from the place move towards the class",
+        by_rules=False,
+        overall=False,
+        per_class=True,
+    ),
+    Metric(
         name="logit_difference",
         words="largest change of a logit when images are shown again",
         asked="whether it gives the same logits when images are shown again",

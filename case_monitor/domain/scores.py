@@ -1,7 +1,7 @@
 """What is measured on each explained image."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ class SampleScores:
             measured of the model itself, and `random` of the control.
         broken_passes: (n,) maps and passes over the image, masked or not, in which the model gave NaN or infinity;
             None: in none of any image.
+        places: class -> (p,) the tenth of the pixels that its maps point at most often, as places in an image that is
+            read row by row; not stored.
     """
 
     sample_ids: tuple[str, ...]
@@ -43,6 +45,7 @@ class SampleScores:
     confidence: FloatArray
     values: Mapping[tuple[str, str], FloatArray]
     broken_passes: IntArray | None = None
+    places: Mapping[int, IntArray] = field(default_factory=dict)
 
     @property
     def broken(self) -> npt.NDArray[np.bool_]:

@@ -70,6 +70,10 @@ class Measurer(Protocol):
         """The same, measured in another way."""
         ...
 
+    def with_pixels(self, indices: IntArray, donors: IntArray, pixels: IntArray) -> Self:
+        """The same with the images at `indices` (n,), whose `pixels` (p,) are those of the images at `donors` (n,)."""
+        ...
+
     def of_images(self, indices: Sequence[int]) -> Self:
         """The same with only these images."""
         ...

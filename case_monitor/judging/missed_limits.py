@@ -8,6 +8,7 @@ from case_monitor.domain.policy import CLASS_SPECIFIC
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
 from case_monitor.judging.image_counts import SUSPECTS
+from case_monitor.judging.statistics.intervals import standardised_mean_interval
 
 NO_FUNCTION = (
     "Look for dropout that stays on in eval mode, batch norm without running statistics, a graph that was exported in "
@@ -23,7 +24,9 @@ _LOOK = (
 )
 _ANOTHER_LAYER = f"name another target layer (protocol.target_layer), and {_LOOK}"
 CONTROL_METHOD = "occlusion"
-_CHANCE = 0.5
+_CHANCE, _LEVEL = 0.5, 0.95
+READS_THE_PLACE = 1.0
+"""SDs: networks that read a mark had 1.5 to 6.7, others that look at one place -0.1 to 1.0 (docs/calibration.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +37,18 @@ class Alternatives:
         shown: the method that people are shown.
         methods: others whose maps are as the rule asks.
         control: on how many images occlusion maps know their class; None: they were not asked.
+        transplants: of each class, on how many images of others its pixels, put into one place, move the model to it.
     """
 
     shown: str | None = None
     methods: Sequence[str] = ()
     control: MetricSummary | None = None
+    transplants: Sequence[MetricSummary] = ()
+
+    def transplant(self, class_idx: int | None) -> MetricSummary | None:
+        """That of a class; of the whole model the strongest."""
+        found = [t for t in self.transplants if class_idx in {None, t.class_idx} and t.effect_size == t.effect_size]
+        return max(found, key=lambda t: t.effect_size, default=None)
 
     @property
     def occlusion(self) -> str:
@@ -147,16 +157,34 @@ def _nothing_to_show(result: ThresholdResult, subject: str, _others: Alternative
     )
 
 
-def _one_place(result: ThresholdResult, _subject: str, _others: Alternatives) -> tuple[str, str]:
+def _one_place(result: ThresholdResult, _subject: str, others: Alternatives) -> tuple[str, str]:
     images = "images" if result.class_idx is None else "images of one class"
     return (
         f"The model looks at the same place in all {images}: their maps share {result.observed:.0%} of their top "
         f"pixels, from image to image (interval {result.ci_low:.0%} to {result.ci_high:.0%}; limit "
         f"{result.threshold.limit:.0%}). A model that reads a mark instead of the object does so, and one that is "
         "shown aligned images.",
-        "Look at gallery.png for a mark in that place: put what is there into images of other classes, and see whether "
-        "they change their class.",
+        _transplanted(others.transplant(result.class_idx)),
     )
+
+
+def _transplanted(moved: MetricSummary | None) -> str:
+    """What came of putting the pixels that are in that place into images of other classes."""
+    look = "Look at gallery.png for a mark in that place"
+    if moved is None:
+        return f"{look}: put what is there into images of other classes, and see whether they change their class."
+    low, _ = standardised_mean_interval(moved.effect_size, moved.n, _LEVEL)
+    figure = (
+        f"what images of the class have in that place, put into images of other classes, moves the model to it in "
+        f"{100 * moved.value:.0f} of 100 (interval {100 * moved.ci_low:.0f} to {100 * moved.ci_high:.0f}), by "
+        f"{moved.effect_size:.1f} SDs more than what other images have there"
+    )
+    if low > READS_THE_PLACE:
+        return (
+            f"It reads what is there: {figure}. {look}, and try the model on images without it, or where it "
+            "means nothing, before trusting its accuracy."
+        )
+    return f"No mark is seen in it: {figure}; one that is read moves it by more than {READS_THE_PLACE:g}. {look}."
 
 
 def _insensitive(result: ThresholdResult, subject: str, alternatives: Alternatives) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from case_monitor.judging.measurer import Subject
 from case_monitor.judging.occlusion_control import occlusion_control
 from case_monitor.judging.pairing import in_classes_of
 from case_monitor.judging.same_answers import same_answers
+from case_monitor.judging.transplant import transplants
 from case_monitor.judging.verdict import judge
 
 _OWN = " at the layer of the model's metadata"
@@ -54,6 +55,7 @@ class Trial:
             classes = class_metrics(found.predicted.confmat, found.predicted.active_channels, level)
             summaries = self._alone(found, classes, same)
             summaries += occlusion_control(found, summaries, self._protocol, level, f"explain by occlusion{of}")
+            summaries += transplants(found, summaries, level, f"transplant{of}")
         base = self._baseline(baseline, look) if baseline else None
         theirs = in_classes_of(base.measured, base.subject.split, found.measured, candidate.split) if base else None
         if base is not None and theirs is not None:

@@ -138,7 +138,10 @@ def _alternatives(result: ThresholdResult, summaries: Sequence[MetricSummary]) -
     found = {s.metric: s for s in summaries if s.metric in {"shown_contrast", "occlusion_contrast"}}
     shown = found["shown_contrast"].method if "shown_contrast" in found else None
     return Alternatives(
-        shown=shown, methods=_sensitive_methods(result, summaries, shown), control=found.get("occlusion_contrast")
+        shown=shown,
+        methods=_sensitive_methods(result, summaries, shown),
+        control=found.get("occlusion_contrast"),
+        transplants=[s for s in summaries if s.metric == "transplant"],
     )
 
 

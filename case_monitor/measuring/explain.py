@@ -30,7 +30,7 @@ from case_monitor.measuring.explained import Explained, apart
 from case_monitor.measuring.fidelity import maps_of_seeds, margin_names, seeds_of_names
 from case_monitor.measuring.gallery import Shown, chosen_places, gallery_of, gallery_places, kept, likeness
 from case_monitor.measuring.measured_model import Evidence, Explanation, ToExplain
-from case_monitor.measuring.position import Places, places_of, positions
+from case_monitor.measuring.position import Places, most_frequent, places_of, positions
 from case_monitor.measuring.top_pixels import is_degenerate
 from case_monitor.measuring.workers.shards import Shard
 from case_monitor.measuring.workers.work import Report
@@ -254,6 +254,7 @@ def join_explained(
         confidence=softmax(preds.logits.astype(np.float64), axis=1).max(axis=1, initial=0.0),
         values=joined,
         broken_passes=np.concatenate(broken) if broken else None,
+        places=most_frequent(looked_at, preds.target) if places else {},
     )
     return scores, gallery_of(shown, preds, sample.top2, by_class, protocol.methods)
 

@@ -85,6 +85,10 @@ class LocalMeasurer:
         conditions = replace(self.conditions, protocol=protocol)
         return replace(self, model=self.model.under(protocol), conditions=conditions)
 
+    def with_pixels(self, indices: IntArray, donors: IntArray, pixels: IntArray) -> Self:
+        source = _WithPixels(self.conditions.source, indices, donors, torch.from_numpy(pixels))
+        return replace(self, conditions=replace(self.conditions, source=source))
+
     def of_images(self, indices: Sequence[int]) -> Self:
         part = _Part(self.conditions.source, indices)
         return replace(self, conditions=replace(self.conditions, source=part))
@@ -188,3 +192,18 @@ class _Part:
 
     def to_display(self, images: Tensor) -> npt.NDArray[np.uint8]:
         return self._source.to_display(images)
+
+
+class _WithPixels(_Part):
+    """Some images of a source, with some pixels of others."""
+
+    def __init__(self, source: ImageSource, indices: IntArray, donors: IntArray, pixels: Tensor) -> None:
+        super().__init__(source, indices.tolist())
+        self._given, self._pixels = _Part(source, donors.tolist()), pixels
+
+    def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:
+        both = zip(super().batches(indices, batch_size), self._given.batches(indices, batch_size), strict=True)
+        for receiving, giving in both:
+            changed = receiving.flatten(2).clone()
+            changed[:, :, self._pixels] = giving.flatten(2)[:, :, self._pixels]
+            yield changed.view_as(receiving)

@@ -61,6 +61,10 @@ def explained(came: Any, sample: Sample) -> tuple[SampleScores, Gallery]:
     _margins({" ".join(key): values for key, values in scores.values.items() if key[1] in MARGINS}, n)
     if n:  # None is read as none broken
         _array(scores.broken_passes, "int64", (n,), "broken passes")
+    for u, pixels in scores.places.items():
+        require(u in preds.target, "places of the sample's classes were expected")
+        _array(pixels, "int64", (None,), "places")
+        require(bool((pixels >= 0).all()), "places of 0 or more were expected")
     return scores, gallery
 
 

@@ -147,6 +147,10 @@ class RemoteMeasurer:
     def under(self, protocol: Protocol) -> "RemoteMeasurer":
         return RemoteMeasurer(self._held.ask("under", protocol), self._way, protocol, self._files)
 
+    def with_pixels(self, indices: IntArray, donors: IntArray, pixels: IntArray) -> "RemoteMeasurer":
+        held = self._held.ask("with_pixels", indices, donors, pixels)
+        return RemoteMeasurer(held, self._way, self._protocol, self._files)
+
     def of_images(self, indices: Sequence[int]) -> "RemoteMeasurer":
         held = self._held.ask("of_images", tuple(map(int, indices)))
         return RemoteMeasurer(held, self._way, self._protocol, self._files)

@@ -19,7 +19,15 @@ from tests.support.whole import confusion_matrix
 
 PROTOCOL = Protocol()
 LEFT_OUT = {f"{of}_contrast_{what}_rate" for of in ("pair", "shown") for what in ("one_sided", "tie")}
-NOT_JUDGED = {"finite_logits", "finite_passes", "same_answers", "explained", "occlusion_contrast", *LEFT_OUT}
+NOT_JUDGED = {
+    "finite_logits",
+    "finite_passes",
+    "same_answers",
+    "explained",
+    "occlusion_contrast",
+    "transplant",
+    *LEFT_OUT,
+}
 """Figures that no rule of a policy may be about."""
 
 

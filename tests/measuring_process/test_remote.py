@@ -1,5 +1,6 @@
 """A whole evaluation asked of the measuring process, and one in this process: the same to the last bit."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,22 @@ def test_images_are_the_same_where_other_processes_read_them(tmp_path: Path) -> 
     shapes = {opened.prepared(None, GREY, num_workers).shape for num_workers in (0, 1)}
     assert (len(digests), shapes) == (1, {(1, 20, 24)})
     place.end()
+
+
+def test_images_with_pixels_of_others_are_the_same_there(networks: list[ModelFiles], tmp_path: Path) -> None:
+    remote = RemotePlace()
+    given = np.array([3, 0, 3]), np.array([5, 1, 2]), np.array([0, 7, 25])
+    whole, changed = [], []
+    for place in (LocalPlace(), remote):
+        measurer = subject(place, networks[0], 0, tmp_path).measurer
+        for found, of in ((whole, measurer), (changed, measurer.with_pixels(*given))):
+            with closing(of.at("auto").predict("predict")) as parts:
+                found.append(np.concatenate([part.logits for part in parts]))
+            of.end()
+    remote.end()
+    np.testing.assert_array_equal(*changed)
+    assert len(changed[0]) == 3
+    assert (np.abs(changed[0] - whole[0][given[0]]).max(1) > 0).all()
 
 
 def test_a_part_that_nobody_wants_is_given_up(networks: list[ModelFiles], tmp_path: Path) -> None:
