@@ -1,12 +1,12 @@
 """What it means that a figure misses its limit, one sentence for a release manager, and what to do about it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from case_monitor.domain.methods import method_title
 from case_monitor.domain.policy import CLASS_SPECIFIC
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
+from case_monitor.judging.further import CONTROL_METHOD, Further
 from case_monitor.judging.image_counts import SUSPECTS
 from case_monitor.judging.statistics.intervals import standardised_mean_interval
 
@@ -23,50 +23,12 @@ _LOOK = (
     "before retraining."
 )
 _ANOTHER_LAYER = f"name another target layer (protocol.target_layer), and {_LOOK}"
-CONTROL_METHOD = "occlusion"
 _CHANCE, _LEVEL = 0.5, 0.95
 READS_THE_PLACE = 1.0
 """SDs: networks that read a mark had 1.5 to 6.7, others that look at one place -0.1 to 1.0 (docs/calibration.md)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alternatives:
-    """What else there is to show of the same model.
-
-    Attributes:
-        shown: the method that people are shown.
-        methods: others whose maps are as the rule asks.
-        control: on how many images occlusion maps know their class; None: they were not asked.
-        transplants: of each class, on how many images of others its pixels, put into one place, move the model to it.
-    """
-
-    shown: str | None = None
-    methods: Sequence[str] = ()
-    control: MetricSummary | None = None
-    transplants: Sequence[MetricSummary] = ()
-
-    def transplant(self, class_idx: int | None) -> MetricSummary | None:
-        """That of a class; of the whole model the strongest."""
-        found = [t for t in self.transplants if class_idx in {None, t.class_idx} and t.effect_size == t.effect_size]
-        return max(found, key=lambda t: t.effect_size, default=None)
-
-    @property
-    def occlusion(self) -> str:
-        """In a sentence, where occlusion maps know their class as well as is asked; else empty."""
-        control = self.control
-        if control is None or not control.value > CLASS_SPECIFIC:
-            return ""
-        return (
-            f"Occlusion maps know their class, in {100 * control.value:.0f} of 100 images: show those "
-            f"(policy.gate_method: {CONTROL_METHOD})."
-        )
-
-    def beside(self, method: str | None) -> Sequence[str]:
-        """The other methods."""
-        return [m for m in self.methods if m != method]
-
-
-def _no_skill(result: ThresholdResult, _subject: str, _others: Alternatives) -> tuple[str, str]:
+def _no_skill(result: ThresholdResult, _subject: str, _further: Further) -> tuple[str, str]:
     figure = f"{result.observed:+.3f}, interval {result.ci_low:+.3f} to {result.ci_high:+.3f}"
     too = "is no better" if result.threshold.limit == 0 else "is too little better"
     return (
@@ -76,7 +38,7 @@ def _no_skill(result: ThresholdResult, _subject: str, _others: Alternatives) -> 
     )
 
 
-def _another_answer(result: ThresholdResult, _subject: str, _others: Alternatives) -> tuple[str, str]:
+def _another_answer(result: ThresholdResult, _subject: str, _further: Further) -> tuple[str, str]:
     return (
         f"The model is no function of the image: of {result.n} images that were shown again, in pairs, a logit changed "
         f"by up to {result.observed:.3g} (limit {result.threshold.limit:g}).",
@@ -85,12 +47,12 @@ def _another_answer(result: ThresholdResult, _subject: str, _others: Alternative
     )
 
 
-def _pair_knows_no_class(result: ThresholdResult, _subject: str, others: Alternatives) -> tuple[str, str]:
+def _pair_knows_no_class(result: ThresholdResult, _subject: str, further: Further) -> tuple[str, str]:
     message = f"The model's maps do not know which class they explain: {_hiding(result)}"
-    if others.shown == CONTROL_METHOD:
+    if further.shown == CONTROL_METHOD:
         return message, f"They are made by hiding windows of the image, so that no layer has a part in it: {_LOOK}"
     weighing = "Another method that weighs this layer's channels is not likely to do better"
-    control = others.control
+    control = further.control
     if control is None or not control.n:
         return message, f"{weighing}: {_ANOTHER_LAYER}"
     seen = f"in {100 * control.value:.0f} of 100 (interval {100 * control.ci_low:.0f} to {100 * control.ci_high:.0f})"
@@ -107,13 +69,13 @@ def _pair_knows_no_class(result: ThresholdResult, _subject: str, others: Alterna
     )
 
 
-def _shown_know_no_class(result: ThresholdResult, subject: str, alternatives: Alternatives) -> tuple[str, str]:
+def _shown_know_no_class(result: ThresholdResult, subject: str, further: Further) -> tuple[str, str]:
     message = f"{subject} maps do not know which class they explain: {_hiding(result)}"
-    others = alternatives.beside(result.method)
+    others = further.beside(result.method)
     if not others:
         return (
             message,
-            alternatives.occlusion or f"No other method is known to do better on this model: {_ANOTHER_LAYER}",
+            further.occlusion or f"No other method is known to do better on this model: {_ANOTHER_LAYER}",
         )
     titles = ", ".join(map(method_title, others))
     return message, (
@@ -131,7 +93,7 @@ def _hiding(result: ThresholdResult) -> str:
     )
 
 
-def _without_effect(result: ThresholdResult, subject: str, _others: Alternatives) -> tuple[str, str]:
+def _without_effect(result: ThresholdResult, subject: str, _further: Further) -> tuple[str, str]:
     return (
         f"{subject} maps do not matter to the model: taking away the pixels they point at lowers its confidence "
         f"by {result.observed:+.3f} more than random pixels do.",
@@ -139,7 +101,7 @@ def _without_effect(result: ThresholdResult, subject: str, _others: Alternatives
     )
 
 
-def _too_little_effect(result: ThresholdResult, subject: str, _others: Alternatives) -> tuple[str, str]:
+def _too_little_effect(result: ThresholdResult, subject: str, _further: Further) -> tuple[str, str]:
     return (
         f"{subject} maps hardly matter to the model: hiding the 5% of the pixels that they mark most hurts the "
         f"predicted class more than hiding random ones by {result.observed:+.2f} SDs of that difference (interval "
@@ -148,7 +110,7 @@ def _too_little_effect(result: ThresholdResult, subject: str, _others: Alternati
     )
 
 
-def _nothing_to_show(result: ThresholdResult, subject: str, _others: Alternatives) -> tuple[str, str]:
+def _nothing_to_show(result: ThresholdResult, subject: str, _further: Further) -> tuple[str, str]:
     return (
         f"{subject} has nothing to show for {result.observed:.0%} of the images (limit "
         f"{result.threshold.limit:.0%}): the map is empty or constant for the first or the second class.",
@@ -157,14 +119,14 @@ def _nothing_to_show(result: ThresholdResult, subject: str, _others: Alternative
     )
 
 
-def _one_place(result: ThresholdResult, _subject: str, others: Alternatives) -> tuple[str, str]:
+def _one_place(result: ThresholdResult, _subject: str, further: Further) -> tuple[str, str]:
     images = "images" if result.class_idx is None else "images of one class"
     return (
         f"The model looks at the same place in all {images}: their maps share {result.observed:.0%} of their top "
         f"pixels, from image to image (interval {result.ci_low:.0%} to {result.ci_high:.0%}; limit "
         f"{result.threshold.limit:.0%}). A model that reads a mark instead of the object does so, and one that is "
         "shown aligned images.",
-        _transplanted(others.transplant(result.class_idx)),
+        _transplanted(further.transplant(result.class_idx)),
     )
 
 
@@ -187,8 +149,8 @@ def _transplanted(moved: MetricSummary | None) -> str:
     return f"No mark is seen in it: {figure}; one that is read moves it by more than {READS_THE_PLACE:g}. {look}."
 
 
-def _insensitive(result: ThresholdResult, subject: str, alternatives: Alternatives) -> tuple[str, str]:
-    others = alternatives.beside(result.method)
+def _insensitive(result: ThresholdResult, subject: str, further: Further) -> tuple[str, str]:
+    others = further.beside(result.method)
     message = (
         f"{subject} maps look the same whatever class is asked about: the maps for the first and the second class "
         f"share {result.observed:.0%} of their top pixels (median; limit {result.threshold.limit:.0%}). "
@@ -198,12 +160,12 @@ def _insensitive(result: ThresholdResult, subject: str, alternatives: Alternativ
         titles = ", ".join(map(method_title, others))
         return message, f"On the same model the maps of {titles} differ: show those, and look at gallery.png."
     return message, (
-        f"{alternatives.occlusion or 'No method is known to do better on this model.'} Look at "
+        f"{further.occlusion or 'No method is known to do better on this model.'} Look at "
         "gallery.png, and at what the architecture shares between classes (attention, pooling), before retraining."
     )
 
 
-MISSED: dict[str, Callable[[ThresholdResult, str, Alternatives], tuple[str, str]]] = {
+MISSED: dict[str, Callable[[ThresholdResult, str, Further], tuple[str, str]]] = {
     "skill": _no_skill,
     "logit_difference": _another_answer,
     "pair_contrast": _pair_knows_no_class,

@@ -13,7 +13,7 @@ from case_monitor.domain.protocol import TOP_FRACTION, Protocol
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.figures.contrast import contrast_summaries
 from case_monitor.judging.found import Found
-from case_monitor.judging.missed_limits import CONTROL_METHOD
+from case_monitor.judging.further import CONTROL_METHOD
 
 CONTROL_IMAGES = 50
 """The first of those that are explained: the share is known within 10 points where it is high."""

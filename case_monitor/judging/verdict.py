@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 
 from case_monitor.domain.alert import Alert
 from case_monitor.domain.methods import method_title
-from case_monitor.domain.metrics import BROKEN, INSENSITIVE, METRICS, named, needs_baseline
+from case_monitor.domain.metrics import BROKEN, METRICS, named, needs_baseline
 from case_monitor.domain.model_version import ModelVersion
-from case_monitor.domain.policy import CLASS_SPECIFIC, Policy, Rule, Severity, vs_baseline
+from case_monitor.domain.policy import Policy, Rule, Severity, vs_baseline
 from case_monitor.domain.policy_check import asks_how_good
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult, Verdict
+from case_monitor.judging.further import further_known
 from case_monitor.judging.image_counts import image_counts
-from case_monitor.judging.missed_limits import CONTROL_METHOD, Alternatives
 from case_monitor.judging.rules import rule_outcomes
 from case_monitor.judging.unasked import unasked_alert
 from case_monitor.judging.wording import alert_text
@@ -108,8 +108,8 @@ def _alert(
     baseline: ModelVersion | None,
 ) -> Alert:
     class_name = None if result.class_idx is None else class_names[result.class_idx]
-    others, counts = _alternatives(result, summaries), image_counts(summaries)
-    message, advice = alert_text(result, class_name, others, baseline, counts)
+    further, counts = further_known(result, summaries), image_counts(summaries)
+    message, advice = alert_text(result, class_name, further, baseline, counts)
     change = _change(result, summaries)
     if baseline and change is not None:
         message += f" Against {baseline}, in production, it changed by {change:+.3f} on the same images."
@@ -131,39 +131,6 @@ def _change(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> floa
     key = vs_baseline(result.threshold.metric), result.method or "", result.class_idx
     values = (s.value for s in summaries if (s.metric, s.method, s.class_idx) == key)
     return next((value for value in values if math.isfinite(value)), None)
-
-
-def _alternatives(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> Alternatives:
-    """What else there is to show of this model, and whether that is known to do better."""
-    found = {s.metric: s for s in summaries if s.metric in {"shown_contrast", "occlusion_contrast"}}
-    shown = found["shown_contrast"].method if "shown_contrast" in found else None
-    return Alternatives(
-        shown=shown,
-        methods=_sensitive_methods(result, summaries, shown),
-        control=found.get("occlusion_contrast"),
-        transplants=[s for s in summaries if s.metric == "transplant"],
-    )
-
-
-def _sensitive_methods(result: ThresholdResult, summaries: Sequence[MetricSummary], shown: str | None) -> list[str]:
-    """Methods whose maps are class-specific on this model, as the rule asks.
-
-    The pair map is Grad-CAM's of the margin, unless occlusion's is shown: where it knows its classes, Grad-CAM's maps
-    of centred logits do so but for a little; as people see them they may be alike all the same. Where it does not, maps
-    that differ are no better.
-    """
-    pair = next((s for s in summaries if s.metric == "pair_contrast" and shown != CONTROL_METHOD), None)
-    if pair is not None and not pair.ci_low > CLASS_SPECIFIC:
-        return []
-    if result.threshold.metric == "agreement_median":
-        return [
-            s.method
-            for s in summaries
-            if s.metric == "agreement_median" and s.class_idx is None and s.ci_high < INSENSITIVE
-        ]
-    alike = {s.method for s in summaries if s.metric == "agreement_median" and not s.ci_high < INSENSITIVE}
-    measured = {s.method for s in summaries}
-    return ["gradcam"] if pair is not None and "gradcam" in measured - alike else []
 
 
 def _sentence(

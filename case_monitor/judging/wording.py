@@ -8,8 +8,9 @@ from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.status import Status
 from case_monitor.domain.verdict import ThresholdResult
+from case_monitor.judging.further import Further
 from case_monitor.judging.image_counts import ImageCounts, advice_on_images, few_are_correct
-from case_monitor.judging.missed_limits import MISSED, NO_FUNCTION, Alternatives
+from case_monitor.judging.missed_limits import MISSED, NO_FUNCTION
 
 
 def p_text(p: float) -> str:
@@ -27,7 +28,7 @@ def p_text(p: float) -> str:
 def alert_text(
     result: ThresholdResult,
     class_name: str | None,
-    others: Alternatives,
+    further: Further,
     baseline: ModelVersion | None,
     counts: ImageCounts | None,
 ) -> tuple[str, str]:
@@ -36,7 +37,7 @@ def alert_text(
     Args:
         result: the rule and what was observed.
         class_name: of a per-class rule.
-        others: what else there is to show of the same model.
+        further: what else is known of the model.
         baseline: the version in production, if there is one.
         counts: how many images there were, if that is known.
     """
@@ -60,7 +61,7 @@ def alert_text(
     known = named(metric)
     words = MISSED.get(known.metric.name) if known else None
     if words is not None:
-        message, advice = words(result, subject, others)
+        message, advice = words(result, subject, further)
         return (f"Class {class_name!r}: {message}" if of_class else message), advice
     if metric.endswith(vs_baseline("")):
         return _changed(result, subject, of_class, baseline)

@@ -14,7 +14,8 @@ from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging import transplant
-from case_monitor.judging.missed_limits import Alternatives, _transplanted
+from case_monitor.judging.further import Further
+from case_monitor.judging.missed_limits import _transplanted
 from case_monitor.judging.statistics.intervals import standardised_mean_interval
 from case_monitor.judging.transplant import RECEIVING
 from case_monitor.measuring.position import most_frequent
@@ -145,7 +146,7 @@ def test_what_is_said(effect: float | None, words: str) -> None:
     row: Any = MetricSummary(
         metric="transplant", method="", class_idx=1, value=0.9, n=100, ci_low=0.8, ci_high=0.95, effect_size=effect or 0
     )
-    others = Alternatives(transplants=() if effect is None else (row,))
+    others = Further(transplants=() if effect is None else (row,))
     for class_idx in (None, 1):
         assert words in _transplanted(others.transplant(class_idx))
     assert others.transplant(2) is None
