@@ -89,7 +89,7 @@ _ROWS = (
         ink="#6B6B6B",
         light="#6b6b6b",
         dark="#b5b5b5",
-        marker="hourglass",
+        marker="star-diamond",
     ),
 )
 

@@ -40,11 +40,17 @@ class Sample:
     preds: Predictions
     top2: IntArray
 
-    def first(self, count: int) -> "Sample":
-        """At most so many of them."""
+    def spread(self, count: int) -> "Sample":
+        """At most so many of them, evenly over all: a split may be sorted by class."""
+        total = len(self.indices)
+        places = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
         preds = self.preds
-        few = Predictions(sample_ids=preds.sample_ids[:count], logits=preds.logits[:count], target=preds.target[:count])
-        return Sample(indices=self.indices[:count], preds=few, top2=self.top2[:count])
+        few = Predictions(
+            sample_ids=tuple(preds.sample_ids[i] for i in places),
+            logits=preds.logits[places],
+            target=preds.target[places],
+        )
+        return Sample(indices=self.indices[places], preds=few, top2=self.top2[places])
 
     @classmethod
     def of(cls, drawn: IntArray, preds: Predictions) -> "Sample":

@@ -1,5 +1,6 @@
 """What is known beside the figure that misses its limit: what else there is to show, and what tests found."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,23 @@ from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
 
 CONTROL_METHOD = "occlusion"
+WITH_OWN_PAIR = frozenset({CONTROL_METHOD})
+"""Methods whose own pair map is judged where they are shown; that of all others is of the layer."""
+_FEWEST = 20  # images that a control has to be of
+_CHANCE = 0.5
+
+
+def shown_method(summaries: Sequence[MetricSummary]) -> str | None:
+    """The method that people were shown when these figures were measured; None where that is not known."""
+    return next((s.method for s in summaries if s.metric == "shown_contrast"), None)
+
+
+def of_this_pair(summaries: Sequence[MetricSummary], gate_method: str) -> Sequence[MetricSummary]:
+    """The figures without those of another pair map than the gate's: its own was not measured."""
+    shown = shown_method(summaries)
+    if shown in {None, gate_method} or not {shown, gate_method} & WITH_OWN_PAIR:
+        return summaries
+    return [s for s in summaries if not s.metric.startswith("pair_contrast")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +51,36 @@ class Further:
         return max(found, key=lambda t: t.effect_size, default=None)
 
     @property
-    def occlusion(self) -> str:
-        """In a sentence, where occlusion maps know their class as well as is asked; else empty."""
+    def control_knows(self) -> bool:
+        """Whether occlusion maps surely know their class as well as is asked."""
+        return self._says and self.control is not None and self.control.ci_low > CLASS_SPECIFIC
+
+    @property
+    def control_knows_better(self) -> bool:
+        """Whether they surely know it better than by chance."""
+        return self._says and self.control is not None and self.control.ci_low > _CHANCE
+
+    @property
+    def _says(self) -> bool:
         control = self.control
-        if control is None or not control.value > CLASS_SPECIFIC:
+        return control is not None and control.n >= _FEWEST and math.isfinite(control.ci_low)
+
+    @property
+    def of_control(self) -> str:
+        """A sentence on what occlusion maps of the same model know; empty where they were not asked."""
+        control = self.control
+        if control is None:
             return ""
+        if not self._says:
+            asked = control.n + control.n_undefined
+            return f"Occlusion maps were asked too, and cannot tell: {control.n} of {asked} images gave a figure."
+        if self.control_knows:
+            verb = "know it"
+        else:
+            verb = "know it better than by chance" if self.control_knows_better else "are not seen to know it either"
         return (
-            f"Occlusion maps know their class, in {100 * control.value:.0f} of 100 images: show those "
-            f"(policy.gate_method: {CONTROL_METHOD})."
+            f"Occlusion maps {verb}: in {control.value * control.n:g} of {control.n} images (interval "
+            f"{100 * control.ci_low:.0f} to {100 * control.ci_high:.0f} of 100)."
         )
 
     def beside(self, method: str | None) -> Sequence[str]:
@@ -50,12 +90,11 @@ class Further:
 
 def further_known(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> Further:
     """What the figures say beside the one that a rule is about."""
-    found = {s.metric: s for s in summaries if s.metric in {"shown_contrast", "occlusion_contrast"}}
-    shown = found["shown_contrast"].method if "shown_contrast" in found else None
+    shown = shown_method(summaries)
     return Further(
         shown=shown,
         methods=_sensitive_methods(result, summaries, shown),
-        control=found.get("occlusion_contrast"),
+        control=next((s for s in summaries if s.metric == "occlusion_contrast"), None),
         transplants=[s for s in summaries if s.metric == "transplant"],
     )
 
@@ -67,8 +106,8 @@ def _sensitive_methods(result: ThresholdResult, summaries: Sequence[MetricSummar
     of centred logits do so but for a little; as people see them they may be alike all the same. Where it does not, maps
     that differ are no better.
     """
-    pair = next((s for s in summaries if s.metric == "pair_contrast" and shown != CONTROL_METHOD), None)
-    if pair is not None and not pair.ci_low > CLASS_SPECIFIC:
+    pair = next((s for s in summaries if s.metric == "pair_contrast"), None)
+    if shown in WITH_OWN_PAIR or (pair is not None and not pair.ci_low > CLASS_SPECIFIC):
         return []
     if result.threshold.metric == "agreement_median":
         return [

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 from case_monitor.domain.methods import method_title
-from case_monitor.domain.policy import CLASS_SPECIFIC
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
-from case_monitor.judging.further import CONTROL_METHOD, Further
+from case_monitor.judging.further import CONTROL_METHOD, WITH_OWN_PAIR, Further
 from case_monitor.judging.image_counts import SUSPECTS
 from case_monitor.judging.statistics.intervals import standardised_mean_interval
 
@@ -23,7 +22,7 @@ _LOOK = (
     "before retraining."
 )
 _ANOTHER_LAYER = f"name another target layer (protocol.target_layer), and {_LOOK}"
-_CHANCE, _LEVEL = 0.5, 0.95
+_LEVEL = 0.95
 READS_THE_PLACE = 1.0
 """SDs: networks that read a mark had 1.5 to 6.7, others that look at one place -0.1 to 1.0 (docs/calibration.md)."""
 
@@ -49,34 +48,28 @@ def _another_answer(result: ThresholdResult, _subject: str, _further: Further) -
 
 def _pair_knows_no_class(result: ThresholdResult, _subject: str, further: Further) -> tuple[str, str]:
     message = f"The model's maps do not know which class they explain: {_hiding(result)}"
-    if further.shown == CONTROL_METHOD:
-        return message, f"They are made by hiding windows of the image, so that no layer has a part in it: {_LOOK}"
+    if further.shown in WITH_OWN_PAIR:
+        return message, f"They are made by hiding windows of the image, so that another layer changes nothing: {_LOOK}"
     weighing = "Another method that weighs this layer's channels is not likely to do better"
-    control = further.control
-    if control is None or not control.n:
-        return message, f"{weighing}: {_ANOTHER_LAYER}"
-    seen = f"in {100 * control.value:.0f} of 100 (interval {100 * control.ci_low:.0f} to {100 * control.ci_high:.0f})"
-    if not control.ci_low > _CHANCE:
-        return f"{message} Occlusion maps are not seen to know it either: {seen}.", (
-            "So it may not be the maps: where the pixels of the image matter, the classes do not differ. "
-            f"{_LOOK.capitalize()}"
+    if further.control is not None:
+        message = f"{message} {further.of_control}"
+    if further.control_knows_better:
+        return message, (
+            f"So the model has evidence for its classes in the image, which this layer's maps do not show. {weighing}: "
+            f"show people occlusion maps (policy.gate_method: {CONTROL_METHOD}, with {CONTROL_METHOD} among "
+            f"protocol.methods; they cost a pass for every window), or {_ANOTHER_LAYER}"
         )
-    well = control.value > CLASS_SPECIFIC
-    return f"{message} Occlusion maps {'know it' if well else 'know it better than by chance'}: {seen}.", (
-        f"So the model has evidence for its classes in the image, and this layer's maps do not show it. {weighing}: "
-        f"show people occlusion maps (policy.gate_method: {CONTROL_METHOD}, with {CONTROL_METHOD} among "
-        f"protocol.methods; they cost a pass for every window), or {_ANOTHER_LAYER}"
-    )
+    return message, f"{weighing}: {_ANOTHER_LAYER}"
 
 
 def _shown_know_no_class(result: ThresholdResult, subject: str, further: Further) -> tuple[str, str]:
     message = f"{subject} maps do not know which class they explain: {_hiding(result)}"
     others = further.beside(result.method)
     if not others:
-        return (
-            message,
-            further.occlusion or f"No other method is known to do better on this model: {_ANOTHER_LAYER}",
-        )
+        if further.shown in WITH_OWN_PAIR:
+            return message, f"No other method is known to do better on this model: {_LOOK}"
+        better = f"{further.of_control} " if further.control_knows else ""
+        return message, f"{better}No other method of this layer is known to do better: {_ANOTHER_LAYER}"
     titles = ", ".join(map(method_title, others))
     return message, (
         f"The evidence for the classes is in this layer, as pair_contrast says: {titles} can show it "
@@ -110,11 +103,12 @@ def _too_little_effect(result: ThresholdResult, subject: str, _further: Further)
     )
 
 
-def _nothing_to_show(result: ThresholdResult, subject: str, _further: Further) -> tuple[str, str]:
+def _nothing_to_show(result: ThresholdResult, subject: str, further: Further) -> tuple[str, str]:
     return (
         f"{subject} has nothing to show for {result.observed:.0%} of the images (limit "
         f"{result.threshold.limit:.0%}): the map is empty or constant for the first or the second class.",
-        "Name another target layer, or show people another method."
+        ("Show" if further.shown in WITH_OWN_PAIR else "Name another target layer, or show")
+        + " people another method."
         + (_SMALLER_SETS if (result.method or "").startswith("case") else ""),
     )
 
@@ -160,7 +154,7 @@ def _insensitive(result: ThresholdResult, subject: str, further: Further) -> tup
         titles = ", ".join(map(method_title, others))
         return message, f"On the same model the maps of {titles} differ: show those, and look at gallery.png."
     return message, (
-        f"{further.occlusion or 'No method is known to do better on this model.'} Look at "
+        "No method is known whose maps differ more on this model. Look at "
         "gallery.png, and at what the architecture shares between classes (attention, pooling), before retraining."
     )
 

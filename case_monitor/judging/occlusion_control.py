@@ -5,9 +5,11 @@ images. Where those know their class, the evidence is in the image, and it is th
 show it. It costs a pass for every window, and only versions that need it pay.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from case_monitor.domain.errors import ModelError
 from case_monitor.domain.policy import CLASS_SPECIFIC
 from case_monitor.domain.protocol import TOP_FRACTION, Protocol
 from case_monitor.domain.summary import MetricSummary
@@ -16,7 +18,8 @@ from case_monitor.judging.found import Found
 from case_monitor.judging.further import CONTROL_METHOD
 
 CONTROL_IMAGES = 50
-"""The first of those that are explained: the share is known within 10 points where it is high."""
+"""Evenly over those that are explained: the share is known within 10 points where it is high."""
+_LOG = logging.getLogger(__name__)
 
 
 def occlusion_control(
@@ -24,8 +27,8 @@ def occlusion_control(
 ) -> tuple[MetricSummary, ...]:
     """The share of images on which an occlusion map of one class against the other knows which is which.
 
-    Nothing where the maps of the layer know it, where there is nothing to explain, and where the shown maps are
-    occlusion's own.
+    Nothing where the maps of the layer know it or say nothing, where the shown maps are occlusion's own, and where the
+    model does not stand the passes: a control decides nothing, and takes no verdict away.
 
     Args:
         found: the version at a layer.
@@ -35,13 +38,16 @@ def occlusion_control(
         stage: what to call the work, for people.
     """
     pair = next((s for s in summaries if s.metric == "pair_contrast"), None)
-    few = found.predicted.sample.first(CONTROL_IMAGES)
-    if pair is None or pair.value > CLASS_SPECIFIC or not len(few.indices) or found.scores.shown == CONTROL_METHOD:
+    if pair is None or not pair.value <= CLASS_SPECIFIC or found.scores.shown == CONTROL_METHOD:
         return ()
+    few = found.predicted.sample.spread(CONTROL_IMAGES)
     other = replace(protocol, methods=(CONTROL_METHOD,), areas=(TOP_FRACTION,), fills=protocol.fills[:1])
     measurer = found.subject.measurer.under(other)
     try:
         scores, _ = measurer.at(found.layer).explain(found.contrasts, few, CONTROL_METHOD, stage)
+    except ModelError as error:
+        _LOG.warning("%s is not explained by occlusion, as a control: %s", found.subject.version, error)
+        return ()
     finally:
         measurer.end()
     return tuple(

@@ -12,7 +12,7 @@ from case_monitor.domain.policy_check import asks_how_good
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult, Verdict
-from case_monitor.judging.further import further_known
+from case_monitor.judging.further import further_known, of_this_pair
 from case_monitor.judging.image_counts import image_counts
 from case_monitor.judging.rules import rule_outcomes
 from case_monitor.judging.unasked import unasked_alert
@@ -39,6 +39,7 @@ def judge(
     `insufficient`. The verdict is the worst of the blocking rules. Rules against a baseline are left out when there
     is none. A version in production is judged time after time, and fails at the stricter level of the run length.
     """
+    summaries = of_this_pair(summaries, policy.gate_method)
     rules = [rule for rule in policy.rules if baseline or not needs_baseline(rule.metric)]
     results = rule_outcomes(rules, summaries, policy, len(class_names), in_production=in_production)
     results += _broken_logits(summaries)

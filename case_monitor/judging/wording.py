@@ -57,7 +57,8 @@ def alert_text(
     if result.status is Status.INSUFFICIENT:
         few = f"; {counts}" if few_are_correct(result, counts) else ""
         what = f"{subject}: {_readable(metric)}{of_class} cannot be judged: {result.reason}{few}."
-        return what, advice_on_images(result, class_name, counts)
+        beside = f" {further.of_control}" if metric == "pair_contrast" and further.control is not None else ""
+        return what + beside, advice_on_images(result, class_name, counts)
     known = named(metric)
     words = MISSED.get(known.metric.name) if known else None
     if words is not None:

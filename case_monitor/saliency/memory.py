@@ -83,5 +83,5 @@ def batch_size_for(model: nn.Module, images: Tensor) -> int:
     key = (images.shape[1:], images.dtype, images.device.type)
     if key not in seen:
         with inspecting(model):
-            seen[key] = footprint(lambda: model(images[:1]))
+            seen[key] = footprint(lambda: model(images[:1].clone()))  # it may change its input
     return rows_that_fit(seen[key], images.device)

@@ -217,7 +217,8 @@ def record(
             return leaf.clone()  # an in-place operation behind the layer must not change A
 
     def run() -> tuple[Tensor, HeadRun | None]:
-        return tap.record(images, cut, copy=options.copy) if options.with_head else (tap(images, cut), None)
+        given = images.clone()  # which the model may change in place
+        return tap.record(given, cut, copy=options.copy) if options.with_head else (tap(given, cut), None)
 
     with torch.enable_grad():
         logits, head = run()

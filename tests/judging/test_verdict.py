@@ -234,7 +234,7 @@ def test_the_advice_names_a_method_that_does_tell_classes_apart() -> None:
     (alert,) = judged(rows)[1]
     assert "the maps of LayerCAM differ" in alert.advice
     (alert,) = judged([rows[0], *GOOD[1:]])[1]
-    assert "No method is known to do better" in alert.advice
+    assert "No method is known whose maps differ more" in alert.advice
     for low, names in ((0.86, True), (0.85, False), (NAN, False)):
         pair = figure("pair_contrast", 0.9, ci_low=low)
         (alert,) = judged([*rows, pair])[1]

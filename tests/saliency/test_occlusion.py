@@ -40,20 +40,69 @@ def slow_falls(model: nn.Module, image: Tensor, rows: int, columns: int) -> np.n
 
 
 def test_by_hand() -> None:
-    """s_0 = mean(a) 2 - mean(b) = 0.75; without the first pixel it is -0.25, without the second 1; s_1 is always 0."""
-    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.5]])
+    """s_0 = 2 mean(a) - mean(b) = 0; without the first pixel it is -2, without the second 1; s_1 is always 0."""
+    a, b = torch.tensor([[1.0, -1.0]]), torch.tensor([[-1.0, 1.0]])
     model = PooledLinear(torch.tensor([[2.0, -1.0], [0.0, 0.0]]))
     maps = found(model, torch.stack([a, b])[None], torch.tensor([[0, 1]]), "layer")
     first, second = slice(0, 4), slice(4, 8)
     assert maps["occlusion"].shape == (1, 2, 4, 8)
-    assert_allclose(maps["occlusion"][0, 0, :, first], 1.0)
+    assert_allclose(maps["occlusion"][0, 0, :, first], 2.0)
     assert_array_equal(maps["occlusion"][0, 0, :, second], 0)
     assert_array_equal(maps["occlusion"][0, 1], 0)
-    assert_allclose(maps[CENTRED][0, 0, :, first], 0.5)  # the mean of all logits falls by half of it
+    assert_allclose(maps[CENTRED][0, 0, :, first], 1.0)  # the mean of all logits falls by half of it
     assert_array_equal(maps[CENTRED][0, 0, :, second], 0)
     assert_array_equal(maps[CENTRED][0, 1, :, first], 0)
-    assert_allclose(maps[CENTRED][0, 1, :, second], 0.125)
-    assert_allclose(maps[OWN_PAIR][0, 0, 0], [1.0] * 4 + [-0.25] * 4)
+    assert_allclose(maps[CENTRED][0, 1, :, second], 0.5)
+    assert_allclose(maps[OWN_PAIR][0, 0, 0], [2.0] * 4 + [-1.0] * 4)
+
+
+def test_windows_are_never_hidden_with_what_the_tests_put_in_the_place_of_pixels() -> None:
+    """Of images in [0, 1] the darkest value is the tests' 0: the mean is taken, channel by channel."""
+    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[-1.0, 1.0]])
+    model = PooledLinear(torch.tensor([[2.0, -1.0], [0.0, 0.0]]))
+    maps = found(model, torch.stack([a, b])[None], torch.tensor([[0, 1]]), "layer")
+    # s_0 = 1 - 0; first: a = [0.5, 0], b stays: 0.5; second: a = [1, 0.5], b = [-1, -1]: 1.5 + 1
+    assert_allclose(maps[OWN_PAIR][0, 0, 0], [0.5] * 4 + [-1.5] * 4)
+
+
+def test_of_one_class_there_is_no_pair() -> None:
+    maps = found(a_cnn(1), some_images(1), torch.tensor([[2]]), "relu")
+    assert set(maps) == {"occlusion", CENTRED}
+
+
+def test_a_long_image_has_64_windows_along_it_at_most() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    maps = found(model, torch.randn(1, 1, 1, 1400), torch.tensor([[0, 1]]), "1")
+    assert maps["occlusion"].shape == (1, 2, 4, 256)
+
+
+class InPlace(nn.Module):
+    """Changes its input, as a normalisation in place does."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images.mul_(0.5).sub_(0.3))
+
+
+class Copied(InPlace):
+    """The same without changing it."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images * 0.5 - 0.3)
+
+
+@pytest.mark.parametrize("methods", [("occlusion",), ("scorecam",), ("scorecam", "occlusion")])
+def test_a_model_that_changes_its_input_is_explained_as_one_that_does_not(methods: tuple[str, ...]) -> None:
+    targets = torch.tensor([[0, 3], [4, 1]])
+    one, other = (
+        saliency_maps(kind(a_cnn(1)), some_images(2), targets, target_layer="model.relu", methods=methods)
+        for kind in (InPlace, Copied)
+    )
+    for method in methods:
+        assert_allclose(one[method], other[method], atol=1e-5)
 
 
 @pytest.mark.parametrize(("sides", "windows"), [((12, 16), (8, 11)), ((8, 8), (8, 8)), ((3, 16), (3, 16))])

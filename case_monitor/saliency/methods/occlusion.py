@@ -7,19 +7,20 @@ from case_monitor.saliency.forward import Logits, fastest_forward
 from case_monitor.saliency.memory import batch_size_for
 from case_monitor.saliency.trace import Trace
 
-WINDOWS = 8
-"""Along the image's shorter side."""
+WINDOWS, _MOST_WINDOWS = 8, 64
+"""Along the image's shorter side, and at most along its longer one."""
+_ROUNDING = 1e-4
 _CELLS = 4  # of the map along a window's side: enlarging a map blurs no more than the edges of its cells
 
 
 def occlusion(trace: Trace) -> Tensor:
     """Occlusion (Zeiler and Fergus 2014): map = relu(s_u - s_u with the window hidden), one value a window.
 
-    The windows do not overlap and cover the image, 8 along its shorter side. A hidden window is as dark as the darkest
-    value of each channel of its image: what fidelity and contrast put in the place of pixels is another thing, so that
-    they do not ask again what the map was made from. No layer has a part in it, and no gradient: it can explain any
-    model, at a forward pass for every window. The map (B, T, h, w) has four cells along the side of a window, all
-    alike.
+    The windows do not overlap and cover the image, 8 along its shorter side, at most 64 along the other. A hidden
+    window gets the darkest value of each channel of its image, or the mean where that is farther from 0: fidelity and
+    contrast put 0, or a blurred image, in the place of pixels, and must not ask again what the map was made from. No
+    layer has a part in it, and no gradient: it can explain any model, at a forward pass for every window. The map
+    (B, T, h, w) has four cells along the side of a window, all alike.
 
     In captum's `Occlusion` the baseline is the caller's, and maps have a sign; with the same baseline they are equal
     where ours are positive.
@@ -27,10 +28,10 @@ def occlusion(trace: Trace) -> Tensor:
     return occlusion_and_evidence(trace)[0]
 
 
-def occlusion_and_evidence(trace: Trace) -> tuple[Tensor, Tensor, Tensor]:
-    """Occlusion; the same of centred logits (s_c - mean s); and of the first target against the second, of any sign.
+def occlusion_and_evidence(trace: Trace) -> tuple[Tensor, ...]:
+    """Occlusion; the same of centred logits (s_c - mean s); and, where there are two targets, their pair.
 
-    All from the same passes.
+    That is of the first against the second, of any sign. All are from the same passes.
     """
     tap, images = trace.tap, trace.images
     rows = trace.options.rows or batch_size_for(tap.model, images)
@@ -44,19 +45,17 @@ def occlusion_and_evidence(trace: Trace) -> tuple[Tensor, Tensor, Tensor]:
     falls = expected.unsqueeze(1) - hidden  # (B, h w, num_classes)
     of_targets = falls.gather(2, trace.targets.unsqueeze(1).expand(-1, falls.shape[1], -1)).transpose(1, 2)
     of_mean = falls.mean(2).unsqueeze(1)
-    plain, centred, pair = (
-        _on_grid(of.to(trace.activations.dtype), windows)
-        for of in (of_targets, of_targets - of_mean, of_targets[:, :1] - of_targets[:, 1:2])
-    )
-    return plain.relu(), centred.relu(), pair
+    found = [of_targets.relu(), (of_targets - of_mean).relu()]
+    if of_targets.shape[1] > 1:
+        found.append(of_targets[:, :1] - of_targets[:, 1:2])
+    return tuple(_on_grid(of.to(trace.activations.dtype), windows) for of in found)
 
 
 def _windows(images: Tensor) -> Tensor:
     """(h, w, H, W) bool, the pixels of each window."""
     height, width = images.shape[-2:]
-    along = [
-        min(side, max(1, round(WINDOWS * side / min(height, width)))) for side in (height, width)
-    ]  # a window has a pixel at least
+    shorter = min(height, width)
+    along = [min(side, _MOST_WINDOWS, max(1, round(WINDOWS * side / shorter))) for side in (height, width)]
     rows, columns = (
         torch.arange(side, device=images.device) * count // side == torch.arange(count, device=images.device)[:, None]
         for side, count in zip((height, width), along, strict=True)
@@ -66,12 +65,18 @@ def _windows(images: Tensor) -> Tensor:
 
 def _hidden(logits: Logits, image: Tensor, windows: Tensor, rows: int, trace: Trace) -> Tensor:
     """(h w, num_classes) logits of an image (C, H, W) without each window."""
-    darkest = image.amin((-2, -1), keepdim=True)
+    hiding = _hiding(image)
     found = []
     for some in torch.split(windows.flatten(0, 1), rows):
-        found.append(logits(torch.where(some.unsqueeze(1), darkest, image)))
+        found.append(logits(torch.where(some.unsqueeze(1), hiding, image)))
         trace.options.progress(len(some) / windows[..., 0, 0].numel())
     return torch.cat(found)
+
+
+def _hiding(image: Tensor) -> Tensor:
+    """(C, 1, 1) what an image (C, H, W) is hidden with."""
+    darkest, mean = image.amin((-2, -1), keepdim=True), image.mean((-2, -1), keepdim=True)
+    return torch.where(mean.abs() > darkest.abs() * (1 + _ROUNDING), mean, darkest)  # of an even image both are one
 
 
 def _on_grid(values: Tensor, windows: Tensor) -> Tensor:
