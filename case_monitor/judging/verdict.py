@@ -113,7 +113,8 @@ def _alert(
     message, advice = alert_text(result, class_name, further, baseline, counts)
     change = _change(result, summaries)
     if baseline and change is not None:
-        message += f" Against {baseline}, in production, it changed by {change:+.3f} on the same images."
+        figure = result.threshold.metric.replace("_", " ")
+        message += f" Against {baseline}, in production, {figure} changed by {change:+.3f} on the same images."
     return Alert(
         rule=result.threshold.metric,
         method=result.method,

@@ -377,7 +377,9 @@ def test_an_alert_says_what_the_baseline_was() -> None:
     )
     rows = [*with_figure(0, value=0.9, ci_low=0.8, ci_high=0.95), figure("agreement_median_vs_baseline", 0.4, "case")]
     (alert,) = judged(rows)[1]
-    assert alert.message.endswith("Against digits/2, in production, it changed by +0.400 on the same images.")
+    assert alert.message.endswith(
+        "Against digits/2, in production, agreement median changed by +0.400 on the same images."
+    )
 
 
 def test_too_few_images_say_how_many_are_needed() -> None:
