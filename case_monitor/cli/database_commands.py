@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from case_monitor.cli.duration import read_duration
 from case_monitor.cli.preparation import prepare
+from case_monitor.domain.errors import ConfigError
 
 database = typer.Typer(help="The results database.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -21,13 +23,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of
 def upgrade(config: Config = None, verbose: Verbose = False) -> None:
     """Create the tables, or bring them to this version's schema."""
     prepare(verbose=verbose)
-    from case_monitor.cli.say import say
-    from case_monitor.settings import load_settings
-    from case_monitor.store import migrate
+    from case_monitor.cli.upgrade import run_upgrade
 
-    url = load_settings(config).database_url.get_secret_value()
-    migrate.upgrade(url)
-    say("The database is up to date.")
+    run_upgrade(config)
 
 
 @database.command()
@@ -42,16 +40,13 @@ def prune(
 ) -> None:
     """Delete scores per image and resolved alerts that are old; summaries, verdicts and decisions are kept."""
     prepare(verbose=verbose)
-    from case_monitor.cli.duration import read_duration
-    from case_monitor.domain.errors import ConfigError
+    from case_monitor.cli.prune import run_prune
 
     if keep_scores is None and keep_alerts is None:
         msg = "db prune: --keep-scores or --keep-alerts was expected, such as --keep-scores 90d; nothing came"
         raise ConfigError(msg)
     scores = None if keep_scores is None else _before(read_duration(keep_scores, "--keep-scores"))
     alerts = None if keep_alerts is None else _before(read_duration(keep_alerts, "--keep-alerts"))
-    from case_monitor.cli.prune import run_prune
-
     run_prune(config, scores_before=scores, alerts_before=alerts, dry_run=dry_run)
 
 
