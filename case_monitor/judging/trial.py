@@ -54,8 +54,10 @@ class Trial:
             same = same_answers(found.measurer, found.predicted, level, f"show again{of}")
             classes = class_metrics(found.predicted.confmat, found.predicted.active_channels, level)
             summaries = self._alone(found, classes, same)
-            summaries += occlusion_control(found, summaries, self._protocol, level, f"explain by occlusion{of}")
-            summaries += transplants(found, summaries, level, f"transplant{of}")
+            if self._asks("pair_contrast"):
+                summaries += occlusion_control(found, summaries, self._protocol, level, f"explain by occlusion{of}")
+            if self._asks("position"):
+                summaries += transplants(found, summaries, level, f"transplant{of}")
         base = self._baseline(baseline, look) if baseline else None
         theirs = in_classes_of(base.measured, base.subject.split, found.measured, candidate.split) if base else None
         if base is not None and theirs is not None:
@@ -77,6 +79,10 @@ class Trial:
             verdict=verdict,
             alerts=alerts,
         )
+
+    def _asks(self, metric: str) -> bool:
+        """Whether a rule is about it: else nobody is told what a closer look finds."""
+        return any(rule.metric == metric for rule in self._policy.rules)
 
     def _alone(
         self, found: Found, classes: tuple[ClassMetrics, ...], same: tuple[MetricSummary, ...]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from case_monitor.domain.errors import ModelError
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.model_version import ModelVersion
-from case_monitor.domain.policy import CONTRAST_THRESHOLDS, Policy, Threshold
+from case_monitor.domain.policy import CONTRAST_THRESHOLDS, PAPER_THRESHOLDS, Policy, Threshold
 from case_monitor.domain.predictions import Predictions
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.sample import Sample
@@ -68,7 +68,8 @@ def evaluated(model: nn.Module, seen: list[str] | None = None, **changes: Any) -
     stages = seen if seen is not None else []
     bench = Bench(progress=lambda stage, done, total: stages.append(stage))
     protocol = changes.pop("protocol", PROTOCOL)
-    policy = Policy(gate_method=changes.pop("gate_method", "gradcam"))
+    thresholds = changes.pop("thresholds", CONTRAST_THRESHOLDS)
+    policy = Policy(gate_method=changes.pop("gate_method", "gradcam"), thresholds=thresholds)
     return evaluate(version, None, policy=policy, protocol=protocol, bench=bench).evaluation
 
 
@@ -89,6 +90,14 @@ def test_maps_that_know_their_class_need_no_control() -> None:
     assert pair.value == 1
     assert figure(evaluation, "occlusion_contrast") is None
     assert "explain by occlusion" not in stages
+
+
+def test_where_no_rule_asks_there_is_none() -> None:
+    stages: list[str] = []
+    evaluation = evaluated(Evidence(mixed=True), stages, thresholds=PAPER_THRESHOLDS)
+    assert figure(evaluation, "pair_contrast") is not None
+    assert figure(evaluation, "occlusion_contrast") is None
+    assert {"explain by occlusion", "transplant"}.isdisjoint(stages)
 
 
 def test_a_layer_that_mixes_places_up_is_told_from_a_model_without_evidence() -> None:
