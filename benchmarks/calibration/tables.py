@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks.calibration.kinds import KINDS, TWIN_OF, Goal
 from benchmarks.calibration.results import FIGURES, Result, Share, of_kinds, percent, share
 from benchmarks.calibration.verdicts import BESIDE, FIRST
-from case_monitor.domain.methods import method_title
+from case_monitor.domain.methods import has_own_pair, method_title
 
 GOAL_IMAGES = 300
 _HEALTHY = ("plain CNN", "ResNet", "ConvNeXt", "ViT")
@@ -128,17 +128,13 @@ def fidelity_sentence(results: Sequence[Result]) -> str:
     )
 
 
-WITH_OWN_PAIR = ("occlusion",)
-"""Methods that make the pair map as well; that of all others is of the layer."""
-
-
 def shown_table(results: Sequence[Result], n: int) -> str:
     """Every method as the one that people are shown: its figures, and first versions withheld / failed."""
     kinds = [kind for kind in KINDS if any(r.kind.name == kind for r in results)]
     lines = _head("shown", "figure", *kinds, "twin as its twin")
     for shown in dict.fromkeys(r.shown for r in results):
         of_kind = {kind: [r for r in results if r.shown == shown and r.kind.name == kind] for kind in kinds}
-        for figure in FIGURES if shown in WITH_OWN_PAIR else FIGURES[1:]:
+        for figure in FIGURES if has_own_pair(shown) else FIGURES[1:]:
             cells = [_range([r.figures.get(figure, float("nan")) for r in found]) for found in of_kind.values()]
             lines.append(_row(method_title(shown), f"`{figure}`", *cells, ""))
         cells = [_shares(found, ("contrast", n, FIRST)) if found else "" for found in of_kind.values()]

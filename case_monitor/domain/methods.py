@@ -24,6 +24,7 @@ class Method:
         ink: its colour on white paper.
         light, dark: its colours on light and on dark pages.
         marker: Plotly's name of its mark in charts, since colour alone tells nothing to some.
+        own_pair: it makes the map of one class against the other as well, where it is shown; for others the layer does.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Method:
     light: str
     dark: str
     marker: str
+    own_pair: bool = False
 
     @property
     def by_gradients(self) -> bool:
@@ -90,6 +92,7 @@ _ROWS = (
         light="#6b6b6b",
         dark="#b5b5b5",
         marker="star-diamond",
+        own_pair=True,
     ),
 )
 
@@ -99,6 +102,16 @@ METHODS = {method.name: method for method in _ROWS}
 def method_title(method: str) -> str:
     """The method's name as its authors write it."""
     return METHODS[method].title if method in METHODS else method
+
+
+def has_own_pair(method: str | None) -> bool:
+    """Whether the maps of one class against the other are the method's own, where it is shown."""
+    return method in METHODS and METHODS[method].own_pair
+
+
+def same_pair(first: str | None, second: str | None) -> bool:
+    """Whether figures of one class against the other, with these methods shown, are of the same kind of map."""
+    return first == second or not (has_own_pair(first) or has_own_pair(second))
 
 
 def drift_methods(protocol: Protocol) -> tuple[str, ...]:

@@ -93,6 +93,9 @@ CLASS_SPECIFIC = 0.85
 """Pair contrast of maps that know which class they explain: healthy networks have 0.93 to 1, shared attention 0.81 at
 most."""
 
+ONE_PLACE, ONE_PLACE_OF_CLASS = 0.4, 0.65
+"""Position of a model that looks at one place, in all images and in those of a class."""
+
 CONTRAST_THRESHOLDS = (
     Threshold(metric="skill", limit=0.25, greater_is_better=True),
     Threshold(metric="recall", per_class=True, limit=0.25, greater_is_better=True, every_class=False),
@@ -111,8 +114,14 @@ CONTRAST_THRESHOLDS = (
         severity=Severity.WARN,
     ),
     Threshold(metric="agreement_median", method="gate", limit=0.5, greater_is_better=False, severity=Severity.WARN),
-    Threshold(metric="position", limit=0.4, greater_is_better=False, severity=Severity.WARN),
-    Threshold(metric="position", per_class=True, limit=0.65, greater_is_better=False, severity=Severity.WARN),
+    Threshold(metric="position", limit=ONE_PLACE, greater_is_better=False, severity=Severity.WARN),
+    Threshold(
+        metric="position",
+        per_class=True,
+        limit=ONE_PLACE_OF_CLASS,
+        greater_is_better=False,
+        severity=Severity.WARN,
+    ),
 )
 """A model that has learned every class and is a function of the image; maps that exist, know which class they explain
 and matter to it; and nothing that is worse than what is in production."""

@@ -4,14 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from case_monitor.domain.methods import has_own_pair, same_pair
 from case_monitor.domain.metrics import INSENSITIVE
 from case_monitor.domain.policy import CLASS_SPECIFIC
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
 
 CONTROL_METHOD = "occlusion"
-WITH_OWN_PAIR = frozenset({CONTROL_METHOD})
-"""Methods whose own pair map is judged where they are shown; that of all others is of the layer."""
 _FEWEST = 20  # images that a control has to be of
 _CHANCE = 0.5
 
@@ -24,7 +23,7 @@ def shown_method(summaries: Sequence[MetricSummary]) -> str | None:
 def of_this_pair(summaries: Sequence[MetricSummary], gate_method: str) -> Sequence[MetricSummary]:
     """The figures without those of another pair map than the gate's: its own was not measured."""
     shown = shown_method(summaries)
-    if shown in {None, gate_method} or not {shown, gate_method} & WITH_OWN_PAIR:
+    if shown is None or same_pair(shown, gate_method):
         return summaries
     return [s for s in summaries if not s.metric.startswith("pair_contrast")]
 
@@ -107,7 +106,7 @@ def _sensitive_methods(result: ThresholdResult, summaries: Sequence[MetricSummar
     that differ are no better.
     """
     pair = next((s for s in summaries if s.metric == "pair_contrast"), None)
-    if shown in WITH_OWN_PAIR or (pair is not None and not pair.ci_low > CLASS_SPECIFIC):
+    if has_own_pair(shown) or (pair is not None and not pair.ci_low > CLASS_SPECIFIC):
         return []
     if result.threshold.metric == "agreement_median":
         return [

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from case_monitor.domain.methods import method_title
+from case_monitor.domain.methods import has_own_pair, method_title
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
-from case_monitor.judging.further import CONTROL_METHOD, WITH_OWN_PAIR, Further
+from case_monitor.judging.further import CONTROL_METHOD, Further
 from case_monitor.judging.image_counts import SUSPECTS
 from case_monitor.judging.statistics.intervals import standardised_mean_interval
 
@@ -48,7 +48,7 @@ def _another_answer(result: ThresholdResult, _subject: str, _further: Further) -
 
 def _pair_knows_no_class(result: ThresholdResult, _subject: str, further: Further) -> tuple[str, str]:
     message = f"The model's maps do not know which class they explain: {_hiding(result)}"
-    if further.shown in WITH_OWN_PAIR:
+    if has_own_pair(further.shown):
         return message, f"They are made by hiding windows of the image, so that another layer changes nothing: {_LOOK}"
     weighing = "Another method that weighs this layer's channels is not likely to do better"
     if further.control is not None:
@@ -66,7 +66,7 @@ def _shown_know_no_class(result: ThresholdResult, subject: str, further: Further
     message = f"{subject} maps do not know which class they explain: {_hiding(result)}"
     others = further.beside(result.method)
     if not others:
-        if further.shown in WITH_OWN_PAIR:
+        if has_own_pair(further.shown):
             return message, f"No other method is known to do better on this model: {_LOOK}"
         better = f"{further.of_control} " if further.control_knows else ""
         return message, f"{better}No other method of this layer is known to do better: {_ANOTHER_LAYER}"
@@ -107,7 +107,7 @@ def _nothing_to_show(result: ThresholdResult, subject: str, further: Further) ->
     return (
         f"{subject} has nothing to show for {result.observed:.0%} of the images (limit "
         f"{result.threshold.limit:.0%}): the map is empty or constant for the first or the second class.",
-        ("Show" if further.shown in WITH_OWN_PAIR else "Name another target layer, or show")
+        ("Show" if has_own_pair(further.shown) else "Name another target layer, or show")
         + " people another method."
         + (_SMALLER_SETS if (result.method or "").startswith("case") else ""),
     )

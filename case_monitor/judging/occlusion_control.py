@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from case_monitor.domain.errors import ModelError
+from case_monitor.domain.methods import has_own_pair
 from case_monitor.domain.policy import CLASS_SPECIFIC
 from case_monitor.domain.protocol import TOP_FRACTION, Protocol
 from case_monitor.domain.summary import MetricSummary
@@ -27,8 +28,8 @@ def occlusion_control(
 ) -> tuple[MetricSummary, ...]:
     """The share of images on which an occlusion map of one class against the other knows which is which.
 
-    Nothing where the maps of the layer know it or say nothing, where the shown maps are occlusion's own, and where the
-    model does not stand the passes: a control decides nothing, and takes no verdict away.
+    Nothing where the maps of the layer know it or say nothing, where the shown method has a pair map of its own, and
+    where the model does not stand the passes: a control decides nothing, and takes no verdict away.
 
     Args:
         found: the version at a layer.
@@ -38,7 +39,7 @@ def occlusion_control(
         stage: what to call the work, for people.
     """
     pair = next((s for s in summaries if s.metric == "pair_contrast"), None)
-    if pair is None or not pair.value <= CLASS_SPECIFIC or found.scores.shown == CONTROL_METHOD:
+    if pair is None or not pair.value <= CLASS_SPECIFIC or has_own_pair(found.scores.shown):
         return ()
     few = found.predicted.sample.spread(CONTROL_IMAGES)
     other = replace(protocol, methods=(CONTROL_METHOD,), areas=(TOP_FRACTION,), fills=protocol.fills[:1])

@@ -12,6 +12,7 @@ from contextlib import closing
 import numpy as np
 
 from case_monitor.domain.arrays import UNDEFINED, FloatArray, IntArray
+from case_monitor.domain.policy import ONE_PLACE, ONE_PLACE_OF_CLASS
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.figures.contrast import right_about
 from case_monitor.judging.figures.row import NOT_FINITE
@@ -19,8 +20,6 @@ from case_monitor.judging.found import Found
 from case_monitor.judging.statistics.effects import standardised_mean
 from case_monitor.judging.statistics.intervals import wilson_interval
 
-ONE_PLACE, ONE_PLACE_OF_CLASS = 0.4, 0.65
-"""Position above which something is transplanted: the default rules' limits."""
 RECEIVING = 100
 """Images of other classes."""
 _MOST_CLASSES = 5
