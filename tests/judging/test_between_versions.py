@@ -218,6 +218,23 @@ def test_the_difference_of_contrasts_is_over_the_images_that_both_have() -> None
         assert row.undefined_because == "to one of the two versions, no pixel speaks for a class"
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "alike"),
+    [
+        ("case", "gradcam", True),  # the layer's map, whichever method is shown
+        ("occlusion", "occlusion", True),
+        ("occlusion", "case", False),
+        ("case", "occlusion", False),
+    ],
+)
+def test_pair_maps_of_two_kinds_are_not_compared(ours: str, theirs: str, alike: bool) -> None:
+    candidate, baseline = (
+        with_contrast(measured(list(range(10)), seed), [1.0] * 9 + [-1.0], shown)
+        for seed, shown in enumerate((ours, theirs))
+    )
+    assert (("pair_contrast_vs_baseline", "", None) in compared(candidate, baseline)) == alike
+
+
 def test_the_same_version_again_has_the_same_contrast() -> None:
     one = with_contrast(measured(list(range(30))), [1.0] * 25 + [-1.0] * 5)
     row = compared(one, one)["pair_contrast_vs_baseline", "", None]

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from case_monitor.domain.arrays import UNDEFINED, FloatArray
 from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.errors import DataError
+from case_monitor.domain.methods import same_pair
 from case_monitor.domain.metrics import METRICS
 from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.predictions import PredictedClasses
@@ -165,8 +166,13 @@ class _Comparison:
         """Differences in how often maps know their class, with Newcombe's paired interval; a tie is half right."""
         for metric, score in CONTRASTS.items():
             of = [method_of(score, measured.scores) for measured in (self._candidate, self._baseline)]
-            if of[0] is not None and of[0] == of[1]:
+            if of[0] is not None and of[0] == of[1] and (of[0] or self._same_pair):
                 yield self._contrast(metric, of[0], score)
+
+    @property
+    def _same_pair(self) -> bool:
+        """Else a difference would be one of maps, not of versions."""
+        return same_pair(self._candidate.scores.shown, self._baseline.scores.shown)
 
     def _contrast(self, metric: str, method: str, score: str) -> MetricSummary:
         first, second = self._candidate.scores.values[method, score], self._baseline.scores.values[method, score]
