@@ -90,7 +90,7 @@ def saliency_maps(
         contrast_k: see `contrast_sets`.
         size: "input" for maps at (H, W), upsampled bilinearly; "layer" for (h, w): of the layer's grid, or of the
             method's own windows.
-        min_max: scale every map to [0, 1]; a constant one becomes 0.
+        min_max: scale every map of a method to [0, 1]; a constant one becomes 0.
         output_key: which entry of the model's output holds the logits, where it is a tuple or a dict.
         batch_size: images per forward pass; None finds what memory takes well.
         amp: run Score-CAM's masked images under autocast with this type; changes rankings a little.
@@ -103,7 +103,7 @@ def saliency_maps(
 
     Returns:
         method -> (B, T, H, W) or (B, T, h, w) maps on the images' device, non-negative; float32, or float64 where the
-        model is. And those of `more`, as they are made.
+        model is. And those of `more`, `CENTRED` and `OWN_PAIR`, as they are made; the last may be negative.
 
     Raises:
         TargetLayerError: the layer does not exist, has no grid, or the logits do not depend on it.
@@ -127,7 +127,7 @@ def saliency_maps(
 
             def keep(name: str, maps: Tensor) -> None:
                 maps = resize_maps(maps, images.shape[-2:]) if size == "input" else maps
-                parts[name].append((_min_max(maps) if min_max else maps).to(images.device))
+                parts[name].append((_min_max(maps) if min_max and name in METHODS else maps).to(images.device))
 
             for name, maps in (more(trace) if more else {}).items():  # before methods that run the model again
                 keep(name, maps)

@@ -70,6 +70,16 @@ def test_of_one_class_there_is_no_pair() -> None:
     assert set(maps) == {"occlusion", CENTRED}
 
 
+def test_a_map_of_either_sign_keeps_it_where_maps_are_scaled() -> None:
+    model, images, targets = a_cnn(1), some_images(1), torch.tensor([[0, 3]])
+    scaled = saliency_maps(
+        model, images, targets, target_layer="relu", methods=("occlusion",), centred="occlusion", min_max=True
+    )
+    assert (scaled["occlusion"].amin(), scaled["occlusion"].amax()) == (0, 1)
+    assert_array_equal(scaled[OWN_PAIR].numpy(), found(model, images, targets, "relu")[OWN_PAIR])
+    assert scaled[OWN_PAIR].min() < 0 < scaled[OWN_PAIR].max()
+
+
 def test_a_long_image_has_64_windows_along_it_at_most() -> None:
     model = nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     maps = found(model, torch.randn(1, 1, 1, 1400), torch.tensor([[0, 1]]), "1")
