@@ -46,8 +46,8 @@ class Further:
 
     def transplant(self, class_idx: int | None) -> MetricSummary | None:
         """That of a class; of the whole model the strongest."""
-        found = [t for t in self.transplants if class_idx in {None, t.class_idx} and t.effect_size == t.effect_size]
-        return max(found, key=lambda t: t.effect_size, default=None)
+        found = [t for t in self.transplants if class_idx in {None, t.class_idx} and not math.isnan(_strength(t))]
+        return max(found, key=_strength, default=None)
 
     @property
     def control_knows(self) -> bool:
@@ -85,6 +85,13 @@ class Further:
     def beside(self, method: str | None) -> Sequence[str]:
         """The other methods."""
         return [m for m in self.methods if m != method]
+
+
+def _strength(transplant: MetricSummary) -> float:
+    """In SDs; infinite where all images turn by as much, as to a mark that is always the same, and there is no SD."""
+    if math.isnan(transplant.effect_size) and transplant.value == 1 and transplant.n > 1:
+        return math.inf
+    return transplant.effect_size
 
 
 def further_known(result: ThresholdResult, summaries: Sequence[MetricSummary]) -> Further:

@@ -1,5 +1,6 @@
 """What it means that a figure misses its limit, one sentence for a release manager, and what to do about it."""
 
+import math
 from collections.abc import Callable
 
 from case_monitor.domain.methods import has_own_pair, method_title
@@ -129,11 +130,12 @@ def _transplanted(moved: MetricSummary | None) -> str:
     look = "Look at gallery.png for a mark in that place"
     if moved is None:
         return f"{look}: put what is there into images of other classes, and see whether they change their class."
-    low, _ = standardised_mean_interval(moved.effect_size, moved.n, _LEVEL)
+    alike = math.isnan(moved.effect_size)  # all images turn by as much: there is no SD
+    low, _ = (math.inf, math.inf) if alike else standardised_mean_interval(moved.effect_size, moved.n, _LEVEL)
+    by = "all by as much" if alike else f"by {moved.effect_size:.1f} SDs more than what other images have there"
     figure = (
         f"what images of the class have in that place, put into images of other classes, moves the model to it in "
-        f"{100 * moved.value:.0f} of 100 (interval {100 * moved.ci_low:.0f} to {100 * moved.ci_high:.0f}), by "
-        f"{moved.effect_size:.1f} SDs more than what other images have there"
+        f"{100 * moved.value:.0f} of 100 (interval {100 * moved.ci_low:.0f} to {100 * moved.ci_high:.0f}), {by}"
     )
     if low > READS_THE_PLACE:
         return (

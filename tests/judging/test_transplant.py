@@ -152,6 +152,24 @@ def test_what_is_said(effect: float | None, words: str) -> None:
     assert others.transplant(2) is None
 
 
+def test_a_mark_that_is_always_the_same_is_not_lost_for_want_of_an_sd() -> None:
+    """Of two classes, whose marks are all that a linear model reads, every image turns by as much."""
+    weight = torch.zeros(2, SIDE, SIDE)
+    weight[0, 0, 0], weight[1, 0, 1] = 10, 10
+    images = torch.zeros(IMAGES, 1, SIDE, SIDE)
+    images[torch.arange(IMAGES), 0, 0, torch.arange(IMAGES) % 2] = 1
+    source = TensorSource(images, np.arange(IMAGES) % 2)
+    one = ModelVersion(name="toy", version=1, run_id=None, digest="1" * 64)
+    version = LoadedVersion(version=one, model=Linear(weight), split=a_split(2, IMAGES), source=source)
+    evaluation = evaluate(version, None, policy=POLICY, protocol=PROTOCOL).evaluation
+    for row in rows(evaluation, "transplant").values():
+        assert (row.value, row.n) == (1, 75)
+        assert np.isnan(row.effect_size)
+    advice = [alert.advice for alert in evaluation.alerts if alert.rule == "position"]
+    assert advice
+    assert all("It reads what is there: " in words and "all by as much" in words for words in advice)
+
+
 def test_the_most_frequent_pixels_of_a_class_come_in_order_and_are_a_tenth() -> None:
     bits = np.zeros((4, 40), dtype=np.uint8)
     bits[:2, [7, 3]] = 1
