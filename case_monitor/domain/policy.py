@@ -1,7 +1,7 @@
 """When a version may be promoted: the rules that a release manager sets."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from case_monitor.domain.errors import expect
@@ -27,7 +27,14 @@ class Rule:
     method: str | None = None
     per_class: bool = False
     every_class: bool = True
+    times_chance: float | None = None
     severity: Severity = Severity.BLOCK
+
+    def among(self, num_classes: int) -> "Rule":
+        """The rule as it is for a model of so many classes."""
+        if self.times_chance is None:
+            return self
+        return replace(self, limit=min(self.limit, self.times_chance / num_classes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +59,9 @@ class Threshold:
     every_class: bool = True
     """False, for `recall` alone: a class of fewer than `min_class_samples` images withholds nothing, if others can be
     judged."""
+    times_chance: float | None = None
+    """For `recall` alone: `limit` is this many times 1 / number of classes where that is less, so that it can be met by
+    a model of hundreds of classes."""
     severity: Severity = Severity.BLOCK
     """`block` withholds promotion, `warn` only raises an alert."""
 
@@ -64,12 +74,12 @@ class Threshold:
     @property
     def rules(self) -> tuple[Rule, ...]:
         """What is judged: the metric against the limit, its difference from the baseline against the margin."""
-        limits = []
+        limits: list[tuple[str, float, float | None]] = []
         if self.limit is not None:
-            limits.append((self.metric, self.limit))
+            limits.append((self.metric, self.limit, self.times_chance))
         if self.allowed_regression is not None:
             margin = -self.allowed_regression if self.greater_is_better else self.allowed_regression
-            limits.append((vs_baseline(self.metric), margin))
+            limits.append((vs_baseline(self.metric), margin, None))
         return tuple(
             Rule(
                 metric=metric,
@@ -78,9 +88,10 @@ class Threshold:
                 method=self.method,
                 per_class=self.per_class,
                 every_class=self.every_class,
+                times_chance=times_chance,
                 severity=self.severity,
             )
-            for metric, limit in limits
+            for metric, limit, times_chance in limits
         )
 
 
@@ -93,12 +104,23 @@ CLASS_SPECIFIC = 0.85
 """Pair contrast of maps that know which class they explain: healthy networks have 0.93 to 1, shared attention 0.81 at
 most."""
 
+UNKNOWN_CLASS, TIMES_CHANCE = 0.25, 5.0
+"""Recall of a class that a model does not know: no more than this, or than so many times what guessing gives where that
+is less."""
+
 ONE_PLACE, ONE_PLACE_OF_CLASS = 0.4, 0.65
 """Position of a model that looks at one place, in all images and in those of a class."""
 
 CONTRAST_THRESHOLDS = (
     Threshold(metric="skill", limit=0.25, greater_is_better=True),
-    Threshold(metric="recall", per_class=True, limit=0.25, greater_is_better=True, every_class=False),
+    Threshold(
+        metric="recall",
+        per_class=True,
+        limit=UNKNOWN_CLASS,
+        times_chance=TIMES_CHANCE,
+        greater_is_better=True,
+        every_class=False,
+    ),
     Threshold(metric="logit_difference", limit=0.01, greater_is_better=False),
     Threshold(metric="pair_contrast", limit=CLASS_SPECIFIC, allowed_regression=0.1, greater_is_better=True),
     Threshold(metric="shown_contrast", method="gate", limit=0.5, greater_is_better=True),

@@ -48,6 +48,13 @@ def _check_threshold(field: str, threshold: Threshold, policy: Policy, protocol:
         _refuse(f"{field}.greater_is_better", expected, str(threshold.greater_is_better).lower())
     if not threshold.every_class and threshold.metric != "recall":  # of other figures a model makes n itself
         _refuse(f"{field}.every_class", "true was expected but for recall", "false")
+    times = threshold.times_chance
+    if times is not None and threshold.metric != "recall":
+        _refuse(f"{field}.times_chance", "none was expected but for recall", f"{times:g}")
+    if times is not None and threshold.limit is None:
+        _refuse(f"{field}.limit", "a number was expected with times_chance", "none")
+    if times is not None and not 1 <= times < math.inf:  # below, guessing passes
+        _refuse(f"{field}.times_chance", "a number of 1 or more was expected", f"{times:g}")
     if threshold.limit is not None and not metric.low < threshold.limit < metric.high:
         expected = f"a number above {metric.low:g} and below {metric.high:g}, the range of {metric.name}, was expected"
         _refuse(f"{field}.limit", expected, repr(threshold.limit))

@@ -29,7 +29,8 @@ def rule_outcomes(
 ) -> list[ThresholdResult]:
     """Measure every rule, adjust the p values of each family, decide."""
     level = _level(policy, rules, in_production=in_production)
-    results = [r for rule in rules for r in _measure(rule, summaries, policy, num_classes)]
+    asked = (rule.among(num_classes) for rule in rules)
+    results = [r for rule in asked for r in _measure(rule, summaries, policy, num_classes)]
     return [_decide(r, level) for r in _with_adjusted_p(results)]
 
 
