@@ -4,10 +4,13 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 
+from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
-from tests.faults.lab import POSTGRESQL, SQLITE, Lab
+from tests.faults.lab import OWN_POSTGRESQL, POSTGRESQL, SMALL_POSTGRESQL, SQLITE, Lab
+from tests.faults.postgres_cluster import revive
 from tests.faults.promises import ONCE, Broken, holder
 from tests.faults.trials import Fault, Trial
 from tests.faults.world import World
@@ -60,6 +63,44 @@ def postgresql(lab: Lab, trial: Trial, *, way: str) -> Iterable[Broken]:
         yield Broken(broken.promise, f"at {points[at]}: {broken.how}")
 
 
+def crashed(lab: Lab, trial: Trial) -> Iterable[Broken]:
+    """The server itself is killed at a point, and comes back at once."""
+    points = lab.unstruck(POSTGRESQL).points
+    at = trial.one_of(len(points))
+
+    def strike(world: World) -> Ran:
+        command = [sys.executable, "-m", "tests.faults.postgres_cluster", "crash", str(_data_of(world))]
+        return world.gate({"at": at, "deed": "run", "command": command})
+
+    for broken in lab.struck(strike, OWN_POSTGRESQL):
+        yield Broken(broken.promise, f"at {points[at]}: {broken.how}")
+
+
+def full(lab: Lab, trial: Trial) -> Iterable[Broken]:
+    """No byte is left of the server's disk from a point on; then somebody makes room, and starts it if it gave up."""
+    points = lab.unstruck(POSTGRESQL).points
+    at = trial.one_of(len(points))
+
+    def strike(world: World) -> Ran:
+        data = _data_of(world)
+        ran = world.gate({"at": at, "deed": "fill", "folder": str(data.parent)})
+        (data.parent / "ballast").unlink(missing_ok=True)
+        revive(data)
+        return ran
+
+    for broken in lab.struck(strike, SMALL_POSTGRESQL):
+        yield Broken(broken.promise, f"at {points[at]}: {broken.how}")
+
+
+def _data_of(world: World) -> Path:
+    """Where the server of a world has its data."""
+    engine = create_engine(world.database_url)
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SHOW data_directory").scalar_one()
+    engine.dispose()
+    return Path(found)
+
+
 def removed(lab: Lab, trial: Trial) -> Iterable[Broken]:
     """Somebody deletes the SQLite file: what was stored is lost, and the alias moves once all the same."""
     points = lab.unstruck(SQLITE).points
@@ -79,5 +120,7 @@ FAULTS = (
         Fault(name=f"PostgreSQL {way}", strike=partial(postgresql, way=way), long=12)
         for way in _WAYS
     ),
+    Fault(name="PostgreSQL's server crashes at a point, and recovers", strike=crashed, long=12),
+    Fault(name="PostgreSQL's disk full from a point on", strike=full, long=12, needs_root=True),
     Fault(name="SQLite file deleted at a point", strike=removed, long=6, promises=(ONCE,)),
 )  # fmt: skip

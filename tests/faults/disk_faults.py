@@ -1,40 +1,18 @@
 """A disk that is full from a point on, or cannot be written: that of everything, or that of temporary files."""
 
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from tests.faults.lab import SQLITE, Lab
 from tests.faults.promises import Broken
+from tests.faults.small_disks import small_disk
 from tests.faults.trials import Fault, Trial
 from tests.faults.world import World
 from tests.support.commands import Ran
 
-_SIZE = "64m"
 EVERYTHING, TEMPORARY = ".", "tmp"
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A file system of its own in memory, of which the folder is the top; nobody but root may mount one."""
-    folder.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "none", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@lru_cache
-def can_mount(folder: Path) -> bool:
-    """Whether this user may."""
-    try:
-        with small_disk(folder / "may it be mounted"):
-            return True
-    except (OSError, subprocess.CalledProcessError):
-        return False
 
 
 def full(lab: Lab, trial: Trial, *, place: str) -> Iterable[Broken]:

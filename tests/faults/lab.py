@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from case_monitor.store.migrate import upgrade
+from tests.faults.postgres_cluster import own_server
 from tests.faults.promises import Broken, Clean, after_the_next_run, after_the_strike, descendants, nobody_left
 from tests.faults.struck import POINTS_FILE
 from tests.faults.world import Ground, World, local_world, served_world
@@ -15,6 +17,7 @@ from tests.support.commands import Ran
 from tests.support.forked_commands import Forked
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+OWN_POSTGRESQL, SMALL_POSTGRESQL = "PostgreSQL of its own", "PostgreSQL on a small disk"
 Disk = Callable[[Path], AbstractContextManager[None]]
 
 
@@ -71,6 +74,10 @@ class Lab:
     def _database(self, database: str, folder: Path) -> Iterator[str]:
         if database == SQLITE:
             yield f"sqlite:///{folder / 'results.db'}"
+        elif database in {OWN_POSTGRESQL, SMALL_POSTGRESQL}:
+            with own_server(small=database == SMALL_POSTGRESQL) as url:
+                upgrade(url)
+                yield url
         else:
             with self.postgresql() as url:
                 yield url

@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults import database_faults, disk_faults, kills, mlflow_faults, prefect_faults, race_faults
 from tests.faults.lab import Lab
+from tests.faults.small_disks import can_mount
 from tests.faults.trials import Fault, tried
 
 FAULTS = (
@@ -29,7 +30,7 @@ def try_it(
     """Strikes so often, writes the row, and tells what broke."""
 
     def run(fault: Fault, trials: int) -> None:
-        if fault.needs_root and not disk_faults.can_mount(lab.folder):
+        if fault.needs_root and not can_mount(lab.folder):
             pytest.skip("a small disk must be mounted, which nobody but root may")
         row = tried(lab, fault, trials, pytestconfig.getoption("fault_seed"))
         record_property("fault", row.as_json())

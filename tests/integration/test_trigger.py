@@ -49,25 +49,27 @@ def client(stack: RunningStack, mlflow_globals: None) -> MlflowClient:
 
 @pytest.fixture
 def register(demo: Demo, stack: RunningStack, client: MlflowClient) -> Callable[[int], int]:
-    """Log a model of the demo to the stack's MLflow, and register it as a version of `served`."""
+    """`log_version` to the stack."""
 
-    def log(version: int) -> int:
-        model: nn.Module = loaded_here(fetch(Registry(f"sqlite:///{demo.directory / 'mlflow.db'}"), "digits", version))
-        mlflow.set_tracking_uri(stack.mlflow_url)
-        mlflow.set_registry_uri(stack.mlflow_url)
-        mlflow.set_experiment("training")
-        with mlflow.start_run():
-            logged = mlflow.pytorch.log_model(
-                model,
-                name="model",
-                registered_model_name="served",
-                serialization_format="pickle",
-                metadata=model_metadata(class_names=CLASS_NAMES, preprocessing={"mean": MEAN, "std": STD}),
-                pip_requirements=["torch"],
-            )
-        return int(logged.registered_model_version)
+    return lambda version: log_version(demo, stack, version)
 
-    return log
+
+def log_version(demo: Demo, stack: RunningStack, version: int) -> int:
+    """Log a model of the demo, and register it as a version of `served`."""
+    model: nn.Module = loaded_here(fetch(Registry(f"sqlite:///{demo.directory / 'mlflow.db'}"), "digits", version))
+    mlflow.set_tracking_uri(stack.mlflow_url)
+    mlflow.set_registry_uri(stack.mlflow_url)
+    mlflow.set_experiment("training")
+    with mlflow.start_run():
+        logged = mlflow.pytorch.log_model(
+            model,
+            name="model",
+            registered_model_name="served",
+            serialization_format="pickle",
+            metadata=model_metadata(class_names=CLASS_NAMES, preprocessing={"mean": MEAN, "std": STD}),
+            pip_requirements=["torch"],
+        )
+    return int(logged.registered_model_version)
 
 
 def wait_for(what: Callable[[], Any], stack: RunningStack) -> Any:
