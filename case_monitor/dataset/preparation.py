@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -41,9 +42,42 @@ def prepare(
         images_digest=raw.images_digest,
         labels_digest=raw.labels_digest,
         field_of_view=preprocessing.field_of_view if preprocessing else "as the data set prepares it",
-        notes=(*raw.notes, *_missing(raw, names, target)),
+        notes=(*raw.notes, *_unconfirmed(raw, class_names), *_missing(raw, names, target)),
     )
     return split, PreparedImages(raw, target, preprocessing, num_workers)
+
+
+def _unconfirmed(raw: RawSplit, class_names: Sequence[str] | None) -> Iterator[str]:
+    """What there is to say where nobody has said what order the model's logits have.
+
+    Raises:
+        DataError: the data set's own order is that of its folders' names, which people sort in several ways.
+    """
+    own = raw.class_names
+    if class_names is not None or own is None:
+        return
+    say = (
+        "log class_names with the model (model_metadata), or give models.<name>.class_names, in the order of its logits"
+    )
+    other = next((o for o in _usual_orders(own) if o != own), None) if own == tuple(sorted(own)) else None
+    if other is not None:
+        u = next(u for u, (a, b) in enumerate(zip(own, other, strict=True)) if a != b)
+        msg = (
+            f"class names: the model has none, and those of {raw.name!r} are sorted in several ways: class {u} is "
+            f"{own[u]!r} by their characters and {other[u]!r} as people do; {say}"
+        )
+        raise DataError(msg)
+    shown = ", ".join(own[:5]) + (", ..." if len(own) > 5 else "")
+    yield (
+        f"Nobody has said which class each logit stands for: they are taken to be in the order of {raw.name!r}, "
+        f"{shown}. To confirm it, {say}."
+    )
+
+
+def _usual_orders(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """As a file manager shows them: without regard to case, and numbers by their value."""
+    yield tuple(sorted(names, key=str.casefold))
+    yield tuple(sorted(names, key=lambda name: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", name)]))
 
 
 def _missing(raw: RawSplit, names: Sequence[str], target: IntArray) -> Iterator[str]:

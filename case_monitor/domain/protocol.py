@@ -12,6 +12,8 @@ DEFAULT_SHARD_SIZE = 2048
 
 FILLS = ("mean", "blur")
 """What can replace pixels."""
+AUTO, LOGITS, SOFTMAX, SIGMOID = OUTPUTS = ("auto", "logits", "softmax", "sigmoid")
+"""What a model can return."""
 
 
 def drop_suffix(area: float, fill: str) -> str:
@@ -33,6 +35,9 @@ class Protocol:
     is the last one with spatial output before pooling."""
     output_key: str | int | None = None
     """Which entry of the model's output holds the logits, where it is a tuple or a dict without one named `logits`."""
+    outputs: str = AUTO
+    """What the model returns: `logits`, or probabilities by `softmax` or `sigmoid`, of which the logits are taken back;
+    `auto` tells logits from softmax. One column is the second of two classes."""
     sample_size: int = 500
     """Images drawn from the split; the correctly classified ones are explained."""
     contrast_k: int = 3
@@ -57,6 +62,7 @@ class Protocol:
     """Of sampling, random maps and bootstrap."""
 
     def __post_init__(self) -> None:
+        expect(self.outputs in OUTPUTS, "outputs", f"one of {', '.join(OUTPUTS)}", self.outputs)
         expect(self.sample_size >= 1, "sample_size", "1 or more", self.sample_size)
         expect(self.contrast_k >= 0, "contrast_k", "0 or more", self.contrast_k)
         expect(self.batch_size is None or self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)

@@ -1,6 +1,6 @@
 """What a model's process answered: each array is checked for kind, shape and range when it is taken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
@@ -68,6 +68,13 @@ class Answer:
             raise self._refuse(f"{name} {only}")
         if not isinstance(found, str) or len(found) > longest or not found.isprintable():
             raise self._refuse(f"{name} as a text of up to {longest} characters")
+        return found
+
+    def one_of(self, name: str, allowed: Collection[str]) -> str:
+        """One of these words."""
+        found = self._frame.head.get(name)
+        if not isinstance(found, str) or found not in allowed:
+            raise self._refuse(f"{name} as one of {', '.join(sorted(allowed))}")
         return found
 
     def count(self, name: str, least: int, most: int) -> int:

@@ -3,14 +3,14 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.isolation import Isolation
-from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.protocol import AUTO, LOGITS, SOFTMAX, Protocol
 from case_monitor.domain.scores import PAIR_MARGIN, SHOWN_MARGIN
 from case_monitor.isolation.answer import Answer
 from case_monitor.isolation.confine.level import Level
@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 _AHEAD = 2  # batches that are sent before they are asked for: one is read while another is worked on
 _LONGEST_NAME = 1000
+_TOLD_APART = (LOGITS, SOFTMAX)  # by `auto`
 
 
 class ConfinedModel:
@@ -65,6 +66,9 @@ class ConfinedModel:
         return Surveyed(
             layer=answer.text("layer", _LONGEST_NAME, None if target_layer == "auto" else target_layer),
             batch_size=answer.count("batch_size", size or 1, size or most_rows(self._device)),
+            outputs=answer.one_of(
+                "outputs", _TOLD_APART if self._protocol.outputs == AUTO else (self._protocol.outputs,)
+            ),
             isolation=self._running().level,
         )
 
@@ -112,7 +116,7 @@ class ConfinedModel:
 
     def _answers(
         self,
-        head: Mapping[str, Any],
+        head: Mapping[str, object],
         first: Tensor | None,
         batches: Iterator[T],
         arrays: Callable[[T], Mapping[str, Array]],
@@ -185,7 +189,7 @@ class ConfinedModel:
         return self._process
 
 
-def _at(do: str, at: At) -> dict[str, Any]:
+def _at(do: str, at: At) -> dict[str, object]:
     return {"do": do, "layer": at.layer, "contrast": at.contrast, "batch_size": at.batch_size, "shown": at.shown}
 
 

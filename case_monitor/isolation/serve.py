@@ -19,7 +19,7 @@ from case_monitor.measuring.held_model import HeldModel
 from case_monitor.measuring.measured_model import At, ToDraw, ToExplain
 from case_monitor.saliency import PAIR, PLACE, SHOWN
 
-Reply = tuple[Mapping[str, Any], Mapping[str, Array]]
+Reply = tuple[Mapping[str, object], Mapping[str, Array]]
 
 
 def serve(wire: Wire) -> None:
@@ -69,7 +69,7 @@ def _load(head: Mapping[str, Any]) -> HeldModel:
     return HeldModel(model=module, protocol=_protocol(head["protocol"]), device=head["device"])
 
 
-def _protocol(values: Mapping[str, Any]) -> Protocol:
+def _protocol(values: Mapping[str, object]) -> Protocol:
     known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return Protocol(**known)
 
@@ -92,7 +92,7 @@ def _tensor(frame: Frame, name: str) -> Tensor:
 def _survey(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:
     for batch in _batches(frames):
         found = model.survey(_tensor(batch, "images"), request.head["layer"])
-        yield {"layer": found.layer, "batch_size": found.batch_size}, {}
+        yield {"layer": found.layer, "batch_size": found.batch_size, "outputs": found.outputs}, {}
 
 
 def _predict(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:

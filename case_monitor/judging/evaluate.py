@@ -69,7 +69,9 @@ def evaluate(
         contrast_sets=worst.found.contrasts,
         scores=worst.found.scores,
         summaries=worst.summaries,
-        verdict=replace(worst.verdict, notes=(*of_layers, *split.notes, *notes, *worst.verdict.notes)),
+        verdict=replace(
+            worst.verdict, notes=(*of_layers, *worst.found.notes, *split.notes, *notes, *worst.verdict.notes)
+        ),
         alerts=worst.alerts,
         in_production=in_production,
         duration_s=time.perf_counter() - started,

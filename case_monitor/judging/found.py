@@ -16,11 +16,12 @@ from case_monitor.judging.contrast_sets import contrast_sets
 from case_monitor.judging.figures.between_versions import Measured
 from case_monitor.judging.measurer import LayerMeasurer, Subject
 from case_monitor.judging.predicted_split import PredictedSplit, join_predicted
+from case_monitor.judging.premises import SeenOutputs, order_notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:
-    """What was found out about one version at one layer."""
+    """What was found out about one version at one layer; `notes` are said with its verdict."""
 
     subject: Subject
     measurer: LayerMeasurer
@@ -28,6 +29,7 @@ class Found:
     contrasts: ContrastSets
     scores: SampleScores
     gallery: Gallery
+    notes: tuple[str, ...] = ()
 
     @property
     def layer(self) -> str:
@@ -57,8 +59,12 @@ def find(subject: Subject, target_layer: str, protocol: Protocol, shown: str, *,
         of: of what, in the names of the stages that people see.
     """
     measurer = subject.measurer.at(target_layer)
+    seen = SeenOutputs()
     with closing(measurer.predict(f"predict{of}")) as parts:
-        predicted = join_predicted(parts, subject.sample_ids, subject.target, subject.split.num_classes, protocol)
+        predicted = join_predicted(
+            seen.of(parts), subject.sample_ids, subject.target, subject.split.num_classes, protocol
+        )
+    seen.require_logits(measurer.outputs, protocol.outputs)
     contrasts = contrast_sets(predicted.confmat, protocol.contrast_k, observed_only=protocol.observed_only)
     scores, gallery = subject.scores.get(measurer.layer), Gallery.empty()
     if scores is None or scores.shown != shown:
@@ -70,6 +76,10 @@ def find(subject: Subject, target_layer: str, protocol: Protocol, shown: str, *,
         contrasts=contrasts,
         scores=scores,
         gallery=gallery,
+        notes=(
+            *seen.notes(measurer.outputs, subject.split.class_names),
+            *order_notes(predicted.confmat.counts, subject.split.class_names),
+        ),
     )
 
 

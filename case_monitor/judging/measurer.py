@@ -24,6 +24,11 @@ class LayerMeasurer(Protocol):
         ...
 
     @property
+    def outputs(self) -> str:
+        """What the model returns, of `OUTPUTS`."""
+        ...
+
+    @property
     def isolation(self) -> str | None:
         """How far the model is shut in; None: it is not."""
         ...

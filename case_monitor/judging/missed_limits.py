@@ -16,7 +16,7 @@ NO_FUNCTION = (
 )
 _SMALLER_SETS = (
     " Where CASE contrasts a class with all others, nothing may be left of it: of more than two classes, a smaller "
-    "protocol.contrast_k leaves some out."
+    "protocol.contrast_k leaves some out; of two, show Grad-CAM (policy.gate_method: gradcam)."
 )
 _LOOK = (
     "look at gallery.png and at what the architecture shares between classes (attention, pooling, a class token), "

@@ -4,7 +4,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -33,20 +33,20 @@ from case_monitor.saliency import (
     PAIR,
     PLACE,
     SHOWN,
+    Outputs,
     batch_size_for,
     evidence_maps,
     fast_weights,
     fastest_forward,
     find_target_layer,
     inspecting,
-    logits_of,
     resize_maps,
     saliency_maps,
     tap_layer,
 )
 
 _TOLERANCE = 1e-3  # relative to the largest logit: a copy runs the same operators, maybe in another order
-_PLAINLY: Mapping[str, Any] = MappingProxyType({})
+_PLAINLY: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,19 +56,23 @@ class HeldModel:
     model: nn.Module
     protocol: Protocol
     device: str
+    outputs: Outputs = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outputs", Outputs(self.protocol.output_key, self.protocol.outputs))
 
     def survey(self, first: Tensor, target_layer: str) -> Surveyed:
         images = first.to(self.device)
         layer = target_layer
         if layer == "auto":
-            key = self.protocol.output_key
-            layer = find_target_layer(self.model.to(self.device), images, output_key=key)
+            layer = find_target_layer(self.model.to(self.device), images, self.outputs)
         with self._prepared(images):
-            return Surveyed(layer=layer, batch_size=self.protocol.batch_size or batch_size_for(self.model, images))
+            batch_size = self.protocol.batch_size or batch_size_for(self.model, images)
+            return Surveyed(layer=layer, batch_size=batch_size, outputs=self.outputs.kind)
 
     def predict(self, first: Tensor, batches: Iterator[Tensor], layer: str) -> Iterator[Answers]:
         with self._prepared(first.to(self.device)):
-            tap = tap_layer(self.model, layer, output_key=self.protocol.output_key)
+            tap = tap_layer(self.model, layer, self.outputs)
             activity = ChannelActivity(self.protocol.activity_threshold)
             for images in batches:
                 on_device = images.to(self.device)
@@ -137,8 +141,7 @@ class HeldModel:
             return self._logits(model)(images).float()
 
     def _logits(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
-        key = self.protocol.output_key
-        return lambda images: logits_of(model(images), key, len(images))
+        return lambda images: self.outputs.logits(model(images), len(images))
 
     def _maps(
         self, images: Tensor, classes: Tensor, at: At, methods: Sequence[str], ways: Mapping[str, Any] = _PLAINLY
@@ -154,12 +157,13 @@ class HeldModel:
             contrast_k=self.protocol.contrast_k,
             size="layer",
             output_key=self.protocol.output_key,
+            outputs=self.outputs.kind,
             batch_size=at.batch_size,
             **ways,
         )
 
     @property
-    def _quickly(self) -> dict[str, Any]:
+    def _quickly(self) -> dict[str, object]:
         """Where versions are compared, neither is asked for: short cuts of two models may differ."""
         return {"amp": torch.bfloat16 if self.protocol.amp else None, "compile": self.protocol.compile}
 

@@ -106,6 +106,10 @@ class LocalLayer:
         return self.found.layer
 
     @property
+    def outputs(self) -> str:
+        return self.found.outputs
+
+    @property
     def isolation(self) -> str | None:
         return self.found.isolation
 

@@ -20,11 +20,12 @@ Progress = Callable[[float, int], None]
 class Surveyed:
     """What all work on a model must agree on: the target layer, and how many images to take at once.
 
-    `isolation` says how far the model is shut in; None: it is not.
+    `outputs` is what the model returns, of `OUTPUTS`; `isolation` says how far it is shut in; None: it is not.
     """
 
     layer: str
     batch_size: int
+    outputs: str
     isolation: str | None = None
 
 

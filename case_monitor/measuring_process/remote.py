@@ -171,6 +171,10 @@ class RemoteLayer:
         return of_kind(str, self._held.ask("layer"))
 
     @cached_property
+    def outputs(self) -> str:
+        return of_kind(str, self._held.ask("outputs"))
+
+    @cached_property
     def isolation(self) -> str | None:
         came = self._held.ask("isolation")
         return None if came is None else of_kind(str, came)
@@ -194,7 +198,7 @@ class RemoteLayer:
         came = self._held.ask("map_agreement", *given, progress=self._progress)
         return agreement(came, drift_methods(self._protocol), len(indices))
 
-    def _parts(self, name: str, *given: Any) -> Generator[PredictedPart]:
+    def _parts(self, name: str, *given: object) -> Generator[PredictedPart]:
         """One after the other, each when it is wanted."""
         stream: Held = self._held.ask(name, *given)
         try:

@@ -15,7 +15,7 @@ from case_monitor.saliency.find_layer import find_target_layer
 from case_monitor.saliency.forward import fast_weights, fastest_forward
 from case_monitor.saliency.maps import CENTRED, GRADIENT_METHODS, METHODS, OWN_PAIR, resize_maps, saliency_maps
 from case_monitor.saliency.memory import batch_size_for, most_rows
-from case_monitor.saliency.outputs import logits_of
+from case_monitor.saliency.outputs import Outputs
 from case_monitor.saliency.taps import Tap, inspecting, tap_layer
 from case_monitor.saliency.target_layer import TargetLayer
 
@@ -27,6 +27,7 @@ __all__ = [
     "PAIR",
     "PLACE",
     "SHOWN",
+    "Outputs",
     "Tap",
     "TargetLayer",
     "batch_size_for",
@@ -35,7 +36,6 @@ __all__ = [
     "fastest_forward",
     "find_target_layer",
     "inspecting",
-    "logits_of",
     "most_rows",
     "resize_maps",
     "saliency_maps",

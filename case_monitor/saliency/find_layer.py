@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 from case_monitor.domain.errors import TargetLayerError
 from case_monitor.saliency.gradient_modes import keeping_gradients
 from case_monitor.saliency.graph_tap import check_free_batch, layer_outputs
-from case_monitor.saliency.outputs import Key, logits_of
+from case_monitor.saliency.outputs import Outputs
 from case_monitor.saliency.taps import Tap, inspecting, is_exported, tap_layer, unwrapped
 
 _NOT_LAYERS = (
@@ -20,7 +20,7 @@ _NOT_LAYERS = (
 )
 
 
-def find_target_layer(model: nn.Module, images: Tensor, *, output_key: Key | None = None) -> str:
+def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None = None) -> str:
     """The dotted name of the last layer with a grid (h * w > 1, K > 1), before pooling, that the logits depend on.
 
     Adaptive pooling layers are passed over, and so are layers that run more than once, 1-channel maps such as
@@ -29,7 +29,7 @@ def find_target_layer(model: nn.Module, images: Tensor, *, output_key: Key | Non
     Args:
         model: an image classifier.
         images: (B, C, H, W) one batch, to see the shapes; two images are enough.
-        output_key: see `saliency_maps`.
+        outputs: how the logits are read from what the model returns; None: it returns them.
 
     Raises:
         TargetLayerError: no layer qualifies; name one.
@@ -37,9 +37,9 @@ def find_target_layer(model: nn.Module, images: Tensor, *, output_key: Key | Non
     model = unwrapped(model)
     with inspecting(model), torch.inference_mode(False), torch.enable_grad(), keeping_gradients():
         leaf = images.detach().clone().requires_grad_()
-        outputs, several, returned = _run_graph(model, leaf) if is_exported(model) else _run_module(model, leaf)
-        logits = logits_of(returned, output_key, len(images))
-        candidates = [(name, output) for name, output in outputs if _is_grid(tap_layer(model, name), output, images)]
+        found, several, returned = _run_graph(model, leaf) if is_exported(model) else _run_module(model, leaf)
+        logits = (outputs or Outputs()).logits(returned, len(images))
+        candidates = [(name, output) for name, output in found if _is_grid(tap_layer(model, name), output, images)]
         gradients = _gradients(logits, [output for _, output in candidates])
     used = [(name, gradient) for (name, _), gradient in zip(candidates, gradients, strict=True) if gradient is not None]
     for name, gradient in reversed(used):
@@ -74,7 +74,7 @@ def _gradients(logits: Tensor, outputs: list[Tensor]) -> list[Tensor | None]:
     return [next(found) if output.requires_grad else None for output in outputs]
 
 
-_Ran = tuple[list[tuple[str, Tensor]], list[str], Any]
+_Ran = tuple[list[tuple[str, Tensor]], list[str], object]
 """(name, output) of every layer that ran once and gave a batch, in the order they finished; those that ran more often;
 and what the model returned."""
 
@@ -103,7 +103,7 @@ def _run_graph(model: fx.GraphModule, images: Tensor) -> _Ran:
     values: dict[fx.Node, Tensor] = {}
 
     class _Remember(fx.Interpreter):
-        def run_node(self, n: fx.Node) -> Any:
+        def run_node(self, n: fx.Node) -> object:
             result = super().run_node(n)
             if _is_batch(result, len(images)) and "adaptive" not in n.name:
                 values[n] = result
@@ -116,5 +116,5 @@ def _run_graph(model: fx.GraphModule, images: Tensor) -> _Ran:
     return [(n, o) for n, o in ran if names.count(n) == 1], [n for n, _ in ran if names.count(n) > 1], returned
 
 
-def _is_batch(output: Any, size: int) -> bool:
+def _is_batch(output: object, size: int) -> bool:
     return isinstance(output, Tensor) and output.ndim in {3, 4} and len(output) == size

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -12,8 +11,12 @@ class _KeepGradients(TorchFunctionMode):
     """Ignores requests to switch gradients off; `torch.inference_mode` cannot be kept off this way."""
 
     def __torch_function__(
-        self, func: Callable[..., Any], _types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: Callable[..., object],
+        _types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         if func is torch._C._set_grad_enabled and args and not args[0]:
             return None
         return func(*args, **(kwargs or {}))

@@ -8,7 +8,7 @@ from torch import Tensor, fx
 
 from case_monitor.domain.errors import ModelError, TargetLayerError
 from case_monitor.saliency.module_tap import check_calls, picked, unknown_layer
-from case_monitor.saliency.outputs import Key, logits_of, put
+from case_monitor.saliency.outputs import Key, Outputs, put
 from case_monitor.saliency.replay import ReplayError
 from case_monitor.saliency.target_layer import Layout, TargetLayer, find_layout
 
@@ -16,14 +16,14 @@ from case_monitor.saliency.target_layer import Layout, TargetLayer, find_layout
 class GraphTap:
     """A `Tap` on one layer of an exported graph, which remembers what module each of its operators came from."""
 
-    def __init__(self, model: fx.GraphModule, target: TargetLayer, output_key: Key | None) -> None:
+    def __init__(self, model: fx.GraphModule, target: TargetLayer, outputs: Outputs) -> None:
         if not isinstance(target.module, str):
             msg = f"target layer: the name of a layer was expected, a {type(target.module).__name__} came"
             raise TargetLayerError(msg)
         check_free_batch(model)
         self.model = model
         self.name = target.module if target.call is None else f"{target.module}@{target.call}"
-        self._target, self._output_key = target, output_key
+        self._target, self._outputs = target, outputs
         layers = dict(layer_outputs(model))
         calls = [node for (layer, _), node in layers.items() if layer == target.module]
         if not calls:
@@ -32,10 +32,10 @@ class GraphTap:
         self._node = calls[target.call or 0]
 
     def logits(self, images: Tensor) -> Tensor:
-        return logits_of(self.model(images), self._output_key, len(images))
+        return self._outputs.logits(self.model(images), len(images))
 
     def __call__(self, images: Tensor, edit: Callable[[Tensor], Tensor]) -> Tensor:
-        return logits_of(self._interpreter(edit).run(images), self._output_key, len(images))
+        return self._outputs.logits(self._interpreter(edit).run(images), len(images))
 
     def layout(self, output: Tensor, images: Tensor) -> Layout:
         try:
@@ -48,24 +48,24 @@ class GraphTap:
         self, images: Tensor, edit: Callable[[Tensor], Tensor], *, copy: bool
     ) -> tuple[Tensor, "GraphHead | None"]:
         interpreter = self._interpreter(edit)
-        head = GraphHead(self.model, self._node, images, self._target.key, self._output_key, copy=copy)
+        head = GraphHead(self.model, self._node, images, self._target.key, self._outputs, copy=copy)
         interpreter.after = head.remember
-        return logits_of(interpreter.run(images), self._output_key, len(images)), head
+        return self._outputs.logits(interpreter.run(images), len(images)), head
 
     def _interpreter(self, edit: Callable[[Tensor], Tensor]) -> "_Interpreter":
-        def edited(output: Any) -> Any:
+        def edited(output: object) -> object:
             return put(output, self._target.key, edit(picked(output, self._target.key, self.name)))
 
         return _Interpreter(self.model, self._node, edited)
 
 
 class _Interpreter(fx.Interpreter):
-    def __init__(self, model: fx.GraphModule, node: fx.Node, edit: Callable[[Any], Any]) -> None:
+    def __init__(self, model: fx.GraphModule, node: fx.Node, edit: Callable[[object], object]) -> None:
         super().__init__(model)
         self._node, self._edit = node, edit
-        self.after: Callable[[fx.Node, Any], None] = lambda *_: None
+        self.after: Callable[[fx.Node, object], None] = lambda *_: None
 
-    def run_node(self, n: fx.Node) -> Any:
+    def run_node(self, n: fx.Node) -> object:
         result = super().run_node(n)
         if n is self._node:
             result = self._edit(result)
@@ -82,17 +82,17 @@ class GraphHead:
         node: fx.Node,
         images: Tensor,
         key: Key | None,
-        output_key: Key | None,
+        outputs: Outputs,
         *,
         copy: bool,
     ) -> None:
         self._model, self._node, self._images, self._copy = model, node, images, copy
-        self._key, self._output_key = key, output_key
+        self._key, self._outputs = key, outputs
         self._behind = _dependants(model, {node})
         self._of_images = _dependants(model, {n for n in model.graph.nodes if n.op == "placeholder"})
         needed = {source for n in self._behind for source in n.all_input_nodes}
         self._needed = (needed - self._behind.keys()) | {node}
-        self._values: dict[fx.Node, Any] = {}
+        self._values: dict[fx.Node, object] = {}
 
     def remember(self, node: fx.Node, value: Any) -> None:
         """Keep a value that the operators behind the layer need."""
@@ -113,7 +113,7 @@ class GraphHead:
         if _versions(self._values) != before:
             msg = "the graph changes in place what an earlier operator gave"
             raise ReplayError(msg)
-        return logits_of(output, self._output_key, len(rows))
+        return self._outputs.logits(output, len(rows))
 
     def _rows_of(self, node: fx.Node, value: Any, image: int | None, rows: int) -> Any:
         if node.target is torch.ops.aten.sym_size.int and node.args[1] == 0:
@@ -125,11 +125,11 @@ class GraphHead:
         return value.clone() if self._copy else value.detach()
 
 
-def _is_batch(value: Any, size: int) -> bool:
+def _is_batch(value: object, size: int) -> bool:
     return isinstance(value, Tensor) and value.ndim > 0 and len(value) == size
 
 
-def _versions(values: dict[fx.Node, Any]) -> int:
+def _versions(values: dict[fx.Node, object]) -> int:
     return sum(value._version for value in values.values() if isinstance(value, Tensor))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from case_monitor.domain.errors import ConfigError, ModelError
 from case_monitor.domain.methods import METHODS as CATALOGUE
+from case_monitor.domain.protocol import AUTO
 from case_monitor.saliency.contrast_weights import ContrastWeights
 from case_monitor.saliency.forward import Speed
 from case_monitor.saliency.memory import SMALL_BATCH, batch_size_for
@@ -20,7 +21,7 @@ from case_monitor.saliency.methods.hirescam import hirescam
 from case_monitor.saliency.methods.layercam import layercam
 from case_monitor.saliency.methods.occlusion import occlusion, occlusion_and_evidence
 from case_monitor.saliency.methods.scorecam import scorecam, scorecam_and_centred
-from case_monitor.saliency.outputs import Key
+from case_monitor.saliency.outputs import Key, Outputs
 from case_monitor.saliency.taps import Tap, inspecting, tap_layer
 from case_monitor.saliency.target_layer import TargetLayer
 from case_monitor.saliency.trace import Options, Trace, record
@@ -64,6 +65,7 @@ def saliency_maps(
     size: str = "input",
     min_max: bool = False,
     output_key: Key | None = None,
+    outputs: str = AUTO,
     batch_size: int | None = None,
     amp: torch.dtype | None = None,
     compile: bool = False,  # noqa: A002 - the name that torch gives it
@@ -77,8 +79,8 @@ def saliency_maps(
     may use it.
 
     Args:
-        model: an image classifier that returns logits (B, num_classes); also wrapped in `DataParallel`, compiled, or
-            a graph from `torch.export`.
+        model: an image classifier that returns logits (B, num_classes), or what `outputs` says; also wrapped in
+            `DataParallel`, compiled, or a graph from `torch.export`.
         images: (B, C, H, W), preprocessed.
         targets: (B, T) class indices to explain.
         target_layer: a module of `model`, its dotted name (`name@call` where it runs more than once, `name[key]`
@@ -92,6 +94,8 @@ def saliency_maps(
             method's own windows.
         min_max: scale every map of a method to [0, 1]; a constant one becomes 0.
         output_key: which entry of the model's output holds the logits, where it is a tuple or a dict.
+        outputs: what stands there: "logits", or probabilities by "softmax" or "sigmoid", of which the logits are taken
+            back; "auto" tells logits from softmax by the first images. One column is two classes.
         batch_size: images per forward pass; None finds what memory takes well.
         amp: run Score-CAM's masked images under autocast with this type; changes rankings a little.
         compile: compile the model for Score-CAM's masked images; worth it for hundreds of images.
@@ -111,7 +115,7 @@ def saliency_maps(
         ModelError: the model does not return logits.
     """
     _validate(images, targets, methods, size, batch_size)
-    tap = tap_layer(model, target_layer, output_key=output_key)
+    tap = tap_layer(model, target_layer, Outputs(output_key, outputs))
     parts: dict[str, list[Tensor]] = defaultdict(list)
     with inspecting(tap.model), torch.inference_mode(False):
         done = 0

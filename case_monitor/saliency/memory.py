@@ -3,7 +3,6 @@
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,8 +36,12 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.sizes = [1]
 
     def __torch_dispatch__(
-        self, func: Callable[..., Any], _types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: Callable[..., object],
+        _types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         output = func(*args, **(kwargs or {}))
         old = {t.untyped_storage().data_ptr() for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
         new = {
@@ -50,7 +53,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return output
 
 
-def footprint(run: Callable[[], Any]) -> Footprint:
+def footprint(run: Callable[[], object]) -> Footprint:
     """What `run`, on one image, needs."""
     with torch.no_grad(), _Watch() as watch:
         run()
@@ -70,7 +73,7 @@ def rows_that_fit(needs: Footprint, device: torch.device) -> int:
     return max(1, min(_CPU_ROWS, _CPU_BLOCK // needs.largest))
 
 
-_footprints: weakref.WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], Footprint]] = weakref.WeakKeyDictionary()
+_footprints: weakref.WeakKeyDictionary[nn.Module, dict[tuple[object, ...], Footprint]] = weakref.WeakKeyDictionary()
 
 
 def batch_size_for(model: nn.Module, images: Tensor) -> int:

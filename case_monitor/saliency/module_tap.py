@@ -1,12 +1,11 @@
 """Tapping a module by a forward hook."""
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor, nn
 
 from case_monitor.domain.errors import TargetLayerError
-from case_monitor.saliency.outputs import Key, logits_of, pick, put
+from case_monitor.saliency.outputs import Key, Outputs, pick, put
 from case_monitor.saliency.replay import Replay, record_replay
 from case_monitor.saliency.target_layer import Layout, TargetLayer, find_layout
 
@@ -16,18 +15,18 @@ _SWIN = "torchvision.models.swin_transformer"  # keeps channels last throughout
 class ModuleTap:
     """A `Tap` on one module of a model that calls its modules."""
 
-    def __init__(self, model: nn.Module, target: TargetLayer, output_key: Key | None) -> None:
+    def __init__(self, model: nn.Module, target: TargetLayer, outputs: Outputs) -> None:
         self.model = model
         self.module, path = _find(model, target.module)
         self.name = path if target.call is None else f"{path}@{target.call}"
-        self._target, self._output_key = target, output_key
+        self._target, self._outputs = target, outputs
         self._swin = any(type(module).__module__ == _SWIN for module in model.modules())
 
     def logits(self, images: Tensor) -> Tensor:
-        return logits_of(self.model(images), self._output_key, len(images))
+        return self._outputs.logits(self.model(images), len(images))
 
     def __call__(self, images: Tensor, edit: Callable[[Tensor], Tensor]) -> Tensor:
-        return logits_of(self._run(images, edit), self._output_key, len(images))
+        return self._outputs.logits(self._run(images, edit), len(images))
 
     def layout(self, output: Tensor, images: Tensor) -> Layout:
         try:
@@ -41,19 +40,19 @@ class ModuleTap:
     ) -> tuple[Tensor, "ModuleHead | None"]:
         calls = 0
 
-        def is_target(module: nn.Module, _args: tuple[Any, ...], _output: Any) -> bool:
+        def is_target(module: nn.Module, _args: tuple[object, ...], _output: object) -> bool:
             nonlocal calls
             calls += module is self.module
             return module is self.module and calls == (self._target.call or 0) + 1
 
         output, replay = record_replay(self.model, images, is_target, lambda: self._run(images, edit), copy=copy)
-        head = None if replay is None else ModuleHead(replay, self._target.key, self._output_key)
-        return logits_of(output, self._output_key, len(images)), head
+        head = None if replay is None else ModuleHead(replay, self._target.key, self._outputs)
+        return self._outputs.logits(output, len(images)), head
 
-    def _run(self, images: Tensor, edit: Callable[[Tensor], Tensor]) -> Any:
+    def _run(self, images: Tensor, edit: Callable[[Tensor], Tensor]) -> object:
         calls = 0
 
-        def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
+        def hook(_module: nn.Module, _args: object, output: object) -> object:
             nonlocal calls
             calls += 1
             if calls != (self._target.call or 0) + 1:
@@ -68,22 +67,22 @@ class ModuleTap:
         check_calls(calls, self._target.call, self.name)
         return output
 
-    def _picked(self, output: Any) -> Tensor:
+    def _picked(self, output: object) -> Tensor:
         return picked(output, self._target.key, self.name)
 
 
 class ModuleHead:
     """A `HeadRun` by replay."""
 
-    def __init__(self, replay: Replay, key: Key | None, output_key: Key | None) -> None:
+    def __init__(self, replay: Replay, key: Key | None, outputs: Outputs) -> None:
         self.replay = replay
-        self.key, self.output_key = key, output_key
+        self.key, self.outputs = key, outputs
 
     def __call__(self, rows: Tensor, image: int | None) -> Tensor:
-        return logits_of(self.replay(rows, image, self.key), self.output_key, len(rows))
+        return self.outputs.logits(self.replay(rows, image, self.key), len(rows))
 
 
-def picked(output: Any, key: Key | None, name: str) -> Tensor:
+def picked(output: object, key: Key | None, name: str) -> Tensor:
     """The tensor that a layer returned.
 
     Raises:

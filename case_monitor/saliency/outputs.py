@@ -2,14 +2,19 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from case_monitor.domain.errors import ModelError
+from case_monitor.domain.protocol import AUTO, LOGITS, SIGMOID, SOFTMAX
 
 Key = int | str
 """Where a tensor stands in a tuple (index) or in a dict or a record (name)."""
+_HALVES = {torch.float16, torch.bfloat16}
+_SUM, _SUM_16_BITS = 1e-5, 1e-2  # by which the probabilities of 1000 classes may miss 1
 
 
 def pick(output: Any, key: Key | None) -> Any:
@@ -44,34 +49,80 @@ def put(output: Any, key: Key | None, value: Tensor) -> Any:
     return changed
 
 
-def logits_of(output: Any, key: Key | None, rows: int) -> Tensor:
-    """The logits (rows, num_classes) in what a model returned.
+@dataclass(slots=True)
+class Outputs:
+    """How the logits are read from what a model returns; `auto` becomes what the first output shows it to be.
 
-    Without a key, an entry named `logits` is taken from a dict or a record (GoogLeNet's, Inception's, or those of a
-    transformer library); a plain tuple needs one, because its order means nothing.
-
-    Raises:
-        ModelError: there are none.
+    Attributes:
+        key: which entry holds them, where it is a tuple, a dict or a record. Without one, an entry named `logits` is
+            taken (GoogLeNet's, Inception's, or those of a transformer library); a plain tuple needs one, because its
+            order means nothing.
+        kind: what stands there: `logits`, or probabilities by `softmax` or `sigmoid`; `auto` tells logits from softmax.
     """
-    if key is None and not isinstance(output, Tensor):
-        key = "logits"
-    try:
-        logits = pick(output, key)
-    except (LookupError, TypeError):
-        wanted = f"an entry {key!r}" if key != "logits" else "a tensor, or a dict or record with an entry 'logits'"
-        msg = f"model output: {wanted} was expected, {_described(output)} came; name the entry with `output_key`"
-        raise ModelError(msg) from None
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != rows:
-        msg = f"model output: logits of shape ({rows}, num_classes) were expected, {_described(logits)} came"
-        raise ModelError(msg)
-    if not logits.is_floating_point():
-        kind = str(logits.dtype).removeprefix("torch.")
-        msg = f"model output: floating-point logits were expected, the logits are integers ({kind})"
-        raise ModelError(msg)
-    return logits
+
+    key: Key | None = None
+    kind: str = LOGITS
+
+    def logits(self, output: object, rows: int) -> Tensor:
+        """(rows, C) the logits.
+
+        The logarithm of a softmax's probabilities is its logits up to what all share, which no probability and no
+        figure depends on. One column z, a sigmoid's logit, is two classes: [-z/2, z/2]. What is no probability is NaN.
+
+        Raises:
+            ModelError: there are none.
+        """
+        values = self._values(output, rows)
+        if self.kind == AUTO:
+            self.kind = SOFTMAX if _are_softmax(values) else LOGITS
+        if self.kind == SOFTMAX:
+            values = _log(_of_probabilities(values))
+        elif self.kind == SIGMOID:
+            values = _of_probabilities(values)
+            values = _log(values) - _log(1 - values)
+        return values if values.shape[1] > 1 else torch.cat([-values / 2, values / 2], dim=1)
+
+    def _values(self, output: object, rows: int) -> Tensor:
+        """(rows, C) floating-point numbers, of which C may be 1."""
+        key = "logits" if self.key is None and not isinstance(output, Tensor) else self.key
+        try:
+            values = pick(output, key)
+        except (LookupError, TypeError):
+            wanted = f"an entry {key!r}" if key != "logits" else "a tensor, or a dict or record with an entry 'logits'"
+            msg = f"model output: {wanted} was expected, {_described(output)} came; name the entry with `output_key`"
+            raise ModelError(msg) from None
+        if isinstance(values, Tensor) and values.ndim == 1:
+            values = values.unsqueeze(1)
+        if not isinstance(values, Tensor) or values.ndim != 2 or len(values) != rows or not values.shape[1]:
+            msg = f"model output: logits of shape ({rows}, num_classes) were expected, {_described(values)} came"
+            raise ModelError(msg)
+        if not values.is_floating_point():
+            kind = str(values.dtype).removeprefix("torch.")
+            msg = f"model output: floating-point logits were expected, the logits are integers ({kind})"
+            raise ModelError(msg)
+        return values
 
 
-def _described(output: Any) -> str:
+def _are_softmax(values: Tensor) -> bool:
+    """Whether every row is probabilities that sum to 1; zeros and ones alone may be anything."""
+    if values.shape[1] == 1 or not bool((values >= 0).all()) or bool(((values == 0) | (values == 1)).all()):
+        return False
+    total = values.sum(1, dtype=torch.float64)
+    allowed = _SUM_16_BITS if values.dtype in _HALVES else _SUM
+    return torch.allclose(total, torch.ones_like(total), rtol=0, atol=allowed)
+
+
+def _of_probabilities(values: Tensor) -> Tensor:
+    """In float32 at least: a half has no room for a small probability."""
+    return values.float() if values.dtype in _HALVES else values
+
+
+def _log(values: Tensor) -> Tensor:
+    """Of 0, which is a probability too small for its type, that of the smallest that is not."""
+    return torch.where(values == 0, torch.finfo(values.dtype).tiny, values).log()
+
+
+def _described(output: object) -> str:
     if isinstance(output, Tensor):
         return f"shape {tuple(output.shape)}"
     if isinstance(output, Mapping):

@@ -9,7 +9,6 @@ between the modules is simply run again. Whether a replay is faithful is for the
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from torch.utils import _pytree as pytree
 from case_monitor.domain.errors import CaseMonitorError
 from case_monitor.saliency.outputs import Key, put
 
-IsLast = Callable[[nn.Module, tuple[Any, ...], Any], bool]
+IsLast = Callable[[nn.Module, tuple[object, ...], object], bool]
 """Whether a call that has just finished is the last to remember: the module, its arguments, its output."""
 
 
@@ -35,7 +34,7 @@ class Record:
     """What one call of a module returned."""
 
     module: nn.Module
-    output: Any
+    output: object
 
 
 class Recorder:
@@ -65,10 +64,10 @@ class Recorder:
             for handle in handles:
                 handle.remove()
 
-    def _enter(self, _module: nn.Module, _args: Any) -> None:
+    def _enter(self, _module: nn.Module, _args: object) -> None:
         self._starts.append(len(self.records))
 
-    def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def _leave(self, module: nn.Module, args: tuple[object, ...], output: object) -> None:
         start = self._starts.pop()
         if self.finished:
             return
@@ -93,7 +92,7 @@ class Replay:
         self._modules = list(dict.fromkeys(record.module for record in records))
         self._versions = self._version()
 
-    def __call__(self, rows: Tensor, image: int | None, key: Key | None) -> Any:
+    def __call__(self, rows: Tensor, image: int | None, key: Key | None) -> object:
         """What the model returns when the last recorded call returns `rows` (n, ...), at `key` of its output.
 
         Args:
@@ -113,13 +112,13 @@ class Replay:
         return output
 
     @contextmanager
-    def _patched(self, last_output: Any, image: int | None, rows: int) -> Iterator[None]:
+    def _patched(self, last_output: object, image: int | None, rows: int) -> Iterator[None]:
         """Modules that return their records; their own `forward` is put back, also after an error."""
         records = iter(self._records)
         self.running = True
 
-        def forward_of(module: nn.Module, original: Callable[..., Any]) -> Callable[..., Any]:
-            def forward(*args: Any, **kwargs: Any) -> Any:
+        def forward_of(module: nn.Module, original: Callable[..., object]) -> Callable[..., object]:
+            def forward(*args: object, **kwargs: object) -> object:
                 if not self.running:
                     return original(*args, **kwargs)
                 record = next(records)
@@ -146,7 +145,7 @@ class Replay:
             msg = "the model skips a module that it called before"
             raise ReplayError(msg)
 
-    def _output_of(self, record: Record, image: int | None, rows: int) -> Any:
+    def _output_of(self, record: Record, image: int | None, rows: int) -> object:
         return pytree.tree_map_only(Tensor, lambda t: self._rows_of(t, image, rows), record.output)
 
     def _rows_of(self, tensor: Tensor, image: int | None, rows: int) -> Tensor:
@@ -167,10 +166,10 @@ def record_replay(
     model: nn.Module,
     images: Tensor,
     is_last: IsLast,
-    run: Callable[[], Any],
+    run: Callable[[], object],
     *,
     copy: bool = False,
-) -> tuple[Any, Replay | None]:
+) -> tuple[object, Replay | None]:
     """Run the model by `run` and remember it up to the call that `is_last` names; None where that never came.
 
     Args:

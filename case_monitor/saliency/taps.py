@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from case_monitor.domain.errors import TargetLayerError
 from case_monitor.saliency.graph_tap import GraphTap
 from case_monitor.saliency.module_tap import ModuleTap
-from case_monitor.saliency.outputs import Key
+from case_monitor.saliency.outputs import Outputs
 from case_monitor.saliency.target_layer import Layout, TargetLayer
 
 Edit = Callable[[Tensor], Tensor]
@@ -105,20 +105,20 @@ def inspecting(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def tap_layer(model: nn.Module, target_layer: nn.Module | str | TargetLayer, *, output_key: Key | None = None) -> Tap:
+def tap_layer(model: nn.Module, target_layer: nn.Module | str | TargetLayer, outputs: Outputs | None = None) -> Tap:
     """The tap for a layer of a model.
 
     Args:
         model: an image classifier, also wrapped for several devices, compiled, or exported.
         target_layer: a module of `model`, its dotted name, or a `TargetLayer`.
-        output_key: which entry of the model's output holds the logits, where it is a tuple or a dict.
+        outputs: how the logits are read from what the model returns; None: it returns them.
 
     Raises:
         TargetLayerError: there is no such layer.
     """
     inner = unwrapped(model)
-    target = _resolve(inner, target_layer)
-    return GraphTap(inner, target, output_key) if is_exported(inner) else ModuleTap(inner, target, output_key)
+    target, outputs = _resolve(inner, target_layer), outputs or Outputs()
+    return GraphTap(inner, target, outputs) if is_exported(inner) else ModuleTap(inner, target, outputs)
 
 
 def _resolve(model: nn.Module, target_layer: nn.Module | str | TargetLayer) -> TargetLayer:

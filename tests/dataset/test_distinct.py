@@ -80,7 +80,7 @@ def test_copies_in_another_encoding_count_once(tmp_path: Path) -> None:
 
 def test_classes_without_an_image_are_named(tmp_path: Path) -> None:
     raw = archive(tmp_path, ten_images(), [0, 2] * 5, class_names=["cat", "dog", "fox", "hen"])
-    split, _ = prepare(raw, None, GREY)
+    split, _ = prepare(raw, ("cat", "dog", "fox", "hen"), GREY)
     assert split.notes == ("2 of 4 classes have no image in 'val'; nothing is known of them: dog, hen.",)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import SwinTransformer, VisionTransformer
 
 from case_monitor.domain.errors import ModelError, TargetLayerError
-from case_monitor.saliency import METHODS, TargetLayer, fallback, find_target_layer, saliency_maps, tap_layer
+from case_monitor.saliency import METHODS, Outputs, TargetLayer, fallback, find_target_layer, saliency_maps, tap_layer
 from tests.support.toys import a_cnn, some_images
 
 TARGETS = torch.tensor([[0, 1], [2, 3]])
@@ -267,7 +267,7 @@ def test_a_layer_may_return_a_tuple_or_a_dict(pack: Callable[[Tensor], Any], key
 def test_a_model_may_return_a_tuple_or_a_dict(pack: Callable[[Tensor], Any], key: int | str | None) -> None:
     model = Net(lambda net, x: pack(plain(net, x)))
     assert_same(maps_of(model, output_key=key), maps_of(Net(plain)))
-    assert find_target_layer(model, some_images(), output_key=key) == "tail"
+    assert find_target_layer(model, some_images(), Outputs(key)) == "tail"
 
 
 @pytest.mark.parametrize("came", [lambda y: (y, y), lambda y: {"a": y}, lambda y: [y], lambda y: None])

@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 from case_monitor.demo.models import AttentionCNN, PlainCNN
 from case_monitor.domain.errors import ModelError, TargetLayerError
 from case_monitor.saliency import METHODS, find_target_layer, saliency_maps
-from case_monitor.saliency.outputs import logits_of
+from case_monitor.saliency.outputs import Outputs
 from tests.support.toys import a_cnn, some_images
 
 TARGETS = torch.tensor([[0, 1], [2, 3]])
@@ -112,7 +112,7 @@ def test_where_all_layers_run_twice_a_call_is_named() -> None:
 
 def test_logits_that_are_integers_are_said_to_be() -> None:
     with pytest.raises(ModelError, match=r"the logits are integers \(int64\)$"):
-        logits_of(torch.zeros(2, 3, dtype=torch.int64), None, 2)
+        Outputs().logits(torch.zeros(2, 3, dtype=torch.int64), 2)
 
 
 def test_looking_for_a_layer_leaves_no_hooks_and_no_mode_behind() -> None:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from case_monitor.saliency.heads import agree, random_channels, without_channels
 from case_monitor.saliency.methods.channel_drops import ChannelDrops
 from case_monitor.saliency.module_tap import ModuleHead
-from case_monitor.saliency.outputs import logits_of
 from case_monitor.saliency.replay import FAILURES, record_replay
 from case_monitor.saliency.taps import HeadRun
 from case_monitor.saliency.trace import Trace
@@ -101,8 +100,8 @@ def _find_shortcut(trace: Trace, head: ModuleHead) -> _Shortcut | None:
     expected = torch.where(half.repeat_interleave(z.shape[1] // channels), z0, z)
     if not agree(_linear_input(head, linear, without_half), expected):
         return None
-    behind = ModuleHead(replay, None, head.output_key)
-    logits = logits_of(returned, head.output_key, len(z))
+    behind = ModuleHead(replay, None, head.outputs)
+    logits = head.outputs.logits(returned, len(z))
     return _Shortcut(
         weight=torch.unflatten(linear.weight.detach(), 1, (channels, -1)),
         change=torch.unflatten(z0 - z, 1, (channels, -1)),
