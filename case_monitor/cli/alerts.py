@@ -5,7 +5,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
@@ -60,12 +59,12 @@ def unmute(config: Path | None, alert_id: int) -> None:
     say(f"Alert {alert_id}: notices are sent again.")
 
 
-def _as_dict(alert: StoredAlert) -> dict[str, Any]:
+def _as_dict(alert: StoredAlert) -> dict[str, object]:
     """The alert as strict JSON has it: times as text, and no infinity."""
     return {name: _plain(value) for name, value in asdict(alert).items()}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     return None if isinstance(value, float) and not isfinite(value) else value

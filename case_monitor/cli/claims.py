@@ -1,7 +1,6 @@
 """`claims`: what is being worked on, by whom, and until when."""
 
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
@@ -38,7 +37,7 @@ def _heading(claim: Claim) -> Text:
     return Text.assemble((claim.resource, "bold"), "  ", (claim.state, style))
 
 
-def _as_dict(claim: Claim) -> dict[str, Any]:
+def _as_dict(claim: Claim) -> dict[str, object]:
     return {
         "resource": claim.resource,
         "holder": claim.holder,

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -67,8 +66,8 @@ def _how(night: Night) -> str:
     return f"evaluation {night.evaluation_id} does not come out again ({found.n} images)"
 
 
-def _as_dict(night: Night) -> dict[str, Any]:
-    content: dict[str, Any] = {
+def _as_dict(night: Night) -> dict[str, object]:
+    content: dict[str, object] = {
         "model": night.model,
         "version": night.version,
         "evaluation_id": night.evaluation_id,
@@ -80,5 +79,5 @@ def _as_dict(night: Night) -> dict[str, Any]:
     }
     if night.reproduction:
         content["reproduction"] = asdict(night.reproduction) | {"reproduced": night.reproduction.reproduced}
-    cleaned: dict[str, Any] = without_nan(content)
+    cleaned: dict[str, object] = without_nan(content)
     return cleaned

@@ -105,7 +105,7 @@ def _signed(row: MetricSummary | None) -> str:
     return "undefined" if row is None or math.isnan(row.value) else f"{row.value:+.3f}"
 
 
-def outcome_as_dict(outcome: Outcome | DryRun, promotion: Promotion | None = None) -> dict[str, Any]:
+def outcome_as_dict(outcome: Outcome | DryRun, promotion: Promotion | None = None) -> dict[str, object]:
     """The verdict as strict JSON: NaN becomes null."""
     stored = None if isinstance(outcome, DryRun) else outcome
     content = {
@@ -123,11 +123,11 @@ def outcome_as_dict(outcome: Outcome | DryRun, promotion: Promotion | None = Non
         "alerts": [asdict(alert) for alert in outcome.alerts],
         "promotion": promotion_as_dict(promotion) if promotion else None,
     }
-    cleaned: dict[str, Any] = without_nan(content)
+    cleaned: dict[str, object] = without_nan(content)
     return cleaned
 
 
-def promotion_as_dict(promotion: Promotion) -> dict[str, Any]:
+def promotion_as_dict(promotion: Promotion) -> dict[str, object]:
     """A decision as strict JSON has it: times as text."""
     until = promotion.valid_until
     return asdict(promotion) | {"valid_until": until and until.isoformat()}

@@ -1,7 +1,6 @@
 """Images on their way into the model, and back to what a person would see."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +73,7 @@ class _Preprocessed(Dataset[Tensor | CaseMonitorError]):
             name = self._raw.sample_ids[index]
             return DataError(f"image {name!r} of split {self._raw.name!r} cannot be read: {short_message(error)}")
 
-    def _prepared(self, image: Any, name: str) -> Tensor:
+    def _prepared(self, image: object, name: str) -> Tensor:
         if isinstance(image, Tensor) and image.is_floating_point():
             return image.float()
         if not isinstance(image, Tensor | Image.Image):
@@ -115,7 +114,7 @@ def _stack(images: list[Tensor | CaseMonitorError]) -> Tensor | CaseMonitorError
 
 def _transform(preprocessing: Preprocessing) -> Callable[[Image.Image | Tensor], Tensor]:
     grey = len(preprocessing.mean) == 1
-    steps: list[Any] = [v2.Grayscale() if grey else v2.RGB()]
+    steps: list[object] = [v2.Grayscale() if grey else v2.RGB()]
     if preprocessing.resize:
         steps.append(v2.Resize(preprocessing.resize, antialias=True))
     if preprocessing.crop:

@@ -32,7 +32,7 @@ class Answer:
     outcome: Outcome
     found: str
     remedy: str = ""
-    value: Any = None
+    value: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def ok(found: str, value: Any = None) -> Answer:
     return Answer(outcome=Outcome.OK, found=found, value=value)
 
 
-def warning(found: str, remedy: str, value: Any = None) -> Answer:
+def warning(found: str, remedy: str, value: object = None) -> Answer:
     """Checks work, but not all that people expect of them."""
     return Answer(outcome=Outcome.WARNING, found=found, remedy=remedy, value=value)
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import version
-from typing import Any
 
 from case_monitor.domain.evaluation import EvaluationKey
 from case_monitor.domain.model_version import ModelVersion
@@ -18,7 +17,7 @@ a formula, a default that no setting names, a rule of the verdict. Not for speed
 under another number is evaluated again, and compared with nothing new."""
 
 
-def digest(record: Any) -> str:
+def digest(record: object) -> str:
     """SHA-256 of a record's fields, in a canonical form."""
     data = asdict(record) if is_dataclass(record) and not isinstance(record, type) else record
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

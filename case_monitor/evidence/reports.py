@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -251,10 +251,10 @@ def _write_alerts(evaluation: Evaluation, path: Path) -> Path:
     return path
 
 
-def _strict(row: dict[str, Any]) -> dict[str, Any]:
+def _strict(row: dict[str, object]) -> dict[str, object]:
     """`row` with nothing that JSON or UTF-8 cannot hold: None for NaN and infinity, plain texts."""
 
-    def strict(value: Any) -> Any:
+    def strict(value: object) -> object:
         if isinstance(value, float) and not math.isfinite(value):
             return None
         return plain(value) if isinstance(value, str) else value

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -36,7 +35,7 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
     return text.encode()
 
 
-def _cells(column: "pd.Series[Any]") -> Iterator[Any]:
+def _cells(column: "pd.Series[object]") -> Iterator[object]:
     for value in column:
         if isinstance(value, str):
             text = _WITHIN.sub("'", plain(value))

@@ -83,7 +83,7 @@ class _Server:
             return {"pid": self._measure(request, descriptors)}
         return {"pid": self._start(_be_a_models, request, descriptors)}
 
-    def _measure(self, request: Mapping[str, Any], descriptors: list[int]) -> int:
+    def _measure(self, request: Mapping[str, object], descriptors: list[int]) -> int:
         """A process that measures, with a server of its own for the models that it asks."""
         ours, theirs = socket_pair()
         server = self._fork(theirs.detach())

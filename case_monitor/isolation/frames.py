@@ -50,7 +50,7 @@ class Wire:
     most_arrays: int = 1 << 31
 
     def send(
-        self, head: Mapping[str, Any], arrays: Mapping[str, Array] | None = None, deadline: float | None = None
+        self, head: Mapping[str, object], arrays: Mapping[str, Array] | None = None, deadline: float | None = None
     ) -> None:
         """Send a frame.
 
@@ -113,7 +113,7 @@ class Wire:
             self.socket.settimeout(left)
 
 
-def _parsed(text: bytes) -> dict[str, Any]:
+def _parsed(text: bytes) -> dict[str, object]:
     try:
         head = json.loads(text)
     except (ValueError, RecursionError):

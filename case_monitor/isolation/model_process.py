@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from case_monitor.domain.errors import CaseMonitorError, ConfinementError, ModelError
 from case_monitor.domain.isolation import Isolation
@@ -37,7 +36,7 @@ class ModelProcess:
             self.end()
             raise ConfinementError(f"isolation: required, and this machine cannot confine a model: {self.lacking}")
 
-    def send(self, head: Mapping[str, Any], arrays: Mapping[str, Array] | None = None) -> None:
+    def send(self, head: Mapping[str, object], arrays: Mapping[str, Array] | None = None) -> None:
         """Send a frame."""
         try:
             self._wire.send(head, arrays, self._deadline())

@@ -74,7 +74,7 @@ class ForkServer:
                 content = json.dumps({**request, "number": number}).encode()
                 socket.send_fds(self._control, [content], descriptors)
                 while content := self._control.recv(_MOST):
-                    answer: dict[str, Any] = json.loads(content)
+                    answer: dict[str, object] = json.loads(content)
                     if answer["to"] == number:  # who was interrupted has left an answer behind
                         return answer
             except OSError:

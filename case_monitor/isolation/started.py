@@ -7,7 +7,6 @@ import tempfile
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from case_monitor.domain.errors import ConfinementError
 from case_monitor.isolation.scratch import remove
@@ -35,7 +34,7 @@ class Started:
         logger: the name of the log of what it prints.
     """
 
-    def __init__(self, title: str, request: Mapping[str, Any], logger: str = OF_MODELS) -> None:
+    def __init__(self, title: str, request: Mapping[str, object], logger: str = OF_MODELS) -> None:
         self._of = os.getpid()
         server = fork_server()
         self.connection, theirs = socket.socketpair()

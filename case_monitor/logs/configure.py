@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TextIO
 
 from case_monitor.domain.errors import ConfigError
 from case_monitor.logs.masking import masked
@@ -19,7 +19,7 @@ FIELDS = ("model", "version", "evaluation_id", "flow_run_id")
 _TOLD_ANYWAY = "mlflow.store.db.utils"
 """Logs with a traceback what it raises, which is then told in one line."""
 
-_about: ContextVar[dict[str, Any] | None] = ContextVar("case_monitor_log_about", default=None)
+_about: ContextVar[dict[str, object] | None] = ContextVar("case_monitor_log_about", default=None)
 _exceptions = logging.Formatter()
 
 
@@ -114,7 +114,7 @@ class _MaskingFactory:
     def __init__(self) -> None:
         self._make = logging.getLogRecordFactory()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+    def __call__(self, *args: object, **kwargs: object) -> logging.LogRecord:
         record = self._make(*args, **kwargs)
         about = _about.get()
         if about:

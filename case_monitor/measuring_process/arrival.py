@@ -38,7 +38,7 @@ def classes(came: Any, split: Split) -> IntArray:
     return np.asarray(came)
 
 
-def part(came: Any) -> PredictedPart:
+def part(came: object) -> PredictedPart:
     """Logits of some images, with as many counts."""
     found = of_kind(PredictedPart, came)
     _array(found.logits, "float32", (None, None), "logits")
@@ -46,7 +46,7 @@ def part(came: Any) -> PredictedPart:
     return found
 
 
-def explained(came: Any, sample: Sample) -> tuple[SampleScores, Gallery]:
+def explained(came: object, sample: Sample) -> tuple[SampleScores, Gallery]:
     """Scores of this very sample, and a gallery."""
     found = of_kind(tuple, came)
     require(len(found) == 2, "scores and a gallery were expected")
@@ -82,7 +82,7 @@ def _margins(values: Mapping[str, Any], n: int) -> None:
         require(not np.isinf(array).any(), f"{name} as a finite number or NaN was expected")
 
 
-def agreement(came: Any, methods: Iterable[str], n: int) -> dict[str, FloatArray]:
+def agreement(came: object, methods: Iterable[str], n: int) -> dict[str, FloatArray]:
     """Of these methods, of n images each."""
     found = of_kind(dict, came)
     require(set(found) == set(methods), "agreement of every method was expected")

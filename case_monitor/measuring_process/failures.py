@@ -3,7 +3,6 @@
 import builtins
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from case_monitor.domain import errors
 from case_monitor.domain.errors import CaseMonitorError
@@ -18,12 +17,12 @@ _OURS: Mapping[str, type[CaseMonitorError]] = {
 _LONGEST = 20_000
 
 
-def told(error: Exception) -> dict[str, Any]:
+def told(error: Exception) -> dict[str, object]:
     """An error, to be sent."""
     return {"is": "error", "kind": type(error).__name__, "says": str(error)[:_LONGEST]}
 
 
-def raised(head: Mapping[str, Any]) -> Exception:
+def raised(head: Mapping[str, object]) -> Exception:
     """The error that came: one of ours or of Python's own; any other is a RuntimeError that names it."""
     kind, says = str(head.get("kind")), head.get("says")
     line = "".join(c if c.isprintable() else " " for c in masked(says if isinstance(says, str) else ""))

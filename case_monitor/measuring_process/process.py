@@ -81,7 +81,7 @@ class MeasuringProcess:
         self._gone: str | None = None
         self.torch_version = ""
 
-    def ask(self, held: Held | None, name: str, given: tuple[Any, ...], progress: Progress = no_progress) -> Any:
+    def ask(self, held: Held | None, name: str, given: tuple[object, ...], progress: Progress = no_progress) -> object:
         """Have a method called there; None: of what is there from the beginning.
 
         Raises:
@@ -108,7 +108,7 @@ class MeasuringProcess:
         if started is not None:
             started.end()
 
-    def _exchange(self, number: int, name: str, given: tuple[Any, ...], progress: Progress) -> Frame:
+    def _exchange(self, number: int, name: str, given: tuple[object, ...], progress: Progress) -> Frame:
         """What comes of a request. Whatever ends it before, the process would answer it all the same: it is ended."""
         started = self._running()
         wire = Wire(socket=started.connection, most_head=_MOST)
@@ -179,7 +179,7 @@ class MeasuringProcess:
         return EngineError(f"{_WHO} answered what is no answer: {error}; it was ended")
 
 
-def _pickled(value: Any) -> bytes:
+def _pickled(value: object) -> bytes:
     content = io.BytesIO()
     _Pickler(content).dump(value)
     return content.getvalue()

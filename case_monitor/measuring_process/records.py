@@ -18,7 +18,7 @@ from case_monitor.isolation.frames import Array, Frame, FrameError
 RECORDS: Mapping[str, type[Any]] = {record.__name__: record for record in (Gallery, PredictedPart, SampleScores, Split)}
 
 
-def packed(value: Any, hold: Callable[[Any], int]) -> tuple[dict[str, Any], dict[str, Array]]:
+def packed(value: object, hold: Callable[[object], int]) -> tuple[dict[str, object], dict[str, Array]]:
     """A value as head and arrays of a frame; what is neither plain nor a record stays, and is named by a number.
 
     Args:
@@ -29,7 +29,7 @@ def packed(value: Any, hold: Callable[[Any], int]) -> tuple[dict[str, Any], dict
     return {"value": _packed(value, arrays, hold)}, arrays
 
 
-def unpacked(frame: Frame, held: Callable[[int], Any]) -> Any:
+def unpacked(frame: Frame, held: Callable[[int], object]) -> object:
     """The value of a frame.
 
     Args:
@@ -62,7 +62,7 @@ def _packed(item: Any, arrays: dict[str, Array], hold: Callable[[Any], int]) -> 
     return {"record": type(item).__name__, "fields": values}
 
 
-def _unpacked(item: Any, arrays: Mapping[str, Array], held: Callable[[int], Any]) -> Any:
+def _unpacked(item: object, arrays: Mapping[str, Array], held: Callable[[int], object]) -> object:
     match item:
         case None | bool() | int() | float() | str():
             return item

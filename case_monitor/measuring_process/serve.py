@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from case_monitor.isolation.frames import Array, Frame, Wire
 from case_monitor.measuring_process.failures import told
@@ -25,7 +24,7 @@ def serve(wire: Wire) -> None:
 class _Server:
     def __init__(self, wire: Wire) -> None:
         self._wire, self._turn = wire, threading.Lock()
-        self._held: dict[int, Any] = {ROOT: LocalPlace(self._progress)}
+        self._held: dict[int, object] = {ROOT: LocalPlace(self._progress)}
         self._next = ROOT + 1
 
     def run(self) -> None:
@@ -36,7 +35,7 @@ class _Server:
         except (EOFError, OSError):
             return  # nobody is there to be answered
 
-    def _answer(self, frame: Frame) -> tuple[Mapping[str, Any], Mapping[str, Array]]:
+    def _answer(self, frame: Frame) -> tuple[Mapping[str, object], Mapping[str, Array]]:
         try:
             number, name, given, forgotten = _Unpickler(frame.arrays["request"].tobytes(), self._held).load()
             for one in forgotten:
@@ -52,7 +51,7 @@ class _Server:
             return told(error), {}
         return {"is": "answer", **value}, arrays
 
-    def _hold(self, thing: Any) -> int:
+    def _hold(self, thing: object) -> int:
         number, self._next = self._next, self._next + 1
         self._held[number] = thing
         return number
@@ -77,7 +76,7 @@ class _Server:
         says = record.getMessage()
         self._send({"is": "log", "level": record.levelno, "logger": record.name, "says": says})
 
-    def _send(self, head: Mapping[str, Any], arrays: Mapping[str, Array] | None = None) -> None:
+    def _send(self, head: Mapping[str, object], arrays: Mapping[str, Array] | None = None) -> None:
         with self._turn:
             self._wire.send(head, arrays)
 
@@ -97,9 +96,9 @@ class _Sent(logging.Handler):
 class _Unpickler(pickle.Unpickler):
     """A request of the process that judges, which this one trusts; what it names by a number is here."""
 
-    def __init__(self, content: bytes, held: Mapping[int, Any]) -> None:
+    def __init__(self, content: bytes, held: Mapping[int, object]) -> None:
         super().__init__(io.BytesIO(content))
         self._things = held
 
-    def persistent_load(self, number: int) -> Any:
+    def persistent_load(self, number: int) -> object:
         return self._things[number]

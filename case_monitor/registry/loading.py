@@ -79,7 +79,7 @@ def _description(path: Path, version: ModelVersion) -> Any:
     return info
 
 
-def _files(path: Path, flavor: Mapping[str, Any], title: str, held: ExitStack) -> ModelFiles:
+def _files(path: Path, flavor: Mapping[str, object], title: str, held: ExitStack) -> ModelFiles:
     """Those that the file MLmodel names; `held` is what keeps them, and gives them up with the last who needs them."""
     folders = []
     for key, usual in (("model_data", "data"), ("code", "code")):

@@ -1,7 +1,6 @@
 """What is logged with a model about its classes, its images and its layer."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,16 +22,16 @@ class Metadata(BaseModel):
 def model_metadata(
     *,
     class_names: tuple[str, ...] | None = None,
-    preprocessing: Preprocessing | Mapping[str, Any] | None = None,
+    preprocessing: Preprocessing | Mapping[str, object] | None = None,
     target_layer: str | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What to pass as `metadata` to `mlflow.pytorch.log_model`, so that checks need no configuration for it.
 
     Example:
         >>> model_metadata(class_names=("cat", "dog"), preprocessing={"mean": [0.5], "std": [0.5]})["case_monitor"]
         {'class_names': ['cat', 'dog'], 'preprocessing': {'mean': [0.5], 'std': [0.5]}}
     """
-    content: dict[str, Any] = {}
+    content: dict[str, object] = {}
     if class_names is not None:
         content["class_names"] = list(class_names)
     if preprocessing is not None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -51,7 +51,7 @@ def _is_known(name: str) -> bool:
     return is_field or rest in READ_ELSEWHERE or _OF_KUBERNETES.fullmatch(rest) is not None
 
 
-def _has_levels(annotation: Any) -> bool:
+def _has_levels(annotation: object) -> bool:
     """Whether a setting has fields or entries of its own: pydantic passes over what is named below any other."""
     if isinstance(annotation, type) and get_origin(annotation) is None:
         return is_dataclass(annotation) or issubclass(annotation, BaseModel)

@@ -1,7 +1,7 @@
 """One monitored model: where its validation images lie, what is done to them, what it is judged by."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -57,7 +57,7 @@ class FunctionSplit(_Strict):
     kind: Literal["function"]
     function: str = Field(pattern=r"^[\w.]+:\w+$")
     """`package.module:function`. Importing it runs its code."""
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, object] = {}
     """Keyword arguments for the function."""
 
 

@@ -1,7 +1,7 @@
 """Where notices go. The URLs hold passwords and tokens, so that no error repeats them."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> object:
     """A variable holds one URL, or a list such as `["json://host/path", "mailto://..."]`."""
     if not isinstance(value, str):
         return value

@@ -12,26 +12,26 @@ from case_monitor.domain.policy import RULES_BY_WORD, Policy
 from case_monitor.domain.protocol import Protocol
 
 
-def _with_lists(value: Any) -> Any:
+def _with_lists(value: object) -> object:
     """Read lists in text: a nested variable such as CASE_MONITOR_PROTOCOL__AREAS arrives as "[0.5, 0.05]"."""
     if not isinstance(value, dict):
         return value
     return {key: _list(item) if isinstance(item, str) and item.startswith("[") else item for key, item in value.items()}
 
 
-def _list(text: str) -> Any:
+def _list(text: str) -> object:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return text  # refused as text, with the field's path
 
 
-def spelled_out(policy: Any) -> Any:
+def spelled_out(policy: object) -> object:
     """A word for a policy, such as `contrast`, as the fields that it stands for, beside which others can be set."""
     return {"thresholds": policy} if isinstance(policy, str) and policy in RULES_BY_WORD else policy
 
 
-def _with_rules(value: Any) -> Any:
+def _with_rules(value: object) -> object:
     """Put rules where a word stands for them, and refuse other words."""
     fields = _with_lists(spelled_out(value))
     word = fields.get("thresholds") if isinstance(fields, dict) else fields

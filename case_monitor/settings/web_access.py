@@ -1,13 +1,13 @@
 """Who may see the pages, and who may write through them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import NoDecode
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> object:
     """A variable holds names with spaces between them, or a list such as `["a.example", "b.example"]`."""
     if not isinstance(value, str) or value == "*":
         return value

@@ -15,7 +15,7 @@ from case_monitor.measuring.workers.work import ShardWork
 
 _HELD = 5  # parts that a worker keeps: two models with their images of an evaluation, and one of the next
 
-_held: OrderedDict[str, Any] = OrderedDict()
+_held: OrderedDict[str, object] = OrderedDict()
 """In a worker process: what it has fetched, the last used at the end."""
 
 
@@ -28,12 +28,12 @@ class Packed:
     def __init__(self, content: bytes, refs: dict[str, "ray.ObjectRef[Any]"]) -> None:
         self._content, self._refs = content, refs
 
-    def opened(self) -> ShardWork[Any]:
+    def opened(self) -> ShardWork[object]:
         """The work, in a worker, with parts that this process may have fetched for another shard."""
-        work: ShardWork[Any] = _Unpickler(self._content, self._part).load()
+        work: ShardWork[object] = _Unpickler(self._content, self._part).load()
         return work
 
-    def _part(self, name: str) -> Any:
+    def _part(self, name: str) -> object:
         if name not in _held:
             _held[name] = ray.get(self._refs[name])
         _held.move_to_end(name)
@@ -48,7 +48,7 @@ class Parts:
     def __init__(self) -> None:
         self._put: dict[int, tuple[object, ray.ObjectRef[Any]]] = {}  # with the object, so that its id stays its own
 
-    def pack(self, work: ShardWork[Any]) -> Packed:
+    def pack(self, work: ShardWork[object]) -> Packed:
         """The work with references to its parts in their place.
 
         Raises:
@@ -87,9 +87,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, content: bytes, part: Callable[[str], Any]) -> None:
+    def __init__(self, content: bytes, part: Callable[[str], object]) -> None:
         super().__init__(io.BytesIO(content))
         self._part = part
 
-    def persistent_load(self, name: str) -> Any:
+    def persistent_load(self, name: str) -> object:
         return self._part(name)

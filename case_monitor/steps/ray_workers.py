@@ -32,7 +32,7 @@ _LOST_WORKERS = 3  # how often a shard is done again after its worker was lost
 _AHEAD = 2  # shards per worker that are submitted before they are asked for
 
 
-def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
+def _may_pass(_task: object, _run: object, state: State[object]) -> bool:
     """Whether to try again: what this package says on purpose will be said again."""
     try:
         state.result()
@@ -51,7 +51,7 @@ def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def run_shard(packed: Packed, shard: Shard, stage: str, number: int, total: int) -> Any:  # noqa: ARG001 - its name
+def run_shard(packed: Packed, shard: Shard, stage: str, number: int, total: int) -> object:  # noqa: ARG001 - its name
     """Work on one shard, in a worker."""
     work = packed.opened()
     with foreign_code("a model on Ray"):
@@ -132,13 +132,13 @@ def open_ray(spec: RayEngine) -> Iterator[RayWorkers]:
         ConfigError: its workers cannot do what is asked for.
     """
     _check_gpus(spec)
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if spec.address == "local":
         options |= {"address": "local", "num_cpus": spec.workers, "include_dashboard": False}
     elif spec.address == "auto":  # by itself the runner takes "auto" for "local"
         options |= {"address": "auto"}
     address = None if spec.address in {"local", "auto"} else spec.address
-    runner: RayTaskRunner[Any] = RayTaskRunner(address=address, init_kwargs=options)
+    runner: RayTaskRunner[object] = RayTaskRunner(address=address, init_kwargs=options)
     try:
         started = runner.__enter__()
     except (ConnectionError, ValueError, RuntimeError) as error:

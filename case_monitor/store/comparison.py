@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -122,7 +121,7 @@ def _computed(engine: Engine, candidate: EvaluationLine, baseline: EvaluationLin
     return StoredComparison(summaries=summaries, verdict=verdict, missing=tuple(missing))
 
 
-def _protocol(written: Mapping[str, Any]) -> Protocol:
+def _protocol(written: Mapping[str, object]) -> Protocol:
     """What this package knows of it."""
     known = {field.name for field in fields(Protocol)}
     return _PROTOCOL.validate_python({key: value for key, value in written.items() if key in known})
@@ -137,7 +136,7 @@ def _differences(
     engine: Engine,
     candidate: EvaluationLine,
     baseline: EvaluationLine,
-    written: Mapping[str, Any],
+    written: Mapping[str, object],
     policy: Policy,
     missing: list[str],
 ) -> Iterator[MetricSummary]:

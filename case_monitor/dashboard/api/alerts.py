@@ -1,6 +1,6 @@
 """Acknowledge and mute alerts by program: with the write token in `Authorization: Bearer`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
 
@@ -21,7 +21,7 @@ _REASONS = {
     422: "The body or the address is wrong.",
     429: "Too many wrong tokens came.",
 }
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+_REFUSALS: dict[int | str, dict[str, object]] = {
     status: {"model": Refusal, "description": reason} for status, reason in _REASONS.items()
 }
 

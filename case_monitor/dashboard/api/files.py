@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Response
@@ -24,7 +23,7 @@ class Format(StrEnum):
 
 
 _MEDIA_TYPES = {Format.CSV: "text/csv", Format.PARQUET: "application/vnd.apache.parquet"}
-_FILE: dict[int | str, dict[str, Any]] = {
+_FILE: dict[int | str, dict[str, object]] = {
     **NOT_STORED,
     200: {
         "description": "The whole part as a file.",
@@ -52,7 +51,7 @@ def _file(engine: Engine, evaluation_id: int, part: Part, file_format: Format) -
 _FILES = CapacityLimiter(2)
 
 
-def _writers() -> dict[Format, Callable[[type[Any], tuple[Any, ...]], bytes]]:
+def _writers() -> dict[Format, Callable[[type[object], tuple[object, ...]], bytes]]:
     from case_monitor.dashboard.api.item_files import csv_of, parquet_of  # pandas takes its time
 
     return {Format.CSV: csv_of, Format.PARQUET: parquet_of}

@@ -29,10 +29,10 @@ def parquet_of(kind: type[Any], items: tuple[Any, ...]) -> bytes:
     return parquet_bytes(pa.table(columns))
 
 
-def _arrow(annotation: Any) -> pa.DataType:
+def _arrow(annotation: object) -> pa.DataType:
     kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not NoneType]
     return _ARROW.get(kinds[0], pa.string())
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return plain(value) if isinstance(value, str) else value

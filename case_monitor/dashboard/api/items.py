@@ -130,17 +130,19 @@ def read_items(
     return tuple(_item(kind, record) for record in records), total
 
 
-def _item(kind: type[Item], record: Any) -> Item:
+def _item(kind: type[Item], record: object) -> Item:
     values = _flat(record) if isinstance(record, ThresholdResult) else record
     if isinstance(values, kind):
         return values
-    read: Callable[[str], Any] = values.__getitem__ if isinstance(values, dict) else lambda name: getattr(values, name)
+    read: Callable[[str], object] = (
+        values.__getitem__ if isinstance(values, dict) else lambda name: getattr(values, name)
+    )
     # mypy does not follow make_dataclass, which most kinds are made by.
     found = ((field.name, read(field.name)) for field in fields(kind))  # type: ignore[arg-type]
     return kind(**{name: defined(value) if isinstance(value, float) else value for name, value in found})
 
 
-def _flat(result: ThresholdResult) -> dict[str, Any]:
+def _flat(result: ThresholdResult) -> dict[str, object]:
     """A result beside what it was asked."""
     rule = result.threshold
     of_rule = {
@@ -152,8 +154,8 @@ def _flat(result: ThresholdResult) -> dict[str, Any]:
     return {field.name: getattr(result, field.name) for field in fields(result)} | of_rule
 
 
-_Reader = Callable[[Engine, Selection, int | None, int], tuple[Sequence[Any], int]]
-_READERS: Mapping[type[Any], _Reader] = {
+_Reader = Callable[[Engine, Selection, int | None, int], tuple[Sequence[object], int]]
+_READERS: Mapping[type[object], _Reader] = {
     EvaluationItem: lambda engine, of, *part: some_evaluations(engine, of.of_model, of.evaluation_id, *part),
     PromotionItem: lambda engine, of, *part: some_promotions(engine, of.of_model, *part),
     RuleItem: lambda engine, of, *part: some_results(engine, of.evaluation, *part),

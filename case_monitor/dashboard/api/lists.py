@@ -69,11 +69,11 @@ def show_evaluation(held: Held, evaluation_id: EvaluationId) -> EvaluationItem:
     return items[0]
 
 
-def _lists(row: PartRow) -> Callable[..., Listed[Any]]:
+def _lists(row: PartRow) -> Callable[..., Listed[object]]:
     """Answers with a page of one part."""
     reads = _of_figures if row.of_figures else _of_evaluation
 
-    def list_part(held: Held, asked: Annotated[Asked, Depends(reads)]) -> Listed[Any]:
+    def list_part(held: Held, asked: Annotated[Asked, Depends(reads)]) -> Listed[object]:
         return _listed(held, row.kind, asked)
 
     return list_part

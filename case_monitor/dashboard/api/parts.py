@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from fastapi import HTTPException
 from sqlalchemy import Engine
@@ -40,7 +39,7 @@ class PartRow:
         of_figures: an item belongs to a metric and a method, which can be asked for.
     """
 
-    kind: type[Any]
+    kind: type[object]
     items: str
     says: str
     of_figures: bool = False

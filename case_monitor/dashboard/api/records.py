@@ -1,7 +1,7 @@
 """The records of the pages about a model, as JSON: what a page says, a program can read."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
@@ -17,7 +17,7 @@ from case_monitor.dashboard.shell.resources import Held, Resources
 from case_monitor.domain.policy import Severity
 from case_monitor.store.read.alert_list import AlertSelection, AlertState, ListedAlert, read_alert_list
 
-_NOT_EVALUATED: dict[int | str, dict[str, Any]] = {
+_NOT_EVALUATED: dict[int | str, dict[str, object]] = {
     400: {"model": Refusal, "description": "What was asked for was not measured."},
     404: {"model": Refusal, "description": "The model or the version was not evaluated."},
     422: {"model": Refusal, "description": "The address is wrong."},

@@ -1,6 +1,6 @@
 """What answers of the API have in common: a list in pages, a refusal, and what can be asked."""
 
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Path, Query
 from pydantic import BaseModel
@@ -31,4 +31,6 @@ class Refusal(BaseModel):
     detail: str
 
 
-NOT_STORED: dict[int | str, dict[str, Any]] = {404: {"model": Refusal, "description": "The evaluation is not stored."}}
+NOT_STORED: dict[int | str, dict[str, object]] = {
+    404: {"model": Refusal, "description": "The evaluation is not stored."}
+}

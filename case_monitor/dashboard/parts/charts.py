@@ -3,11 +3,10 @@
 from functools import lru_cache
 from html import escape
 from textwrap import wrap
-from typing import Any
 
 from case_monitor.domain.methods import METHODS
 
-Figure = dict[str, Any]
+Figure = dict[str, object]
 """{"data": [...], "layout": {...}} in Plotly's format; a colour may be `var(--name)`, a custom property of the page."""
 
 CONTROL = "var(--control)"

@@ -89,7 +89,7 @@ def _count(tensor: Any) -> int:
     return math.prod(size["as_int"] for size in tensor["tensor_meta"]["sizes"])
 
 
-def _checked_json(archive: Archive, member: str, limit: int) -> dict[str, Any]:
+def _checked_json(archive: Archive, member: str, limit: int) -> dict[str, object]:
     content = read_json(archive.read(member, limit))
     if not isinstance(content, dict):
         raise archive.refusal("plain JSON", "something else", member)

@@ -47,7 +47,7 @@ def check_mlmodel(folder: Path) -> None:
         _expect(loader == _LOADER, f"python_function.loader_module: {_LOADER}", loader)
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> object:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -31,7 +31,7 @@ def _is_tree(text: str) -> bool:
     return isinstance(content, list) and len(content) == 2 and content[0] == 1 and _is_node(content[1])
 
 
-def _is_node(node: Any, depth: int = 0) -> bool:
+def _is_node(node: object, depth: int = 0) -> bool:
     if depth > _DEEPEST or not isinstance(node, dict) or set(node) != {"type", "context", "children_spec"}:
         return False
     kind, context, below = node["type"], node["context"], node["children_spec"]
@@ -103,7 +103,7 @@ _KNOWN = """
 _FIELDS = frozenset(_KNOWN.split())
 
 
-def read_json(raw: bytes) -> Any:
+def read_json(raw: bytes) -> object:
     """What JSON says, where no two readers can differ about it; None where it is none."""
     try:
         return json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
@@ -111,17 +111,17 @@ def read_json(raw: bytes) -> Any:
         return None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(fields := dict(pairs)) != len(pairs):
         raise ValueError("a field that comes twice")
     return fields
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> object:
     raise ValueError(name)
 
 
-def complaint(content: Any, below: str = "", depth: int = 0) -> Complaint | None:
+def complaint(content: object, below: str = "", depth: int = 0) -> Complaint | None:
     """What first does not belong into an exported program or a table of its tensors; None where all does."""
     if depth > _DEEPEST:
         return "few levels", "many"

@@ -62,7 +62,7 @@ def _pem(path: Path | None) -> tuple[Path, str, bytes]:
     raise ConfigError(f"signing_key: a public key or certificates in PEM were expected in {path}")
 
 
-def _bundle(path: Path) -> dict[str, Any]:
+def _bundle(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):

@@ -47,8 +47,8 @@ class StoredEvaluation:
     package_version: str
     isolation: str | None
     signer: str | None
-    protocol: dict[str, Any]
-    policy: dict[str, Any]
+    protocol: dict[str, object]
+    policy: dict[str, object]
     verdict_status: Status
     verdict_sentence: str
     notes: tuple[str, ...]

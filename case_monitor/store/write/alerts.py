@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, insert, select, update
 
@@ -233,7 +232,7 @@ def _end_candidacy(connection: Connection, digest: str, version: int, now: datet
 def _link_observations(connection: Connection, evaluation_id: int, judged: Judged, lives: Iterable[RowMapping]) -> None:
     """Point this evaluation's observations at the alerts that are open."""
     ids = {_identity(row): row["id"] for row in lives if row["resolved_at"] is None}
-    links: list[dict[str, Any]] = [
+    links: list[dict[str, object]] = [
         {"at": position, "alert": ids[identity_of(alert)]}
         for position, alert in enumerate(judged.alerts)
         if identity_of(alert) in ids

@@ -16,7 +16,7 @@ from case_monitor.store.tables import Base
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Row = dict[str, Any]
+Row = dict[str, object]
 
 _AS_IT_IS = frozenset({int, bool, type(None)})
 # PostgreSQL refuses NUL. Half a surrogate pair is what Python makes of a file name that is not UTF-8.
@@ -47,7 +47,7 @@ def _bound(value: Any, table: type[Base], name: str) -> Any:
     return _plain(value, f"{table.__tablename__}.{name}")
 
 
-def _plain(value: Any, where: str) -> Any:
+def _plain(value: object, where: str) -> object:
     """What a driver takes: numpy scalars as Python's, NaN as NULL; text that no database takes raises."""
     if isinstance(value, np.generic):
         value = value.item()
@@ -60,7 +60,7 @@ def _plain(value: Any, where: str) -> Any:
     return [_json(item, where) for item in value] if isinstance(value, tuple | list) else value
 
 
-def _json(value: Any, where: str) -> Any:
+def _json(value: object, where: str) -> object:
     """As `_plain`; JSON has no infinity, so that is spelled out."""
     return str(value) if isinstance(value, float) and math.isinf(value) else _plain(value, where)
 

@@ -92,7 +92,7 @@ _PLAIN = (
     Column(key="explained", title="Explained"),
 )
 _CHANNELS = Column(key="channels", title="Active channels")
-_FIELDS: Mapping[str, Callable[[StoredClass], Any]] = {
+_FIELDS: Mapping[str, Callable[[StoredClass], object]] = {
     "index": lambda row: row.class_idx,
     "name": lambda row: row.class_name.casefold(),
     "support": lambda row: row.support,

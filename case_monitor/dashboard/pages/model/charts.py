@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from case_monitor.dashboard.pages.model.record import By, Mark, Model, Point, Series
 from case_monitor.dashboard.parts.charts import (
@@ -19,7 +18,7 @@ from case_monitor.domain.metric import Metric, Unit
 from case_monitor.domain.metrics import row_of
 from case_monitor.domain.promotion import Decision
 
-Trace = dict[str, Any]
+Trace = dict[str, object]
 
 _WITH_REASONS = ("accuracy", "agreement_median")  # in all charts they would be half of the page
 CROWDED = 60
@@ -131,7 +130,7 @@ class _Drawing:
 
     def band(self, series: Series) -> Iterator[Trace]:
         """The interval as an area, in a piece for each stretch without a gap."""
-        x: list[Any] = []
+        x: list[object] = []
         y: list[float | None] = []
         for run in _runs(series, self._line):
             if len(run) > 1:
