@@ -1,15 +1,19 @@
 """The automatic target layer: the last one with a grid of which the logits make use, before pooling."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from case_monitor.domain.errors import TargetLayerError
+from case_monitor.saliency.follows_image import follows_image
 from case_monitor.saliency.gradient_modes import keeping_gradients
 from case_monitor.saliency.graph_tap import check_free_batch, layer_outputs
 from case_monitor.saliency.outputs import Outputs
 from case_monitor.saliency.taps import Tap, inspecting, is_exported, tap_layer, unwrapped
+from case_monitor.saliency.token_mixing import Call, is_inside, mixing, mixing_in_graph
 
 _NOT_LAYERS = (
     nn.AdaptiveAvgPool2d,
@@ -18,13 +22,16 @@ _NOT_LAYERS = (
     nn.AdaptiveMaxPool1d,
     nn.Flatten,  # (B, K, h * w) may look like tokens
 )
+_NAMED = 5
+"""Layers that an error lists."""
 
 
 def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None = None) -> str:
     """The dotted name of the last layer with a grid (h * w > 1, K > 1), before pooling, that the logits depend on.
 
-    Adaptive pooling layers are passed over, and so are layers that run more than once, 1-channel maps such as
-    attention masks, and layers whose grid has no influence on the logits, as behind a transformer's last attention.
+    Passed over are adaptive pooling layers, layers that run more than once, 1-channel maps such as masks, layers whose
+    grid has no influence on the logits, as behind a transformer's last attention, what stands inside of attention
+    (keys, values, attention matrices), and grids that do not change where the image is changed.
 
     Args:
         model: an image classifier.
@@ -34,26 +41,58 @@ def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None 
     Raises:
         TargetLayerError: no layer qualifies; name one.
     """
-    model = unwrapped(model)
+    model, outputs = unwrapped(model), outputs or Outputs()
     with inspecting(model), torch.inference_mode(False), torch.enable_grad(), keeping_gradients():
         leaf = images.detach().clone().requires_grad_()
-        found, several, returned = _run_graph(model, leaf) if is_exported(model) else _run_module(model, leaf)
-        logits = (outputs or Outputs()).logits(returned, len(images))
-        candidates = [(name, output) for name, output in found if _is_grid(tap_layer(model, name), output, images)]
-        gradients = _gradients(logits, [output for _, output in candidates])
-    used = [(name, gradient) for (name, _), gradient in zip(candidates, gradients, strict=True) if gradient is not None]
-    for name, gradient in reversed(used):
-        if tap_layer(model, name).layout(gradient, images).to_grid(gradient).any():
+        ran = _run_graph(model, leaf) if is_exported(model) else _run_module(model, leaf)
+        used = list(_used(model, ran, images, outputs.logits(ran.returned, len(images))))
+    passed_over = []
+    for name in reversed([name for name, reaches in used if reaches] or [name for name, _ in used[-1:]]):
+        if follows_image(_grid_of(model, name, outputs), images[:1]):
             return name
-    if used:  # a head of zeros, as some architectures start with
-        return used[-1][0]
-    msg = (
-        "target layer 'auto': no layer of the model has spatial output (B, K, h, w), (B, h, w, K) or (B, tokens, K) "
-        "that the logits depend on; name one in the config"
-    )
-    if several:
-        msg += f" ({several[-1]!r} runs several times and was passed over: its second call is {several[-1] + '@1'!r})"
-    raise TargetLayerError(msg)
+        passed_over.append(name)
+    raise TargetLayerError(_why_none(ran, passed_over))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Ran:
+    """A pass over the images.
+
+    Attributes:
+        outputs: (name, output) of every layer that ran once and gave a batch, in the order they finished.
+        several: those that ran more often.
+        returned: what the model returned.
+        attention: the modules in which tokens attend to each other.
+    """
+
+    outputs: list[tuple[str, Tensor]]
+    several: list[str]
+    returned: object
+    attention: frozenset[str]
+
+
+def _used(model: nn.Module, ran: _Ran, images: Tensor, logits: Tensor) -> Iterator[tuple[str, bool]]:
+    """Layers with a grid to which gradients of the logits come, and whether they reach a place of the grid.
+
+    They do not where a head starts with zeros, as some architectures do.
+    """
+    tokens = {output.shape[1] for _, output in ran.outputs if output.ndim == 3}
+    candidates = [
+        (name, output)
+        for name, output in ran.outputs
+        if not any(is_inside(name, other) for other in ran.attention)
+        and not _is_attention(output, tokens)
+        and _is_grid(tap_layer(model, name), output, images)
+    ]
+    gradients = _gradients(logits, [output for _, output in candidates])
+    for (name, _), gradient in zip(candidates, gradients, strict=True):
+        if gradient is not None:
+            yield name, bool(tap_layer(model, name).layout(gradient, images).to_grid(gradient).any())
+
+
+def _is_attention(output: Tensor, tokens: set[int]) -> bool:
+    """Whether it is (B, heads, N, N) beside N tokens."""
+    return output.ndim == 4 and output.shape[2] == output.shape[3] and output.shape[2] in tokens
 
 
 def _is_grid(tap: Tap, output: Tensor, images: Tensor) -> bool:
@@ -62,6 +101,24 @@ def _is_grid(tap: Tap, output: Tensor, images: Tensor) -> bool:
     except TargetLayerError:
         return False
     return grid.shape[1] > 1 and grid[0, 0].numel() > 1
+
+
+def _grid_of(model: nn.Module, name: str, outputs: Outputs) -> Callable[[Tensor], Tensor]:
+    """Images (B, C, H, W) -> the layer's grid (B, K, h, w)."""
+    tap = tap_layer(model, name, outputs)
+
+    def grids(images: Tensor) -> Tensor:
+        seen: list[Tensor] = []
+
+        def look(output: Tensor) -> Tensor:
+            seen.append(tap.layout(output, images).to_grid(output).detach().clone())
+            return output
+
+        with inspecting(tap.model), torch.no_grad():
+            tap(images, look)
+        return seen[-1]
+
+    return grids
 
 
 def _gradients(logits: Tensor, outputs: list[Tensor]) -> list[Tensor | None]:
@@ -74,28 +131,49 @@ def _gradients(logits: Tensor, outputs: list[Tensor]) -> list[Tensor | None]:
     return [next(found) if output.requires_grad else None for output in outputs]
 
 
-_Ran = tuple[list[tuple[str, Tensor]], list[str], object]
-"""(name, output) of every layer that ran once and gave a batch, in the order they finished; those that ran more often;
-and what the model returned."""
+def _why_none(ran: _Ran, passed_over: list[str]) -> str:
+    msg = (
+        "target layer 'auto': no layer of the model has spatial output (B, K, h, w), (B, h, w, K) or (B, tokens, K) "
+        "that the logits depend on"
+    )
+    if passed_over:
+        listed = ", ".join(map(repr, passed_over[:_NAMED])) + (", ..." if len(passed_over) > _NAMED else "")
+        msg += f" and that changes where the image is changed ({listed} do not)"
+    msg += "; name one in the config"
+    if ran.several:
+        last = ran.several[-1]
+        msg += f" ({last!r} runs several times and was passed over: its second call is {last + '@1'!r})"
+    return msg
 
 
 def _run_module(model: nn.Module, images: Tensor) -> _Ran:
     names = {m: n for n, m in model.named_modules() if n and not isinstance(m, _NOT_LAYERS)}
-    calls: dict[str, int] = {}
+    counts: dict[str, int] = {}
     outputs: list[tuple[str, Tensor]] = []
+    calls: list[Call] = []
 
-    def hook(module: nn.Module, _args: Any, output: Any) -> None:
-        calls[names[module]] = calls.get(names[module], 0) + 1
+    def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], output: Any) -> None:
+        name = names[module]
+        counts[name] = counts.get(name, 0) + 1
         if _is_batch(output, len(images)):
-            outputs.append((names[module], output))
+            outputs.append((name, output))
+        given = tuple(x for x in (*args, *kwargs.values()) if isinstance(x, Tensor))
+        first = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(first, Tensor):
+            calls.append(Call(name, given, first))
 
-    handles = [module.register_forward_hook(hook) for module in names]
+    handles = [module.register_forward_hook(hook, with_kwargs=True) for module in names]
     try:
         returned = model(images)
     finally:
         for handle in handles:
             handle.remove()
-    return [(name, o) for name, o in outputs if calls[name] == 1], [n for n, _ in outputs if calls[n] > 1], returned
+    return _Ran(
+        outputs=[(name, output) for name, output in outputs if counts[name] == 1],
+        several=[name for name, _ in outputs if counts[name] > 1],
+        returned=returned,
+        attention=mixing(calls),
+    )
 
 
 def _run_graph(model: fx.GraphModule, images: Tensor) -> _Ran:
@@ -113,7 +191,12 @@ def _run_graph(model: fx.GraphModule, images: Tensor) -> _Ran:
     layers = layer_outputs(model)
     names = [name for (name, _), _ in layers]
     ran = [(name, values[node]) for (name, _), node in layers if node in values]
-    return [(n, o) for n, o in ran if names.count(n) == 1], [n for n, _ in ran if names.count(n) > 1], returned
+    return _Ran(
+        outputs=[(n, o) for n, o in ran if names.count(n) == 1],
+        several=[n for n, _ in ran if names.count(n) > 1],
+        returned=returned,
+        attention=mixing_in_graph(model),
+    )
 
 
 def _is_batch(output: object, size: int) -> bool:

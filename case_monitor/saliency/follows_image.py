@@ -1,0 +1,73 @@
+"""Whether a layer's grid is a picture: a change of one place of the image is seen in that place of the grid."""
+
+import itertools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_PLACES = 3
+"""Places along each side at which the image is changed, one after the other."""
+_LEAST_SIDE = 3
+"""Of a grid: on a smaller one, every cell is near to every place."""
+_NEAR = 1.0
+"""Cells around a place in which its change is looked for: receptive fields are larger than a cell."""
+_BY_CHANCE = 0.05
+"""Share of the other orders of the places that may fit as well: each axis has 216."""
+
+
+def follows_image(grid_of: Callable[[Tensor], Tensor], image: Tensor) -> bool:
+    """Whether the grid (B, K, h, w) of images (B, C, H, W) changes where the image (1, C, H, W) is changed.
+
+    Along either axis, the changes must fit the places at which the image was changed better than they fit the same
+    places in another order. True where it cannot be told: of a grid of few cells, or one that changes do not reach.
+    """
+    with torch.no_grad():
+        h, w = grid_of(image.expand(2, -1, -1, -1).clone()).shape[-2:]
+        if min(h, w) < _LEAST_SIDE:
+            return True
+        at = [(2 * i + 1) / (2 * _PLACES) for i in range(_PLACES)]
+        places = list(itertools.product(at, at))
+        grids = grid_of(torch.cat([image, *(_changed(image, y, x, h, w) for y, x in places)])).double()
+    moved = (grids[1:] - grids[:1]).abs().sum(1).cpu()  # (places, h, w)
+    if not bool(moved.isfinite().all()) or bool((moved.amax((1, 2)) == 0).any()):
+        return True
+    fit = _fit(moved, places).view(_PLACES, _PLACES, _PLACES, _PLACES)
+    in_rows = torch.stack([fit[i, :, i, :] for i in range(_PLACES)])
+    in_columns = torch.stack([fit[:, j, :, j] for j in range(_PLACES)])
+    return _is_best(in_rows) and _is_best(in_columns)
+
+
+def _fit(moved: Tensor, places: list[tuple[float, float]]) -> Tensor:
+    """(places, places) how much change i is seen around place j, beside what is seen there and elsewhere anyway."""
+    seen = (moved + 1e-6 * moved.mean()).log()
+    seen = seen - seen.mean(0, keepdim=True)
+    seen = seen - seen.mean((1, 2), keepdim=True)
+    h, w = moved.shape[1:]
+    rows, columns = torch.arange(h) + 0.5, torch.arange(w) + 0.5
+    near = [((rows - y * h).abs() <= _NEAR)[:, None] & ((columns - x * w).abs() <= _NEAR)[None] for y, x in places]
+    return torch.stack([seen[:, mask].mean(1) for mask in near], dim=1)
+
+
+def _is_best(fits: Tensor) -> bool:
+    """Whether the places in their own order fit (lines, n, n) better than nearly all other orders within the lines."""
+    lines, n = fits.shape[:2]
+    orders = list(itertools.permutations(range(n)))
+    sums = torch.stack([torch.stack([fits[k, range(n), list(order)].sum() for order in orders]) for k in range(lines)])
+    totals = sums[0]
+    for line in sums[1:]:
+        totals = (totals[:, None] + line[None]).flatten()
+    own = sums[:, 0].sum()  # the first of the orders is their own
+    return bool((totals >= own - 1e-12).double().mean() <= _BY_CHANCE)
+
+
+def _changed(image: Tensor, y: float, x: float, h: int, w: int) -> Tensor:
+    """The image with about one cell's pixels around a place turned over: bright where they are dark."""
+    height, width = image.shape[-2:]
+    tall, wide = max(1, height // h), max(1, width // w)
+    top, left = int(y * h) * height // h, int(x * w) * width // w
+    changed = image.clone()
+    patch = changed[..., top : top + tall, left : left + wide]
+    low, high = image.amin((-2, -1), keepdim=True), image.amax((-2, -1), keepdim=True)
+    patch.copy_(torch.where(patch > (low + high) / 2, low, high).expand_as(patch))
+    return changed
