@@ -112,7 +112,7 @@ def _descendants() -> list[psutil.Process]:
     found = []
     for one in psutil.Process().children(recursive=True):
         try:
-            if one.status() != psutil.STATUS_ZOMBIE:
+            if one.status() != psutil.STATUS_ZOMBIE and one.name() != "postgres":  # which a strike may have started
                 found.append(one)
         except psutil.NoSuchProcess:
             continue
