@@ -13,6 +13,7 @@ from case_monitor.saliency.gradient_modes import keeping_gradients
 from case_monitor.saliency.graph_tap import check_free_batch, layer_outputs
 from case_monitor.saliency.outputs import Outputs
 from case_monitor.saliency.taps import Tap, inspecting, is_exported, tap_layer, unwrapped
+from case_monitor.saliency.target_layer import token_grids
 from case_monitor.saliency.token_mixing import Call, is_inside, mixing, mixing_in_graph
 
 _NOT_LAYERS = (
@@ -48,8 +49,10 @@ def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None 
         used = list(_used(model, ran, images, outputs.logits(ran.returned, len(images))))
     passed_over = []
     for name in reversed([name for name, reaches in used if reaches] or [name for name, _ in used[-1:]]):
-        if follows_image(_grid_of(model, name, outputs), images[:1]):
-            return name
+        for spelled in _spelled(name, ran, images):
+            follows = follows_image(_grid_of(model, spelled, outputs), images[:1])
+            if follows or (follows is None and spelled == name):
+                return spelled
         passed_over.append(name)
     raise TargetLayerError(_why_none(ran, passed_over))
 
@@ -88,6 +91,15 @@ def _used(model: nn.Module, ran: _Ran, images: Tensor, logits: Tensor) -> Iterat
     for (name, _), gradient in zip(candidates, gradients, strict=True):
         if gradient is not None:
             yield name, bool(tap_layer(model, name).layout(gradient, images).to_grid(gradient).any())
+
+
+def _spelled(name: str, ran: _Ran, images: Tensor) -> Iterator[str]:
+    """The name, and the name with other places of the grid among the tokens."""
+    yield name
+    output = next(output for other, output in ran.outputs if other == name)
+    if output.ndim == 3:
+        others = list(token_grids(output.shape[1], images.shape[-2:]))[1:]
+        yield from (f"{name}{tokens}" for tokens in others)
 
 
 def _is_attention(output: Tensor, tokens: set[int]) -> bool:

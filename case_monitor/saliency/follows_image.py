@@ -12,26 +12,26 @@ _LEAST_SIDE = 3
 """Of a grid: on a smaller one, every cell is near to every place."""
 _NEAR = 1.0
 """Cells around a place in which its change is looked for: receptive fields are larger than a cell."""
-_BY_CHANCE = 0.05
+_BY_CHANCE = 0.01
 """Share of the other orders of the places that may fit as well: each axis has 216."""
 
 
-def follows_image(grid_of: Callable[[Tensor], Tensor], image: Tensor) -> bool:
+def follows_image(grid_of: Callable[[Tensor], Tensor], image: Tensor) -> bool | None:
     """Whether the grid (B, K, h, w) of images (B, C, H, W) changes where the image (1, C, H, W) is changed.
 
     Along either axis, the changes must fit the places at which the image was changed better than they fit the same
-    places in another order. True where it cannot be told: of a grid of few cells, or one that changes do not reach.
+    places in another order. None where it cannot be told: of a grid of few cells, or one that most do not reach.
     """
     with torch.no_grad():
         h, w = grid_of(image.expand(2, -1, -1, -1).clone()).shape[-2:]
         if min(h, w) < _LEAST_SIDE:
-            return True
+            return None
         at = [(2 * i + 1) / (2 * _PLACES) for i in range(_PLACES)]
         places = list(itertools.product(at, at))
         grids = grid_of(torch.cat([image, *(_changed(image, y, x, h, w) for y, x in places)])).double()
     moved = (grids[1:] - grids[:1]).abs().sum(1).cpu()  # (places, h, w)
-    if not bool(moved.isfinite().all()) or bool((moved.amax((1, 2)) == 0).any()):
-        return True
+    if not bool(moved.isfinite().all()) or 2 * int((moved.amax((1, 2)) > 0).sum()) < len(places):
+        return None
     fit = _fit(moved, places).view(_PLACES, _PLACES, _PLACES, _PLACES)
     in_rows = torch.stack([fit[i, :, i, :] for i in range(_PLACES)])
     in_columns = torch.stack([fit[:, j, :, j] for j in range(_PLACES)])

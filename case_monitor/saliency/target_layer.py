@@ -1,8 +1,7 @@
 """Which output of which module is explained, and how it is laid out: channels first, channels last, or tokens."""
 
-import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +11,36 @@ from case_monitor.domain.errors import TargetLayerError
 from case_monitor.saliency.outputs import Key
 
 Reshape = Callable[[Tensor], Tensor]
-_NAME = re.compile(r"(?P<name>[^@\[\]]*)(@(?P<call>\d+))?(\[(?P<key>[^\[\]]+)\])?")
+_NAME = re.compile(
+    r"(?P<name>[^@\[\]{}]*)(@(?P<call>\d+))?(\[(?P<key>[^\[\]]+)\])?"
+    r"(\{(?P<before>\d+)\+(?P<h>\d+)x(?P<w>\d+)(\+(?P<after>\d+))?\})?"
+)
+_LEAST_SIDE = 3  # of a grid beside several other tokens: a few tokens more or less make any smaller one
+MOST_EXTRA = 9
+"""Tokens beside those of a grid that are looked for: class tokens, registers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How the tokens of an output (B, tokens, K) stand: some before the grid's, those row by row, some after.
+
+    Example:
+        >>> str(Tokens(1, (14, 14))), str(Tokens(1, (14, 14), 4))
+        ('{1+14x14}', '{1+14x14+4}')
+    """
+
+    before: int
+    grid: tuple[int, int]
+    after: int = 0
+
+    def __str__(self) -> str:
+        after = f"+{self.after}" if self.after else ""
+        return f"{{{self.before}+{self.grid[0]}x{self.grid[1]}{after}}}"
+
+    def to_grid(self, output: Tensor) -> Tensor:
+        """(B, tokens, K) -> (B, K, h, w)."""
+        h, w = self.grid
+        return torch.unflatten(output[:, self.before : self.before + h * w].transpose(1, 2), 2, self.grid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +54,42 @@ class TargetLayer:
         reshape: from its output (B, ...) to a grid (B, K, h, w), by moving values only (as pytorch-grad-cam's
             `reshape_transform`). None finds it: channels first, channels last (Swin), or tokens with or without a
             class token in front (ViT), whichever fits the shape of the image.
+        tokens: where an output of tokens has those of the grid; None finds it.
 
     Example:
         >>> TargetLayer.parse("layer4.1.relu@1")
         TargetLayer(module='layer4.1.relu', call=1, key=None, reshape=None)
         >>> TargetLayer.parse("encoder[hidden]").key
         'hidden'
+        >>> TargetLayer.parse("blocks.11.norm1{1+14x14}").tokens
+        Tokens(before=1, grid=(14, 14), after=0)
     """
 
     module: nn.Module | str
     call: int | None = None
     key: Key | None = None
     reshape: Reshape | None = None
+    tokens: Tokens | None = None
 
     @classmethod
     def parse(cls, text: str) -> "TargetLayer":
-        """From `name`, `name@call`, `name[key]` or `name@call[key]`, as a configuration file has it."""
+        """From `name`, `name@call`, `name[key]`, `name{1+14x14}`, or all of them, as a configuration has it.
+
+        In braces stand the tokens before the grid, the grid, and, after another +, the tokens after it.
+        """
         match = _NAME.fullmatch(text)
         if match is None:
-            msg = f"target layer: a name, name@call or name[key] was expected, {text!r} came"
+            msg = f"target layer: a name, name@call, name[key] or name{{1+14x14}} was expected, {text!r} came"
             raise TargetLayerError(msg)
         call, key = match["call"], match["key"]
+        tokens = match["h"] and Tokens(
+            int(match["before"]), (int(match["h"]), int(match["w"])), int(match["after"] or 0)
+        )
         return cls(
             module=match["name"],
             call=int(call) if call else None,
             key=int(key) if key and key.isdecimal() else key,
+            tokens=tokens or None,
         )
 
 
@@ -62,20 +101,22 @@ class Layout:
     channel_dim: int
 
 
-def find_layout(shape: Sequence[int], image_size: Sequence[int], reshape: Reshape | None, *, swin: bool) -> Layout:
+def find_layout(shape: Sequence[int], image_size: Sequence[int], target: TargetLayer, *, swin: bool) -> Layout:
     """The layout of an output of this shape.
 
     Args:
         shape: of the output, batch first.
         image_size: (H, W) of the image.
-        reshape: the user's own way to the grid; None finds it.
+        target: may say where the grid is.
         swin: the model keeps channels last, which decides where the shape leaves it open.
 
     Raises:
         TargetLayerError: the output has no grid.
     """
-    if reshape is not None:
-        return Layout(reshape, _channel_dim(shape, reshape))
+    if target.reshape is not None:
+        return Layout(target.reshape, _channel_dim(shape, target.reshape))
+    if target.tokens is not None:
+        return _declared_layout(shape, target.tokens)
     if len(shape) == 4:
         first, last = _fits(shape[2:], image_size), _fits(shape[1:3], image_size)
         if last and (swin or not first):
@@ -87,21 +128,36 @@ def find_layout(shape: Sequence[int], image_size: Sequence[int], reshape: Reshap
     raise TargetLayerError(msg)
 
 
+def _declared_layout(shape: Sequence[int], tokens: Tokens) -> Layout:
+    count = tokens.before + tokens.grid[0] * tokens.grid[1] + tokens.after
+    if len(shape) != 3 or shape[1] != count:
+        msg = f"output of shape (B, {count}, K) was expected by {tokens}, shape {tuple(shape)} came"
+        raise TargetLayerError(msg)
+    return Layout(tokens.to_grid, 2)
+
+
 def _token_layout(shape: Sequence[int], image_size: Sequence[int]) -> Layout:
-    for prefix in (0, 1):  # a class token stands in front
-        grids = _grids(shape[1] - prefix, image_size)
-        if grids:
-            return Layout(functools.partial(_tokens_to_grid, prefix=prefix, grid=grids[0]), 2)
-    msg = (
-        f"tokens on a grid like the image's {image_size[0]}x{image_size[1]}, with or without a class token, were "
-        f"expected, shape {tuple(shape)} came; give `reshape`"
-    )
-    raise TargetLayerError(msg)
+    found = next(iter(token_grids(shape[1], image_size)), None)
+    if found is None:
+        msg = (
+            f"tokens on a grid like the image's {image_size[0]}x{image_size[1]}, with up to {MOST_EXTRA} others, were "
+            f"expected, shape {tuple(shape)} came; give `reshape`, or say where they are, as in name{{1+14x14}}"
+        )
+        raise TargetLayerError(msg)
+    return Layout(found.to_grid, 2)
 
 
-def _tokens_to_grid(output: Tensor, *, prefix: int, grid: tuple[int, int]) -> Tensor:
-    """(B, tokens, K) -> (B, K, h, w)."""
-    return torch.unflatten(output[:, prefix:].transpose(1, 2), 2, grid)
+def token_grids(tokens: int, image_size: Sequence[int]) -> Iterator[Tokens]:
+    """How so many tokens may be those of a grid like the image's and some others, the likeliest first.
+
+    Class tokens and registers mostly stand in front; some put registers at the end.
+    """
+    for extra in range(MOST_EXTRA + 1):
+        for grid in _grids(tokens - extra, image_size)[:1]:
+            if extra > 1 and min(grid) < _LEAST_SIDE:
+                continue
+            for before in (extra, *range(extra)):
+                yield Tokens(before, grid, extra - before)
 
 
 def _grids(tokens: int, image_size: Sequence[int]) -> list[tuple[int, int]]:

@@ -1,0 +1,172 @@
+"""Which layer of a transformer is explained: tokens that are a picture of the image, before the last attention."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from case_monitor.domain.errors import TargetLayerError
+from case_monitor.saliency import TargetLayer, find_target_layer, saliency_maps
+from case_monitor.saliency.target_layer import Tokens, token_grids
+
+SIDE, PATCH, WIDTH = 32, 4, 16
+IMAGES = torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+
+
+class Attention(nn.Module):
+    """With the matrix as a module's output, as timm has it where attention is not fused."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "apart":
+            self.q, self.k, self.v = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
+        else:
+            self.qkv = nn.Linear(WIDTH, 3 * WIDTH)
+        self.drop, self.proj = nn.Dropout(0.0), nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (self.q(x), self.k(x), self.v(x)) if self.kind == "apart" else self.qkv(x).chunk(3, -1)
+        q, k, v = (t.unflatten(-1, (2, -1)).transpose(1, 2) for t in (q, k, v))
+        if self.kind == "fused":
+            mixed = F.scaled_dot_product_attention(q, k, v)
+        else:
+            mixed = self.drop((q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(-1)) @ v
+        found: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return found
+
+
+class Block(nn.Module):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.norm1, self.attn, self.norm2 = nn.LayerNorm(WIDTH), Attention(kind), nn.LayerNorm(WIDTH)
+        self.mlp = nn.Sequential(nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        found: Tensor = x + self.mlp(self.norm2(x))
+        return found
+
+
+class ViT(nn.Module):
+    """So many tokens before and after those of the patches; the first of all is the class token, if there is one."""
+
+    def __init__(self, kind: str, before: int, after: int = 0, *, depth: int = 2) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        tokens = (SIDE // PATCH) ** 2
+        self.patch = nn.Conv2d(3, WIDTH, PATCH, PATCH)
+        self.before, self.after = nn.Parameter(torch.randn(before, WIDTH)), nn.Parameter(torch.randn(after, WIDTH))
+        self.position = nn.Parameter(torch.randn(tokens, WIDTH) * 0.1)
+        self.blocks = nn.Sequential(*(Block(kind) for _ in range(depth)))
+        self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        patches = self.patch(images).flatten(2).transpose(1, 2) + self.position
+        rows = [t.expand(images.shape[0], -1, -1) for t in (self.before, self.after)]
+        x = self.norm(self.blocks(torch.cat([rows[0], patches, rows[1]], 1)))
+        found: Tensor = self.head(x[:, 0] if len(self.before) else x.mean(1))
+        return found
+
+
+@pytest.mark.parametrize("kind", ["fused", "matrix", "apart"])
+@pytest.mark.parametrize(("before", "after"), [(1, 0), (2, 0), (5, 0), (9, 0), (1, 4)])
+def test_what_goes_into_the_last_attention_is_explained(kind: str, before: int, after: int) -> None:
+    """Not its keys, values and matrix, which have gradients too; behind it only the class token has one."""
+    name = find_target_layer(ViT(kind, before, after).eval(), IMAGES)
+    assert name == "blocks.1.norm1" + ("{1+8x8+4}" if after else "")
+
+
+@pytest.mark.parametrize("kind", ["fused", "matrix", "apart"])
+def test_where_all_tokens_are_averaged_the_last_layer_is_explained(kind: str) -> None:
+    assert find_target_layer(ViT(kind, 0).eval(), IMAGES) == "norm"
+
+
+@pytest.mark.parametrize("kind", ["fused", "matrix", "apart"])
+def test_an_exported_transformer_is_explained_at_the_same_layer(kind: str) -> None:
+    model = ViT(kind, 1).eval()
+    graph = torch.export.export(model, (IMAGES,), dynamic_shapes=({0: torch.export.Dim.AUTO},)).module()
+    assert find_target_layer(graph, IMAGES) == find_target_layer(model, IMAGES) == "blocks.1.norm1"
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 0), (5, 0), (1, 4)])
+def test_the_grid_is_that_of_the_patches(before: int, after: int) -> None:
+    """The one place of the map that is not 0 is where the tokens' only difference is."""
+    model = ViT("fused", before, after).eval()
+    tokens = Tokens(before, (8, 8), after)
+    layer = TargetLayer("blocks.1.norm1", tokens=tokens)
+    marked = torch.zeros(1, before + 64 + after, WIDTH)
+    marked[0, before + 3 * 8 + 5] = 1
+    assert tokens.to_grid(marked)[0, 0].nonzero().tolist() == [[3, 5]]
+    targets = torch.tensor([[0, 1]]).expand(2, -1)
+    by_object = saliency_maps(model, IMAGES, targets, target_layer=layer, methods=("gradcam",), size="layer")["gradcam"]
+    name = f"blocks.1.norm1{{{before}+8x8{f'+{after}' if after else ''}}}"
+    by_name = saliency_maps(model, IMAGES, targets, target_layer=name, methods=("gradcam",), size="layer")["gradcam"]
+    assert by_object.shape == (2, 2, 8, 8)
+    assert torch.equal(by_object, by_name)
+
+
+def test_other_tokens_than_there_are_is_an_error() -> None:
+    with pytest.raises(TargetLayerError, match=r"\(B, 65, K\) was expected by \{1\+8x8\}, shape \(2, 66, 16\) came"):
+        saliency_maps(
+            ViT("fused", 2).eval(), IMAGES, torch.zeros(2, 1, dtype=torch.long), target_layer="blocks.1.norm1{1+8x8}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("tokens", "size", "first"),
+    [
+        (64, (32, 32), Tokens(0, (8, 8))),
+        (65, (32, 32), Tokens(1, (8, 8))),
+        (201, (224, 224), Tokens(5, (14, 14))),
+        (9 + 196, (224, 224), Tokens(9, (14, 14))),
+        (1 + 14 * 20, (224, 320), Tokens(1, (14, 20))),
+    ],
+)
+def test_where_the_grid_is_among_the_tokens(tokens: int, size: tuple[int, int], first: Tokens) -> None:
+    assert next(token_grids(tokens, size)) == first
+
+
+@pytest.mark.parametrize(("tokens", "size"), [(3, (32, 32)), (8, (32, 32)), (75, (224, 224))])
+def test_tokens_that_no_grid_makes(tokens: int, size: tuple[int, int]) -> None:
+    """4 + 4 tokens could be anything; 75 are 64 and more than nine others."""
+    assert list(token_grids(tokens, size)) == []
+
+
+class Rows(nn.Module):
+    """Reads the image's rows as 16 time steps, which a square grid has room for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.steps, self.head = nn.GRU(3 * 2 * SIDE, WIDTH, batch_first=True), nn.Linear(WIDTH, 5)
+        self.out = nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = images.permute(0, 2, 1, 3).reshape(len(images), 16, -1)
+        found: Tensor = self.head(self.out(self.steps(rows)[0]).mean(1))
+        return found
+
+
+def test_time_steps_are_no_grid() -> None:
+    with pytest.raises(TargetLayerError, match=r"changes where the image is changed \('out' do not\); name one"):
+        find_target_layer(Rows().eval(), IMAGES)
+
+
+class Shuffled(nn.Module):
+    """A convolution whose grid is the image's in another order, as where windows are taken apart and not put back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.shuffle, self.head = nn.Conv2d(3, 8, 4, 4), nn.Identity(), nn.Linear(8, 5)
+        self.register_buffer("order", torch.randperm(64, generator=torch.Generator().manual_seed(1)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        grid = self.conv(images)
+        found: Tensor = self.head(self.shuffle(grid.flatten(2)[..., self.order].view_as(grid)).relu().mean((-2, -1)))
+        return found
+
+
+def test_a_grid_in_another_order_is_passed_over() -> None:
+    assert find_target_layer(Shuffled().eval(), IMAGES) == "conv"
