@@ -40,6 +40,7 @@ from case_monitor.saliency import (
     fastest_forward,
     find_target_layer,
     inspecting,
+    require_picture,
     resize_maps,
     saliency_maps,
     tap_layer,
@@ -63,9 +64,11 @@ class HeldModel:
 
     def survey(self, first: Tensor, target_layer: str) -> Surveyed:
         images = first.to(self.device)
-        layer = target_layer
+        layer, model = target_layer, self.model.to(self.device)
         if layer == "auto":
-            layer = find_target_layer(self.model.to(self.device), images, self.outputs)
+            layer = find_target_layer(model, images, self.outputs)
+        else:
+            require_picture(model, layer, images, self.outputs)
         with self._prepared(images):
             batch_size = self.protocol.batch_size or batch_size_for(self.model, images)
             return Surveyed(layer=layer, batch_size=batch_size, outputs=self.outputs.kind)

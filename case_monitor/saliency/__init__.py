@@ -11,7 +11,7 @@ torch.Size([2, 2, 16, 16])
 """
 
 from case_monitor.saliency.evidence import PAIR, PLACE, SHOWN, evidence_maps
-from case_monitor.saliency.find_layer import find_target_layer
+from case_monitor.saliency.find_layer import find_target_layer, require_picture
 from case_monitor.saliency.forward import fast_weights, fastest_forward
 from case_monitor.saliency.maps import CENTRED, GRADIENT_METHODS, METHODS, OWN_PAIR, resize_maps, saliency_maps
 from case_monitor.saliency.memory import batch_size_for, most_rows
@@ -37,6 +37,7 @@ __all__ = [
     "find_target_layer",
     "inspecting",
     "most_rows",
+    "require_picture",
     "resize_maps",
     "saliency_maps",
     "tap_layer",

@@ -13,7 +13,7 @@ from case_monitor.saliency.gradient_modes import keeping_gradients
 from case_monitor.saliency.graph_tap import check_free_batch, layer_outputs
 from case_monitor.saliency.outputs import Outputs
 from case_monitor.saliency.taps import Tap, inspecting, is_exported, tap_layer, unwrapped
-from case_monitor.saliency.target_layer import token_grids
+from case_monitor.saliency.target_layer import has_shape_of, token_grids
 from case_monitor.saliency.token_mixing import Call, is_inside, mixing, mixing_in_graph
 
 _NOT_LAYERS = (
@@ -23,6 +23,8 @@ _NOT_LAYERS = (
     nn.AdaptiveMaxPool1d,
     nn.Flatten,  # (B, K, h * w) may look like tokens
 )
+_ONE_BLOCK = 8
+"""Layers with weights in a block, behind whose first norm a transformer's last attention lies."""
 _NAMED = 5
 """Layers that an error lists."""
 
@@ -47,14 +49,49 @@ def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None 
         leaf = images.detach().clone().requires_grad_()
         ran = _run_graph(model, leaf) if is_exported(model) else _run_module(model, leaf)
         used = list(_used(model, ran, images, outputs.logits(ran.returned, len(images))))
-    passed_over = []
+    passed_over: list[str] = []
     for name in reversed([name for name, reaches in used if reaches] or [name for name, _ in used[-1:]]):
+        if passed_over and ran.weights[name] < ran.weights[passed_over[0]]:
+            break  # what comes before other weights is not the same picture a little earlier
         for spelled in _spelled(name, ran, images):
-            follows = follows_image(_grid_of(model, spelled, outputs), images[:1])
-            if follows or (follows is None and spelled == name):
+            grid_of = _grid_of(model, spelled, outputs)
+            if follows_image(grid_of, images[:1], surely=not has_shape_of(ran.output_of(name), images)):
+                _require_late(ran, name)
                 return spelled
         passed_over.append(name)
     raise TargetLayerError(_why_none(ran, passed_over))
+
+
+def require_picture(model: nn.Module, name: str, images: Tensor, outputs: Outputs) -> None:
+    """See that a layer that somebody named changes where the image is changed.
+
+    Args:
+        model: an image classifier.
+        name: of the layer.
+        images: (B, C, H, W) one batch.
+        outputs: how the logits are read from what the model returns.
+
+    Raises:
+        TargetLayerError: it does not, or has no grid.
+    """
+    model = unwrapped(model)
+    tap, seen = tap_layer(model, name, outputs), []
+
+    def look(output: Tensor) -> Tensor:
+        seen.append(output)
+        return output
+
+    with inspecting(model), torch.no_grad():
+        tap(images.clone(), look)
+        ran = _run_graph(model, images) if is_exported(model) else _run_module(model, images.clone())
+    surely = not has_shape_of(seen[-1], images) or _is_attention(seen[-1], ran.tokens)
+    if not follows_image(_grid_of(model, name, outputs), images[:1], surely=surely):
+        msg = (
+            f"target layer {name!r}: its output of shape {tuple(seen[-1].shape)} does not change where the image is "
+            "changed, so that its maps are no picture of it; name another layer, or say where the grid is among the "
+            "tokens, as in name{1+14x14}"
+        )
+        raise TargetLayerError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,14 +101,25 @@ class _Ran:
     Attributes:
         outputs: (name, output) of every layer that ran once and gave a batch, in the order they finished.
         several: those that ran more often.
+        weights: layer -> how many layers with weights and more than one place had run when it finished.
         returned: what the model returned.
         attention: the modules in which tokens attend to each other.
     """
 
     outputs: list[tuple[str, Tensor]]
     several: list[str]
+    weights: dict[str, int]
     returned: object
     attention: frozenset[str]
+
+    @property
+    def tokens(self) -> set[int]:
+        """How many tokens there are somewhere."""
+        return {output.shape[1] for _, output in self.outputs if output.ndim == 3}
+
+    def output_of(self, name: str) -> Tensor:
+        """Of the layer."""
+        return next(output for other, output in self.outputs if other == name)
 
 
 def _used(model: nn.Module, ran: _Ran, images: Tensor, logits: Tensor) -> Iterator[tuple[str, bool]]:
@@ -79,12 +127,11 @@ def _used(model: nn.Module, ran: _Ran, images: Tensor, logits: Tensor) -> Iterat
 
     They do not where a head starts with zeros, as some architectures do.
     """
-    tokens = {output.shape[1] for _, output in ran.outputs if output.ndim == 3}
     candidates = [
         (name, output)
         for name, output in ran.outputs
         if not any(is_inside(name, other) for other in ran.attention)
-        and not _is_attention(output, tokens)
+        and not _is_attention(output, ran.tokens)
         and _is_grid(tap_layer(model, name), output, images)
     ]
     gradients = _gradients(logits, [output for _, output in candidates])
@@ -96,7 +143,7 @@ def _used(model: nn.Module, ran: _Ran, images: Tensor, logits: Tensor) -> Iterat
 def _spelled(name: str, ran: _Ran, images: Tensor) -> Iterator[str]:
     """The name, and the name with other places of the grid among the tokens."""
     yield name
-    output = next(output for other, output in ran.outputs if other == name)
+    output = ran.output_of(name)
     if output.ndim == 3:
         others = list(token_grids(output.shape[1], images.shape[-2:]))[1:]
         yield from (f"{name}{tokens}" for tokens in others)
@@ -143,6 +190,24 @@ def _gradients(logits: Tensor, outputs: list[Tensor]) -> list[Tensor | None]:
     return [next(found) if output.requires_grad else None for output in outputs]
 
 
+def _require_late(ran: _Ran, name: str) -> None:
+    """See that no large part of the model comes later, in a layout that is not known.
+
+    Raises:
+        TargetLayerError: it does; the first layer that fits is no explanation of the others.
+    """
+    total = max(ran.weights.values())
+    later = total - ran.weights[name]
+    if later > _ONE_BLOCK and 2 * later > total:
+        last = max(ran.weights, key=lambda other: ran.weights[other])
+        msg = (
+            f"target layer 'auto': {name!r} would be taken, and {later} of {total} layers come later, {last!r} among "
+            "them, in no layout that is known, (B, K, h, w), (B, h, w, K) or (B, tokens, K); name one of them in the "
+            "config, or give `reshape`"
+        )
+        raise TargetLayerError(msg)
+
+
 def _why_none(ran: _Ran, passed_over: list[str]) -> str:
     msg = (
         "target layer 'auto': no layer of the model has spatial output (B, K, h, w), (B, h, w, K) or (B, tokens, K) "
@@ -163,8 +228,10 @@ def _run_module(model: nn.Module, images: Tensor) -> _Ran:
     counts: dict[str, int] = {}
     outputs: list[tuple[str, Tensor]] = []
     calls: list[Call] = []
+    weights, weighted = {}, 0
 
     def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], output: Any) -> None:
+        nonlocal weighted
         name = names[module]
         counts[name] = counts.get(name, 0) + 1
         if _is_batch(output, len(images)):
@@ -173,6 +240,8 @@ def _run_module(model: nn.Module, images: Tensor) -> _Ran:
         first = output[0] if isinstance(output, tuple) and output else output
         if isinstance(first, Tensor):
             calls.append(Call(name, given, first))
+            weighted += first.ndim > 2 and any(p.ndim > 1 for p in module.parameters(recurse=False))
+        weights[name] = weighted
 
     handles = [module.register_forward_hook(hook, with_kwargs=True) for module in names]
     try:
@@ -183,6 +252,7 @@ def _run_module(model: nn.Module, images: Tensor) -> _Ran:
     return _Ran(
         outputs=[(name, output) for name, output in outputs if counts[name] == 1],
         several=[name for name, _ in outputs if counts[name] > 1],
+        weights=weights,
         returned=returned,
         attention=mixing(calls),
     )
@@ -191,12 +261,15 @@ def _run_module(model: nn.Module, images: Tensor) -> _Ran:
 def _run_graph(model: fx.GraphModule, images: Tensor) -> _Ran:
     check_free_batch(model)
     values: dict[fx.Node, Tensor] = {}
+    weighted: dict[fx.Node, int] = {}
 
     class _Remember(fx.Interpreter):
         def run_node(self, n: fx.Node) -> object:
             result = super().run_node(n)
             if _is_batch(result, len(images)) and "adaptive" not in n.name:
                 values[n] = result
+            before = max(weighted.values(), default=0)
+            weighted[n] = before + (isinstance(result, Tensor) and result.ndim > 2 and _has_weights(self, n))
             return result
 
     returned = _Remember(model).run(images)
@@ -206,9 +279,16 @@ def _run_graph(model: fx.GraphModule, images: Tensor) -> _Ran:
     return _Ran(
         outputs=[(n, o) for n, o in ran if names.count(n) == 1],
         several=[n for n, _ in ran if names.count(n) > 1],
+        weights={name: weighted[node] for (name, _), node in layers},
         returned=returned,
         attention=mixing_in_graph(model),
     )
+
+
+def _has_weights(run: fx.Interpreter, node: fx.Node) -> bool:
+    """Whether an operator takes a parameter of several dimensions."""
+    given = [run.env.get(source) for source in node.all_input_nodes if source.op == "get_attr"]
+    return any(isinstance(value, Tensor) and value.ndim > 1 for value in given)
 
 
 def _is_batch(output: object, size: int) -> bool:

@@ -39,7 +39,7 @@ class GraphTap:
 
     def layout(self, output: Tensor, images: Tensor) -> Layout:
         try:
-            return find_layout(output.shape, images.shape[-2:], self._target, swin=False)
+            return find_layout(output, images, self._target, swin=False)
         except TargetLayerError as error:
             msg = f"target layer {self.name!r}: {error}"
             raise TargetLayerError(msg) from None

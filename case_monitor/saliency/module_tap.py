@@ -30,7 +30,7 @@ class ModuleTap:
 
     def layout(self, output: Tensor, images: Tensor) -> Layout:
         try:
-            return find_layout(output.shape, images.shape[-2:], self._target, swin=self._swin)
+            return find_layout(output, images, self._target, swin=self._swin)
         except TargetLayerError as error:
             msg = f"target layer {self.name!r}: {error}"
             raise TargetLayerError(msg) from None

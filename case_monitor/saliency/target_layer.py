@@ -15,7 +15,7 @@ _NAME = re.compile(
     r"(?P<name>[^@\[\]{}]*)(@(?P<call>\d+))?(\[(?P<key>[^\[\]]+)\])?"
     r"(\{(?P<before>\d+)\+(?P<h>\d+)x(?P<w>\d+)(\+(?P<after>\d+))?\})?"
 )
-_LEAST_SIDE = 3  # of a grid beside several other tokens: a few tokens more or less make any smaller one
+_LEAST_SIDE = 4  # of a grid beside several other tokens: a few tokens more or less make any smaller one
 MOST_EXTRA = 9
 """Tokens beside those of a grid that are looked for: class tokens, registers."""
 
@@ -101,18 +101,24 @@ class Layout:
     channel_dim: int
 
 
-def find_layout(shape: Sequence[int], image_size: Sequence[int], target: TargetLayer, *, swin: bool) -> Layout:
-    """The layout of an output of this shape.
+def find_layout(output: Tensor, images: Tensor, target: TargetLayer, *, swin: bool) -> Layout:
+    """The layout of an output.
 
     Args:
-        shape: of the output, batch first.
-        image_size: (H, W) of the image.
+        output: (B, ...) of the layer.
+        images: (B, C, H, W) that it is of.
         target: may say where the grid is.
         swin: the model keeps channels last, which decides where the shape leaves it open.
 
     Raises:
-        TargetLayerError: the output has no grid.
+        TargetLayerError: the output has no grid, or its rows are not the images.
     """
+    shape, image_size = output.shape, images.shape[-2:]
+    if len(shape) and len(output) != len(images):
+        msg = (
+            f"a row for each of {len(images)} images was expected, {len(output)} came, of windows or crops as it seems"
+        )
+        raise TargetLayerError(msg)
     if target.reshape is not None:
         return Layout(target.reshape, _channel_dim(shape, target.reshape))
     if target.tokens is not None:
@@ -126,6 +132,12 @@ def find_layout(shape: Sequence[int], image_size: Sequence[int], target: TargetL
         return _token_layout(shape, image_size)
     msg = f"output of shape (B, K, h, w), (B, h, w, K) or (B, tokens, K) was expected, shape {tuple(shape)} came"
     raise TargetLayerError(msg)
+
+
+def has_shape_of(output: Tensor, images: Tensor) -> bool:
+    """Whether an output (B, K, h, w) or (B, h, w, K) has the images' proportions."""
+    shape, size = output.shape, images.shape[-2:]
+    return len(shape) == 4 and (_fits(shape[2:], size) or _fits(shape[1:3], size))
 
 
 def _declared_layout(shape: Sequence[int], tokens: Tokens) -> Layout:

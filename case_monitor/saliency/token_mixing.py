@@ -48,12 +48,18 @@ def is_inside(name: str, other: str) -> bool:
 
 
 def _mixes(call: Call) -> bool:
-    """Whether the first token of the first row depends on any but the first of an input of as many tokens."""
+    """Whether an output token of the first row depends on several tokens of an input, or on another than itself.
+
+    Attention of a class token alone gives one token, (B, 1, K) or (B, K), for many.
+    """
     output = call.output
-    if output.ndim != 3 or output.shape[1] < 2 or not output.requires_grad:
+    if output.ndim not in {2, 3} or not output.requires_grad:
         return False
-    inputs = [x for x in call.inputs if x.ndim == 3 and x.shape[:2] == output.shape[:2] and x.requires_grad]
+    inputs = [x for x in call.inputs if x.ndim == 3 and len(x) == len(output) and x.shape[1] > 1 and x.requires_grad]
     if not inputs:
         return False
-    gradients = torch.autograd.grad(output[0, 0].sum(), inputs, retain_graph=True, allow_unused=True)
-    return any(gradient is not None and bool(gradient[0, 1:].any()) for gradient in gradients)
+    first = output[0, 0] if output.ndim == 3 else output[0]
+    gradients = torch.autograd.grad(first.sum(), inputs, retain_graph=True, allow_unused=True)
+    of = [gradient[0].any(1) for gradient in gradients if gradient is not None]  # (N,) tokens that it depends on
+    same = output.ndim == 3
+    return any(bool(d[1:].any() if same and len(d) == output.shape[1] else d.sum() > 1) for d in of)

@@ -141,7 +141,7 @@ def test_the_next_is_judged_as_ever() -> None:
     for deed in ("os._exit", "nests folders", "patches"):
         error_of(Hostile(deed))
         with confined(Good()) as model:
-            assert predicted(model).tolist() == [[1.0]]
+            assert predicted(model).tolist() == [[-0.5, 0.5]]  # the logit 1, of two classes
 
 
 @pytest.fixture(scope="class")
@@ -219,6 +219,6 @@ class TestWithoutConfinement:
 
     def test_processes_that_it_starts_end_with_it(self) -> None:
         with confined(Daemon()) as model:
-            pid = int(predicted(model)[0, 0].item())
+            pid = int(2 * predicted(model)[0, 1].item())
             assert is_running(pid)
         assert not is_running(pid)

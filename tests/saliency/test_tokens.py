@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from case_monitor.domain.errors import TargetLayerError
-from case_monitor.saliency import TargetLayer, find_target_layer, saliency_maps
+from case_monitor.saliency import Outputs, TargetLayer, find_target_layer, require_picture, saliency_maps
 from case_monitor.saliency.target_layer import Tokens, token_grids
 
 SIDE, PATCH, WIDTH = 32, 4, 16
@@ -133,6 +133,33 @@ def test_tokens_that_no_grid_makes(tokens: int, size: tuple[int, int]) -> None:
     assert list(token_grids(tokens, size)) == []
 
 
+class ClassAttention(nn.Module):
+    """One query for all tokens, at the end (CaiT, attention pooling); gives one token, or none of its own."""
+
+    def __init__(self, *, squeezed: bool) -> None:
+        super().__init__()
+        self.query, self.k, self.v = (
+            nn.Parameter(torch.randn(1, 1, WIDTH)),
+            nn.Linear(WIDTH, WIDTH),
+            nn.Linear(WIDTH, WIDTH),
+        )
+        self.squeezed = squeezed
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed = F.scaled_dot_product_attention(self.query.expand(x.shape[0], -1, -1), self.k(x), self.v(x))
+        return mixed[:, 0] if self.squeezed else mixed
+
+
+@pytest.mark.parametrize("squeezed", [False, True])
+def test_what_goes_into_an_attention_that_pools_is_explained(*, squeezed: bool) -> None:
+    model = ViT("fused", 0).eval()
+    model.head = nn.Sequential(ClassAttention(squeezed=squeezed), nn.Flatten(), nn.Linear(WIDTH, 5))
+    model.forward = lambda images: model.head(  # type: ignore[method-assign]
+        model.norm(model.blocks(model.patch(images).flatten(2).transpose(1, 2)))
+    )
+    assert find_target_layer(model, IMAGES) == "norm"
+
+
 class Rows(nn.Module):
     """Reads the image's rows as 16 time steps, which a square grid has room for."""
 
@@ -170,3 +197,45 @@ class Shuffled(nn.Module):
 
 def test_a_grid_in_another_order_is_passed_over() -> None:
     assert find_target_layer(Shuffled().eval(), IMAGES) == "conv"
+
+
+@pytest.mark.parametrize(
+    ("model", "layer"),
+    [
+        (Shuffled(), "shuffle"),
+        (Rows(), "out"),
+        (ViT("matrix", 1), "blocks.1.attn.drop"),
+        (ViT("fused", 5), "norm{0+8x8+5}"),
+    ],
+    ids=["shuffled", "time steps", "attention", "another place"],
+)
+def test_a_layer_that_somebody_names_must_be_a_picture_too(model: nn.Module, layer: str) -> None:
+    with pytest.raises(TargetLayerError, match="does not change where the image is changed"):
+        require_picture(model.eval(), layer, IMAGES, Outputs())
+
+
+@pytest.mark.parametrize("layer", ["blocks.0", "blocks.1.norm1", "norm", "blocks.1.attn.qkv", "patch"])
+def test_any_layer_that_is_one_may_be_named(layer: str) -> None:
+    require_picture(ViT("fused", 1).eval(), layer, IMAGES, Outputs())
+
+
+class Windows(nn.Module):
+    """Takes the image apart, so that a layer has four rows for each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head = nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        windows = images.unfold(2, 16, 16).unfold(3, 16, 16).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+        found: Tensor = self.head(self.conv(windows).mean((-2, -1)).view(images.shape[0], 4, 8).mean(1))
+        return found
+
+
+def test_a_layer_whose_rows_are_no_images_is_an_error() -> None:
+    model, targets = Windows().eval(), torch.zeros(2, 1, dtype=torch.long)
+    with pytest.raises(TargetLayerError, match="'conv': a row for each of 2 images was expected, 8 came"):
+        saliency_maps(model, IMAGES, targets, target_layer="conv")
+    with pytest.raises(TargetLayerError, match="no layer of the model has spatial output"):
+        find_target_layer(model, IMAGES)
