@@ -1,19 +1,30 @@
 """A directory with one folder of images per class."""
 
 import hashlib
-import io
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
-from torchvision.datasets import ImageFolder
+from torch.utils.data import Dataset
 
-from case_monitor.dataset.pictures import read_rgb, why_no_rgb
-from case_monitor.dataset.raw_split import RawSplit, content_digest
+from case_monitor.dataset.folder_files import folder_files
+from case_monitor.dataset.pictures import Look, look, read_rgb
+from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.domain.errors import DataError
+
+
+class _Files(Dataset[Any]):
+    """Read when they are needed, from below the folder `root`."""
+
+    def __init__(self, root: Path, files: Sequence[Path], labels: Sequence[int]) -> None:
+        self.root, self._files, self._labels = root, files, labels
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        return read_rgb(self._files[index]), self._labels[index]
 
 
 def read_image_folder(path: Path) -> RawSplit:
@@ -21,47 +32,27 @@ def read_image_folder(path: Path) -> RawSplit:
     if not path.is_dir():
         msg = f"split: a directory with one folder per class was expected at {path}, none is there"
         raise DataError(msg)
-    try:
-        folder = ImageFolder(str(path), loader=read_rgb, allow_empty=True)
-    except FileNotFoundError as error:
-        msg = f"split: one folder per class was expected in {path}: {error}"
-        raise DataError(msg) from None
-    files = [Path(file) for file, _ in folder.samples]
-    names = tuple(file.relative_to(path).as_posix() for file in files)
+    found = folder_files(path)
+    names = tuple(file.relative_to(path).as_posix() for file in found.files)
     with ThreadPoolExecutor() as pool:  # Pillow decodes without holding Python's lock
-        looks = list(pool.map(_look, files))
-    _require_rgb(path.name, names, [problem for _, _, problem in looks])
-    contents = tuple(content for content, _, _ in looks)
+        looks = list(pool.map(look, found.files))
+    _require_rgb(path.name, names, looks)
     return RawSplit(
         name=path.name,
-        images=folder,
+        images=_Files(path, found.files, found.labels),
         sample_ids=names,
-        labels=np.array(folder.targets, dtype=np.int64),
-        class_names=tuple(folder.classes),
-        digest=_digest(names, contents),
-        contents=contents,
-        pixels=tuple(pixels for _, pixels, _ in looks),
+        labels=np.array(found.labels, dtype=np.int64),
+        class_names=found.classes,
+        digest=_digest(names, looks),
+        contents=tuple(one.content for one in looks),
+        pixels=tuple(one.pixels for one in looks),
+        turned=sum(one.turned for one in looks),
+        notes=found.notes,
     )
 
 
-def _look(file: Path) -> tuple[bytes, bytes, str | None]:
-    """The digests of a file and of its pixels, which are the same in another encoding, and why it is no RGB picture.
-
-    The file's is that of the split: the pixels of a JPEG depend a little on the decoder.
-    """
-    content = file.read_bytes()
-    digest = hashlib.sha256(content).digest()
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            problem = why_no_rgb(image)
-            rgb = image.convert("RGB")
-    except Exception:  # it is said of the file when it is needed
-        return digest, digest, None
-    return digest, content_digest(f"{rgb.size} ".encode() + rgb.tobytes()), problem
-
-
-def _require_rgb(split: str, names: Sequence[str], problems: Sequence[str | None]) -> None:
-    bad = [(name, problem) for name, problem in zip(names, problems, strict=True) if problem]
+def _require_rgb(split: str, names: Sequence[str], looks: Sequence[Look]) -> None:
+    bad = [(name, one.problem) for name, one in zip(names, looks, strict=True) if one.problem]
     if bad:
         name, problem = bad[0]
         others = f" ({len(bad) - 1} other images of the split are no such pictures either)" if len(bad) > 1 else ""
@@ -69,8 +60,8 @@ def _require_rgb(split: str, names: Sequence[str], problems: Sequence[str | None
         raise DataError(msg)
 
 
-def _digest(names: Sequence[str], contents: Sequence[bytes]) -> str:
+def _digest(names: Sequence[str], looks: Sequence[Look]) -> str:
     total = hashlib.sha256()
-    for name, content in zip(names, contents, strict=True):
-        total.update(os.fsencode(name) + b"\0" + content)
+    for name, one in zip(names, looks, strict=True):
+        total.update(os.fsencode(name) + b"\0" + one.content)
     return total.hexdigest()

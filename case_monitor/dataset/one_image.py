@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from case_monitor.dataset.pictures import FORMATS
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.domain.errors import DataError
 
@@ -15,12 +16,12 @@ def read_image(path: Path) -> RawSplit:
     Raises:
         DataError: there is none.
     """
-    try:
-        with Image.open(path) as file:
-            image = file.copy()
-    except FileNotFoundError:
+    if not path.is_file():  # a pipe would be waited for
         msg = f"image: a file was expected at {path}, none is there"
-        raise DataError(msg) from None
+        raise DataError(msg)
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            image = file.copy()
     except (OSError, UnidentifiedImageError) as error:
         msg = f"image: {path} cannot be read as an image: {error}"
         raise DataError(msg) from None

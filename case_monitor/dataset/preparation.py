@@ -30,7 +30,7 @@ def prepare(
         DataError: the class names or their number contradict each other; the message says both sides.
     """
     names, target = _match_classes(raw, class_names)
-    settings = preprocessing.model_dump(mode="json") if preprocessing else None
+    settings = _settings(preprocessing) if preprocessing else None
     # The targets too: in another order of its own classes, a data set has the same images and other targets.
     target_digest = hashlib.sha256(target.tobytes()).hexdigest()
     identity = json.dumps([raw.digest, target_digest, list(names), settings])
@@ -42,9 +42,31 @@ def prepare(
         images_digest=raw.images_digest,
         labels_digest=raw.labels_digest,
         field_of_view=preprocessing.field_of_view if preprocessing else "as the data set prepares it",
-        notes=(*raw.notes, *_unconfirmed(raw, class_names), *_missing(raw, names, target)),
+        notes=(
+            *raw.notes,
+            *_turned(raw, preprocessing),
+            *_unconfirmed(raw, class_names),
+            *_missing(raw, names, target),
+        ),
     )
     return split, PreparedImages(raw, target, preprocessing, num_workers)
+
+
+def _settings(preprocessing: Preprocessing) -> dict[str, object]:
+    """What makes another split of the same images."""
+    settings = preprocessing.model_dump(mode="json")
+    if preprocessing.exif is None:
+        del settings["exif"]  # there was no such field, and evidence that is stored is of what it is now
+    return settings
+
+
+def _turned(raw: RawSplit, preprocessing: Preprocessing | None) -> Iterator[str]:
+    """What there is to say where nobody has said whether pictures are turned."""
+    if raw.turned and preprocessing is not None and preprocessing.exif is None:
+        yield (
+            f"{raw.turned} images of {raw.name!r} say that they are to be turned first (EXIF), and are not, as in "
+            "torchvision: say preprocessing.exif: apply or ignore, as the model was trained."
+        )
 
 
 def _unconfirmed(raw: RawSplit, class_names: Sequence[str] | None) -> Iterator[str]:

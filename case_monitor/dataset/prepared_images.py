@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.transforms import v2
 
-from case_monitor.dataset.pictures import why_no_rgb
+from case_monitor.dataset.pictures import upright, why_no_rgb
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import CaseMonitorError, ConfigError, DataError
@@ -60,6 +60,7 @@ class _Preprocessed(Dataset[Tensor | CaseMonitorError]):
     def __init__(self, raw: RawSplit, preprocessing: Preprocessing | None) -> None:
         self._raw = raw
         self._transform = None if preprocessing is None else _transform(preprocessing)
+        self._upright = preprocessing is not None and preprocessing.exif == "apply"
 
     def __len__(self) -> int:
         return len(self._raw.sample_ids)
@@ -83,6 +84,8 @@ class _Preprocessed(Dataset[Tensor | CaseMonitorError]):
         if problem:
             msg = f"image {name!r} of split {self._raw.name!r}: {problem}"
             raise DataError(msg)
+        if isinstance(image, Image.Image) and self._upright:
+            image = upright(image)
         if self._transform is None:
             msg = "preprocessing: the model version was logged without it; set it in the configuration"
             raise ConfigError(msg)

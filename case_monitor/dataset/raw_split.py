@@ -23,6 +23,7 @@ class RawSplit:
         digest: SHA-256 of the images and their names; `prepare` adds targets, class names and preprocessing.
         contents: (N,) a digest of each image alone, as stored.
         pixels: (N,) the same of what is seen of it, whatever it is stored as; empty: `contents` are of that.
+        turned: how many images say that they are to be turned before they are looked at (EXIF).
         notes: what is to be said about the images.
     """
 
@@ -34,6 +35,7 @@ class RawSplit:
     digest: str
     contents: tuple[bytes, ...]
     pixels: tuple[bytes, ...] = ()
+    turned: int = 0
     notes: tuple[str, ...] = ()
 
     @property

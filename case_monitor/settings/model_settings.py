@@ -78,9 +78,17 @@ class Preprocessing(_Strict):
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     """Per channel."""
 
+    exif: Literal["apply", "ignore"] | None = None
+    """Whether pictures that say so (EXIF) are turned first. Omitted, they are not, as in torchvision, and a note says
+    how many say so."""
+
     @property
     def field_of_view(self) -> str:
         """What part of an image is left, whatever its size in pixels then."""
+        return f"{self._part}, upright" if self.exif == "apply" else self._part
+
+    @property
+    def _part(self) -> str:
         if self.crop is None:
             return "whole"
         if self.resize is None:

@@ -547,9 +547,11 @@ class TestClasses:
             prepare(raw, [str(i) for i in range(10)], RGB)
 
     def test_a_folder_too_many_is_named(self, animals: Path) -> None:
-        """As an editor leaves one behind: whether it is a class, only its owner knows."""
+        """Whether it is a class, only its owner knows; one that is hidden, as an editor leaves it behind, is none."""
         (animals / ".ipynb_checkpoints").mkdir()
-        said = r"^number of classes: .* has 4, the model has 3; only the data set has \['\.ipynb_checkpoints'\]$"
+        assert prepare(folder(animals), ("cat", "dog", "emu"), RGB)[0].class_names == ("cat", "dog", "emu")
+        (animals / "old").mkdir()
+        said = r"^number of classes: .* has 4, the model has 3; only the data set has \['old'\]$"
         with pytest.raises(DataError, match=said):
             prepare(folder(animals), ("cat", "dog", "emu"), RGB)
 
