@@ -3,19 +3,35 @@
 Every run of tests imports this module, so what takes long to import is imported by the functions that need it.
 """
 
+import sys
 from copy import deepcopy
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from sybil import Example
 
+TRAIN = """
+from torch import nn
+
+
+class Flowers(nn.Sequential):
+    pass
+"""
+
 
 def prepare_page(namespace: dict[str, Any]) -> None:
-    """A page starts with a trained `model` and its `class_names`."""
+    """A page starts with a trained `model`, of a class of the reader's own in `train.py`, and its `class_names`."""
     from tests.support.shapes import CLASS_NAMES, train_flowers
 
-    namespace["model"], namespace["class_names"] = deepcopy(train_flowers()), CLASS_NAMES
+    train = ModuleType("train")
+    exec(TRAIN, vars(train))
+    train.Flowers.__module__ = "train"
+    sys.modules["train"] = train  # so that its class is pickled by name, as that of a file is
+    model = deepcopy(train_flowers())
+    model.__class__ = train.Flowers
+    namespace["model"], namespace["class_names"] = model, CLASS_NAMES
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +49,7 @@ def page_directory(tmp_path_factory: pytest.TempPathFactory, prefect_server: Non
         (directory / "validation" / name).mkdir(parents=True)
         for i in range(70):
             Image.fromarray(draw(u, rng)).save(directory / "validation" / name / f"{i}.png")
+    (directory / "train.py").write_text(TRAIN, encoding="utf-8")
     client = MlflowClient(f"sqlite:///{directory / 'mlflow.db'}")
     client.create_experiment("training", artifact_location=(directory / "artifacts").as_uri())
     return directory
