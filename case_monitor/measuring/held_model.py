@@ -63,7 +63,7 @@ class HeldModel:
         object.__setattr__(self, "outputs", Outputs(self.protocol.output_key, self.protocol.outputs))
 
     def survey(self, first: Tensor, target_layer: str) -> Surveyed:
-        images = first.to(self.device)
+        images = self._as_taken(first)
         layer, model = target_layer, self.model.to(self.device)
         if layer == "auto":
             layer = find_target_layer(model, images, self.outputs)
@@ -74,11 +74,11 @@ class HeldModel:
             return Surveyed(layer=layer, batch_size=batch_size, outputs=self.outputs.kind)
 
     def predict(self, first: Tensor, batches: Iterator[Tensor], layer: str) -> Iterator[Answers]:
-        with self._prepared(first.to(self.device)):
+        with self._prepared(self._as_taken(first)):
             tap = tap_layer(self.model, layer, self.outputs)
             activity = ChannelActivity(self.protocol.activity_threshold)
             for images in batches:
-                on_device = images.to(self.device)
+                on_device = self._as_taken(images)
 
                 def look(output: Tensor, shown: Tensor = on_device) -> Tensor:
                     activity(tap.layout(output, shown).to_grid(output))
@@ -89,9 +89,9 @@ class HeldModel:
                 yield Answers(logits=logits.numpy(), active_channels=activity.taken())
 
     def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
-        with self._prepared(first.to(self.device)):
+        with self._prepared(self._as_taken(first)):
             for batch in batches:
-                images, classes = batch.images.to(self.device), batch.classes.to(self.device)
+                images, classes = self._as_taken(batch.images), batch.classes.to(self.device)
                 shown = at.shown or self.protocol.methods[0]
                 more = functools.partial(evidence_maps, shown=shown)
                 ways = self._quickly | {"progress": progress, "more": more, "centred": shown}
@@ -106,7 +106,7 @@ class HeldModel:
     def draw(self, batches: Iterator[ToDraw], at: At, methods: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         self.model.to(self.device)
         for batch in batches:
-            images, classes = batch.images.to(self.device), batch.classes.to(self.device)
+            images, classes = self._as_taken(batch.images), batch.classes.to(self.device)
             yield self._maps(images, classes, replace(at, batch_size=len(images)), methods)
 
     def under(self, protocol: Protocol) -> Self:
@@ -118,7 +118,7 @@ class HeldModel:
         Raises:
             ModelError: it cannot be copied, or its copy answers otherwise.
         """
-        images = first.to(self.device)
+        images = self._as_taken(first)
         try:
             twin = copy.deepcopy(self.model)
             expected, came = (self._plain(model, images) for model in (self.model, twin))
@@ -131,6 +131,11 @@ class HeldModel:
 
     def end(self) -> None:
         """Nothing: whoever made the module still has it."""
+
+    def _as_taken(self, images: Tensor) -> Tensor:
+        """On the model's device, and of the type of its weights: a network in half precision takes no other."""
+        weights = (p.dtype for p in self.model.parameters() if p.is_floating_point())
+        return images.to(self.device, next(weights, images.dtype))
 
     @contextmanager
     def _prepared(self, first: Tensor) -> Iterator[None]:

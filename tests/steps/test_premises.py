@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor, nn
 
 from case_monitor.domain.errors import ModelError
@@ -61,6 +62,16 @@ def test_the_same_weights_get_the_same_verdict_whatever_they_end_in(name: str) -
         assert value == pytest.approx(expected[key], abs=0.02), key  # a pixel at the edge may change sides
     says = "The model returns probabilities, of a softmax: their logarithm is taken for the logits."
     assert (says in other.verdict.notes) is (name == "softmax")
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-6), (torch.bfloat16, 0.1), (torch.float16, 0.02)])
+def test_a_model_of_another_type_gets_its_images_in_it(dtype: torch.dtype, atol: float) -> None:
+    """Its figures are those of float32, up to what 16 bits round: a share of the images may tip."""
+    plain = judged(Ending(ChannelBlobNet(4), lambda s: s), FOUR, 4)
+    other = judged(Ending(ChannelBlobNet(4).to(dtype), lambda s: s), FOUR, 4)
+    for key, value in figures(other).items():
+        assert value == pytest.approx(figures(plain)[key], abs=atol, rel=atol), key
+    assert (plain.verdict.status, other.verdict.status) == (Status.PASS, Status.PASS)
 
 
 @pytest.mark.parametrize("ending", ["logit", "flat logit", "probability"])
