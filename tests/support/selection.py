@@ -64,6 +64,7 @@ _OF_PLACES = {
     "tests/store/test_migrations.py::test_concurrent": "slow",
     "tests/store/test_write.py::test_a_large_evaluation": "slow",
     "tests/support/test_generated_store.py": "slow",
+    "tests/zoo/": "slow",
 }
 _FIRST = ("case_monitor/", "tests/domain/", "tests/judging/", "tests/alerts/", "tests/settings/", "tests/dataset/")
 

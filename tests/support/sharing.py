@@ -33,6 +33,7 @@ _LONG = (
     _PAGES,
     "tests/integration/test_override.py",
     "tests/integration/test_cli.py",
+    "tests/zoo/",
     "tests/integration/test_servers.py",
     "tests/integration/test_canaries.py",
     "tests/integration/test_nightly.py",
