@@ -40,7 +40,7 @@ class _LeftOut:
 def folder_files(path: Path) -> FolderFiles:
     """Look through a directory with one folder per class.
 
-    Pictures are files of a picture's suffix, or those without one that begin like a picture.
+    Pictures are files of a picture's suffix, or those of another that begin like a picture.
 
     Raises:
         DataError: there is no class, a picture is no regular file, or folders lead back to each other.
@@ -73,7 +73,9 @@ def _pictures(top: Path, folder: Path, left: _LeftOut) -> Iterator[Path]:
     for root, below, names in os.walk(folder, followlinks=True):
         status = Path(root).stat()
         if (status.st_dev, status.st_ino) in seen:
-            msg = f"split {top.name!r}: folders within each other were expected, {_short(top, Path(root))} leads back"
+            msg = (
+                f"split {top.name!r}: each folder once was expected, {_short(top, Path(root))} is there by a link, too"
+            )
             raise DataError(msg)
         seen.add((status.st_dev, status.st_ino))
         left.hidden += [_short(top, Path(root, name)) for name in below if name.startswith(".")]
@@ -91,20 +93,22 @@ def _pictures(top: Path, folder: Path, left: _LeftOut) -> Iterator[Path]:
 
 
 def _is_picture(top: Path, file: Path) -> bool:
-    """By its name, or by how it begins where it has no suffix.
+    """By its name, or by how it begins.
 
     Raises:
         DataError: by its name it is one, and nothing that can be read.
     """
     by_name = may_be_picture(file)
-    if by_name is False:
-        return False
     try:
         mode = file.stat().st_mode
     except OSError as error:
+        if not by_name:
+            return False
         msg = f"image {_short(top, file)!r} of split {top.name!r}: a file was expected, {error.strerror} came"
         raise DataError(msg) from None
     if not stat.S_ISREG(mode):
+        if not by_name:
+            return False
         msg = f"image {_short(top, file)!r} of split {top.name!r}: a regular file was expected, a pipe or device came"
         raise DataError(msg)
     return by_name or is_picture(file)

@@ -53,9 +53,9 @@ def look(file: Path) -> Look:
     return Look(content=digest, pixels=content_digest(pixels), turned=turned, problem=problem)
 
 
-def may_be_picture(file: Path) -> bool | None:
-    """By its suffix; None: it has none."""
-    return Image.EXTENSION.get(file.suffix.lower()) in {*FORMATS, "MPO"} if file.suffix else None  # MPO: some JPEGs are
+def may_be_picture(file: Path) -> bool:
+    """By its suffix."""
+    return Image.EXTENSION.get(file.suffix.lower()) in {*FORMATS, "MPO"}  # MPO: some JPEGs are
 
 
 def is_picture(file: Path) -> bool:

@@ -4,10 +4,11 @@ import io
 import re
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.entities import Experiment, LoggedModelInput, Metric, RunTag
+from mlflow.entities import Experiment, LoggedModelInput, Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -52,8 +53,45 @@ def log_evidence(
                 tags=[RunTag(key, value) for key, value in tags.items()],
             )
             client.log_artifacts(run_id, directory)
+            _require_files(client, run_id, Path(directory))
             client.set_terminated(run_id)
-            return EvidenceRun(run_id, str(client.get_run(run_id).info.artifact_uri), experiment_id)
+            run = client.get_run(run_id)
+            _require_content(run, evidence, tags)
+            return EvidenceRun(run_id, str(run.info.artifact_uri), experiment_id)
+
+
+def _require_files(client: MlflowClient, run_id: str, directory: Path) -> None:
+    """See that what was sent is there: a proxy may answer that it is, and lose it.
+
+    Raises:
+        RegistryError: a file is missing, or has another size.
+    """
+    there: dict[str, int | None] = {}
+    folders: list[str | None] = [None]
+    while folders:
+        for found in client.list_artifacts(run_id, folders.pop()):
+            if found.is_dir:
+                folders.append(found.path)
+            else:
+                there[found.path] = found.file_size
+    for file in sorted(directory.rglob("*")):
+        name = file.relative_to(directory).as_posix()
+        if file.is_file() and (name not in there or there[name] not in {None, file.stat().st_size}):
+            came = f"{there[name]} bytes of it are there" if name in there else "it is not there"
+            raise RegistryError(f"artifact {name} was sent, {file.stat().st_size} bytes, and {came}")
+
+
+def _require_content(run: Run, evidence: Evidence, tags: Mapping[str, str]) -> None:
+    """See that MLflow has the metrics and tags, and that the run is finished.
+
+    Raises:
+        RegistryError: it has not.
+    """
+    lost = [*(evidence.metrics.keys() - run.data.metrics.keys()), *(tags.keys() - run.data.tags.keys())]
+    if lost:
+        raise RegistryError(f"{len(lost)} metrics and tags were sent, and are not there: {sorted(lost)[:5]}")
+    if run.info.status != "FINISHED":
+        raise RegistryError(f"it was finished, and MLflow says that it is {run.info.status}")
 
 
 def pointing_tags(evidence: Evidence, evaluation_id: int, run_id: str) -> dict[str, str]:

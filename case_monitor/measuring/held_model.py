@@ -43,6 +43,7 @@ from case_monitor.saliency import (
     require_picture,
     resize_maps,
     saliency_maps,
+    taken_type,
     tap_layer,
 )
 
@@ -133,9 +134,8 @@ class HeldModel:
         """Nothing: whoever made the module still has it."""
 
     def _as_taken(self, images: Tensor) -> Tensor:
-        """On the model's device, and of the type of its weights: a network in half precision takes no other."""
-        weights = (p.dtype for p in self.model.parameters() if p.is_floating_point())
-        return images.to(self.device, next(weights, images.dtype))
+        """On the model's device, and of the type that it takes: a network in half precision takes no other."""
+        return images.to(self.device, taken_type(self.model, images.dtype))
 
     @contextmanager
     def _prepared(self, first: Tensor) -> Iterator[None]:

@@ -168,10 +168,14 @@ class Registry:
         return not found
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
-        """Set tags on a version."""
+        """Set tags on a version, and see that they are there."""
         with one_line(f"tags of model {name}/{version}"):
             for key, value in tags.items():
                 self._client.set_model_version_tag(name, str(version), key, value)
+            there = self._client.get_model_version(name, str(version)).tags
+            lost = sorted(key for key in tags if key not in there)
+            if lost:
+                raise RegistryError(f"they were set, and {', '.join(lost[:5])} are not there")
 
 
 def _of(name: str) -> str:

@@ -16,7 +16,7 @@ from case_monitor.saliency.forward import fast_weights, fastest_forward
 from case_monitor.saliency.maps import CENTRED, GRADIENT_METHODS, METHODS, OWN_PAIR, resize_maps, saliency_maps
 from case_monitor.saliency.memory import batch_size_for, most_rows
 from case_monitor.saliency.outputs import Outputs
-from case_monitor.saliency.taps import Tap, inspecting, tap_layer
+from case_monitor.saliency.taps import Tap, inspecting, taken_type, tap_layer
 from case_monitor.saliency.target_layer import TargetLayer
 
 __all__ = [
@@ -40,5 +40,6 @@ __all__ = [
     "require_picture",
     "resize_maps",
     "saliency_maps",
+    "taken_type",
     "tap_layer",
 ]

@@ -46,18 +46,20 @@ def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None 
     """
     model, outputs = unwrapped(model), outputs or Outputs()
     with inspecting(model), torch.inference_mode(False), torch.enable_grad(), keeping_gradients():
-        leaf = images.detach().clone().requires_grad_()
-        ran = _run_graph(model, leaf) if is_exported(model) else _run_module(model, leaf)
-        used = list(_used(model, ran, images, outputs.logits(ran.returned, len(images))))
+        given = images.detach().clone().requires_grad_().clone()  # no leaf: a model may change its input in place
+        ran = _run_graph(model, given) if is_exported(model) else _run_module(model, given)
+        used = _used(model, ran, images, outputs.logits(ran.returned, len(images)))
+        reached = [(name, _reached(model, name, ran, gradient, images)) for name, gradient in used]
     passed_over: list[str] = []
-    for name in reversed([name for name, reaches in used if reaches] or [name for name, _ in used[-1:]]):
+    for name, spellings in reversed([one for one in reached if one[1]] or [(name, [name]) for name, _ in reached[-1:]]):
         if passed_over and ran.weights[name] < ran.weights[passed_over[0]]:
             break  # what comes before other weights is not the same picture a little earlier
-        for spelled in _spelled(name, ran, images):
-            grid_of = _grid_of(model, spelled, outputs)
-            if follows_image(grid_of, images[:1], surely=not has_shape_of(ran.output_of(name), images)):
-                _require_late(ran, name)
-                return spelled
+        surely = not has_shape_of(ran.output_of(name), images)
+        fits = [follows_image(_grid_of(model, one, outputs), images[:2], surely=surely) for one in spellings]
+        best = max(range(len(fits)), key=lambda i: (fits[i].follows, fits[i].score))  # the first of equal ones
+        if fits[best].follows:
+            _require_late(ran, name)
+            return spellings[best]
         passed_over.append(name)
     raise TargetLayerError(_why_none(ran, passed_over))
 
@@ -85,7 +87,7 @@ def require_picture(model: nn.Module, name: str, images: Tensor, outputs: Output
         tap(images.clone(), look)
         ran = _run_graph(model, images) if is_exported(model) else _run_module(model, images.clone())
     surely = not has_shape_of(seen[-1], images) or _is_attention(seen[-1], ran.tokens)
-    if not follows_image(_grid_of(model, name, outputs), images[:1], surely=surely):
+    if not follows_image(_grid_of(model, name, outputs), images[:2], surely=surely).follows:
         msg = (
             f"target layer {name!r}: its output of shape {tuple(seen[-1].shape)} does not change where the image is "
             "changed, so that its maps are no picture of it; name another layer, or say where the grid is among the "
@@ -101,7 +103,8 @@ class _Ran:
     Attributes:
         outputs: (name, output) of every layer that ran once and gave a batch, in the order they finished.
         several: those that ran more often.
-        weights: layer -> how many layers with weights and more than one place had run when it finished.
+        weights: layer -> how many layers with weights had run when it finished.
+        weighted: what those gave, in that order.
         returned: what the model returned.
         attention: the modules in which tokens attend to each other.
     """
@@ -109,6 +112,7 @@ class _Ran:
     outputs: list[tuple[str, Tensor]]
     several: list[str]
     weights: dict[str, int]
+    weighted: list[Tensor]
     returned: object
     attention: frozenset[str]
 
@@ -122,11 +126,8 @@ class _Ran:
         return next(output for other, output in self.outputs if other == name)
 
 
-def _used(model: nn.Module, ran: _Ran, images: Tensor, logits: Tensor) -> Iterator[tuple[str, bool]]:
-    """Layers with a grid to which gradients of the logits come, and whether they reach a place of the grid.
-
-    They do not where a head starts with zeros, as some architectures do.
-    """
+def _used(model: nn.Module, ran: _Ran, images: Tensor, logits: Tensor) -> list[tuple[str, Tensor]]:
+    """Layers with a grid, with the gradients of the logits that come there; weights that none come to are forgotten."""
     candidates = [
         (name, output)
         for name, output in ran.outputs
@@ -134,10 +135,27 @@ def _used(model: nn.Module, ran: _Ran, images: Tensor, logits: Tensor) -> Iterat
         and not _is_attention(output, ran.tokens)
         and _is_grid(tap_layer(model, name), output, images)
     ]
-    gradients = _gradients(logits, [output for _, output in candidates])
-    for (name, _), gradient in zip(candidates, gradients, strict=True):
-        if gradient is not None:
-            yield name, bool(tap_layer(model, name).layout(gradient, images).to_grid(gradient).any())
+    wanted = [output for _, output in candidates]
+    gradients = _gradients(logits, wanted + ran.weighted)
+    counts = [0]
+    for output, gradient in zip(ran.weighted, gradients[len(wanted) :], strict=True):
+        counts.append(counts[-1] + (gradient is not None and output[0].numel() > max(output.shape[1:])))
+    ran.weights.update({name: counts[run] for name, run in ran.weights.items()})
+    return [(name, g) for (name, _), g in zip(candidates, gradients, strict=False) if g is not None]
+
+
+def _reached(model: nn.Module, name: str, ran: _Ran, gradient: Tensor, images: Tensor) -> list[str]:
+    """The name, with all places of the grid among the tokens at which gradients reach more than a class token or two.
+
+    They reach nothing where a head starts with zeros, as some architectures do.
+    """
+    found = []
+    for spelled in _spelled(name, ran, images):
+        grid = tap_layer(model, spelled).layout(gradient, images).to_grid(gradient)
+        cells = grid.abs().sum(1).amax(0) > 0
+        if int(cells.sum()) >= min(3, cells.numel()):
+            found.append(spelled)
+    return found
 
 
 def _spelled(name: str, ran: _Ran, images: Tensor) -> Iterator[str]:
@@ -196,7 +214,7 @@ def _require_late(ran: _Ran, name: str) -> None:
     Raises:
         TargetLayerError: it does; the first layer that fits is no explanation of the others.
     """
-    total = max(ran.weights.values())
+    total = max(ran.weights.values(), default=0)
     later = total - ran.weights[name]
     if later > _ONE_BLOCK and 2 * later > total:
         last = max(ran.weights, key=lambda other: ran.weights[other])
@@ -228,10 +246,10 @@ def _run_module(model: nn.Module, images: Tensor) -> _Ran:
     counts: dict[str, int] = {}
     outputs: list[tuple[str, Tensor]] = []
     calls: list[Call] = []
-    weights, weighted = {}, 0
+    weights: dict[str, int] = {}
+    weighted: list[Tensor] = []
 
     def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], output: Any) -> None:
-        nonlocal weighted
         name = names[module]
         counts[name] = counts.get(name, 0) + 1
         if _is_batch(output, len(images)):
@@ -240,8 +258,9 @@ def _run_module(model: nn.Module, images: Tensor) -> _Ran:
         first = output[0] if isinstance(output, tuple) and output else output
         if isinstance(first, Tensor):
             calls.append(Call(name, given, first))
-            weighted += first.ndim > 2 and any(p.ndim > 1 for p in module.parameters(recurse=False))
-        weights[name] = weighted
+            if first.ndim > 2 and any(p.ndim > 1 for p in module.parameters(recurse=False)):
+                weighted.append(first)
+        weights[name] = len(weighted)
 
     handles = [module.register_forward_hook(hook, with_kwargs=True) for module in names]
     try:
@@ -253,6 +272,7 @@ def _run_module(model: nn.Module, images: Tensor) -> _Ran:
         outputs=[(name, output) for name, output in outputs if counts[name] == 1],
         several=[name for name, _ in outputs if counts[name] > 1],
         weights=weights,
+        weighted=weighted,
         returned=returned,
         attention=mixing(calls),
     )
@@ -261,15 +281,17 @@ def _run_module(model: nn.Module, images: Tensor) -> _Ran:
 def _run_graph(model: fx.GraphModule, images: Tensor) -> _Ran:
     check_free_batch(model)
     values: dict[fx.Node, Tensor] = {}
-    weighted: dict[fx.Node, int] = {}
+    weighted: list[Tensor] = []
+    so_far: dict[fx.Node, int] = {}
 
     class _Remember(fx.Interpreter):
         def run_node(self, n: fx.Node) -> object:
             result = super().run_node(n)
             if _is_batch(result, len(images)) and "adaptive" not in n.name:
                 values[n] = result
-            before = max(weighted.values(), default=0)
-            weighted[n] = before + (isinstance(result, Tensor) and result.ndim > 2 and _has_weights(self, n))
+            if isinstance(result, Tensor) and result.ndim > 2 and _has_weights(self, n):
+                weighted.append(result)
+            so_far[n] = len(weighted)
             return result
 
     returned = _Remember(model).run(images)
@@ -279,7 +301,8 @@ def _run_graph(model: fx.GraphModule, images: Tensor) -> _Ran:
     return _Ran(
         outputs=[(n, o) for n, o in ran if names.count(n) == 1],
         several=[n for n, _ in ran if names.count(n) > 1],
-        weights={name: weighted[node] for (name, _), node in layers},
+        weights={name: so_far[node] for (name, _), node in layers},
+        weighted=weighted,
         returned=returned,
         attention=mixing_in_graph(model),
     )

@@ -66,8 +66,9 @@ class Outputs:
     def logits(self, output: object, rows: int) -> Tensor:
         """(rows, C) the logits.
 
-        The logarithm of a softmax's probabilities is its logits up to what all share, which no probability and no
-        figure depends on. One column z, a sigmoid's logit, is two classes: [-z/2, z/2]. What is no probability is NaN.
+        The logarithm of a softmax's probabilities is its logits up to what all share, which no probability depends on.
+        One column z, a sigmoid's logit, is two classes: [-z/2, z/2]. What is no probability is NaN; what is too near to
+        0 or 1 for its type counts as the last that is not.
 
         Raises:
             ModelError: there are none.
@@ -75,11 +76,13 @@ class Outputs:
         values = self._values(output, rows)
         if self.kind == AUTO:
             self.kind = SOFTMAX if _are_softmax(values) else LOGITS
+        if self.kind in {SOFTMAX, SIGMOID}:
+            _require_room(values, self.kind)
         if self.kind == SOFTMAX:
-            values = _log(_of_probabilities(values))
+            values = _log(values, torch.finfo(values.dtype).tiny)
         elif self.kind == SIGMOID:
-            values = _of_probabilities(values)
-            values = _log(values) - _log(1 - values)
+            eps = torch.finfo(values.dtype).eps / 2  # 1 - p has no smaller values but 0
+            values = _log(values, torch.finfo(values.dtype).tiny) - _log(1 - values, eps)
         return values if values.shape[1] > 1 else torch.cat([-values / 2, values / 2], dim=1)
 
     def _values(self, output: object, rows: int) -> Tensor:
@@ -112,14 +115,21 @@ def _are_softmax(values: Tensor) -> bool:
     return torch.allclose(total, torch.ones_like(total), rtol=0, atol=allowed)
 
 
-def _of_probabilities(values: Tensor) -> Tensor:
-    """In float32 at least: a half has no room for a small probability."""
-    return values.float() if values.dtype in _HALVES else values
+def _require_room(values: Tensor, kind: str) -> None:
+    """See that there is room for small probabilities.
+
+    Raises:
+        ModelError: they are of 16 bits, in which 1/p, their gradient, is infinite where there is room for p.
+    """
+    if values.dtype in _HALVES:
+        name = str(values.dtype).removeprefix("torch.")
+        msg = f"model output: probabilities of a {kind} in {name} have no room for small ones; return the logits"
+        raise ModelError(msg)
 
 
-def _log(values: Tensor) -> Tensor:
-    """Of 0, which is a probability too small for its type, that of the smallest that is not."""
-    return torch.where(values == 0, torch.finfo(values.dtype).tiny, values).log()
+def _log(values: Tensor, least: float) -> Tensor:
+    """What is smaller, but no less than 0, counts as `least`; what is less than 0 has none."""
+    return torch.where(values < 0, torch.nan, values.clamp(min=least)).log()
 
 
 def _described(output: object) -> str:

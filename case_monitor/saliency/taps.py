@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeGuard
 
+import torch
 from torch import Tensor, fx, nn
 
 from case_monitor.domain.errors import TargetLayerError
@@ -82,6 +83,16 @@ def unwrapped(model: nn.Module) -> nn.Module:
             model = inner
         else:
             return model
+
+
+def taken_type(model: nn.Module, usual: torch.dtype) -> torch.dtype:
+    """The type of the images that a model takes: what a graph was exported with, else that of its largest weights."""
+    inner = unwrapped(model)
+    if is_exported(inner):
+        inputs = (node.meta.get("val") for node in inner.graph.nodes if node.op == "placeholder")
+        return next((value.dtype for value in inputs if isinstance(value, Tensor)), usual)
+    weights = [p for p in inner.parameters() if p.is_floating_point()]
+    return max(weights, key=lambda p: p.numel()).dtype if weights else usual
 
 
 @contextmanager

@@ -49,11 +49,32 @@ def test_one_number_is_two_classes(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_probabilities_of_a_half_are_read_in_float32(dtype: torch.dtype) -> None:
+def test_probabilities_in_16_bits_are_refused(dtype: torch.dtype) -> None:
+    """Their gradient 1/p is infinite where p is small: what 16 bits hold of p is not what they hold of 1/p."""
     logits = torch.randn(4, 1000, generator=torch.Generator().manual_seed(0)) * 3
-    found, kind = read(logits.softmax(1).to(dtype))
-    assert (kind, found.dtype) == ("softmax", torch.float32)
-    assert found.argmax(1).tolist() == logits.argmax(1).tolist()
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(ModelError, match=f"probabilities of a softmax in {name} have no room .*; return the logits"):
+        read(logits.softmax(1).to(dtype))
+    with pytest.raises(ModelError, match="probabilities of a sigmoid"):
+        read(logits.sigmoid().to(dtype), "sigmoid")
+    assert read(logits.to(dtype))[1] == "logits"
+
+
+def test_classes_that_are_too_unlikely_to_tell_apart_are_alike() -> None:
+    """What lies below the smallest normal number is that, whatever is left of it; and has no gradient."""
+    logits = torch.tensor([[0.0, -95.0, -110.0]], requires_grad=True)
+    found, _ = read(logits.softmax(1), "softmax")
+    assert found[0, 1].item() == found[0, 2].item() == pytest.approx(-87.34, abs=0.01)
+    (gradient,) = torch.autograd.grad(found[0, 0] - found[0, 1], logits)
+    assert bool(gradient.isfinite().all())
+
+
+def test_a_sigmoid_that_is_saturated_is_as_sure_as_it_can_say() -> None:
+    z = torch.tensor([[10.0, 17.5, 40.0, -40.0]], requires_grad=True)
+    found, _ = read(z.sigmoid(), "sigmoid")
+    assert found[0].tolist() == pytest.approx([10.0, 16.64, 16.64, -40.0], abs=0.01)
+    (gradient,) = torch.autograd.grad(found.sum(), z)
+    assert bool(gradient.isfinite().all())
 
 
 def test_a_probability_of_0_is_the_smallest_that_is_not() -> None:

@@ -239,3 +239,118 @@ def test_a_layer_whose_rows_are_no_images_is_an_error() -> None:
         saliency_maps(model, IMAGES, targets, target_layer="conv")
     with pytest.raises(TargetLayerError, match="no layer of the model has spatial output"):
         find_target_layer(model, IMAGES)
+
+
+class ClassTokenLast(ViT):
+    def forward(self, images: Tensor) -> Tensor:
+        patches = self.patch(images).flatten(2).transpose(1, 2) + self.position
+        x = self.norm(self.blocks(torch.cat([patches, self.before.expand(images.shape[0], -1, -1)], 1)))
+        found: Tensor = self.head(x[:, -1])
+        return found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_class_token_at_the_end_is_no_place_of_the_grid(seed: int) -> None:
+    """Behind the last attention it alone has a gradient; a grid that is one token off would hold it."""
+    model = ClassTokenLast("fused", 1).eval()
+    torch.manual_seed(seed)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    assert find_target_layer(model, IMAGES) == "blocks.1.norm1{0+8x8+1}"
+
+
+@pytest.mark.parametrize("colour", [0.0, 0.5, 1.0])
+def test_an_image_of_one_colour_is_changed_too(colour: float) -> None:
+    images = torch.stack([torch.full_like(IMAGES[0], colour), IMAGES[1]])
+    assert find_target_layer(ViT("fused", 1).eval(), images) == "blocks.1.norm1"
+
+
+def some_convolutions(count: int) -> nn.Module:
+    torch.manual_seed(0)
+    layers: list[nn.Module] = [nn.Conv2d(3, 16, 4, 4), nn.ReLU()]
+    for _ in range(count - 1):
+        layers += [nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5)).eval()
+
+
+class Turned(nn.Module):
+    """Looks at the image in another way up; its grid is the image's only when that is turned back."""
+
+    def __init__(self, net: nn.Module, how: str) -> None:
+        super().__init__()
+        self.net, self.how = net, how
+
+    def forward(self, images: Tensor) -> Tensor:
+        ways = {
+            "transposed": lambda x: x.transpose(2, 3),
+            "mirrored": lambda x: x.flip(3),
+            "upside down": lambda x: x.flip(2, 3),
+            "quarter turn": lambda x: x.rot90(1, (2, 3)),
+        }
+        found: Tensor = self.net(ways[self.how](images))
+        return found
+
+
+@pytest.mark.parametrize("how", ["transposed", "mirrored", "upside down", "quarter turn"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_grid_that_is_turned_is_refused(how: str, count: int) -> None:
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    model = Turned(some_convolutions(count), how).eval()
+    assert find_target_layer(model.net, images).isdecimal()
+    with pytest.raises(TargetLayerError, match="changes where the image is changed"):
+        find_target_layer(model, images)
+
+
+@pytest.mark.parametrize("side", [12, 16, 20, 28, 32])
+@pytest.mark.parametrize("count", [1, 2, 4, 7, 11])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_convolutions_of_any_depth_are_explained_at_the_last(side: int, count: int, seed: int) -> None:
+    """Also where each cell sees the whole image, and so little is to be seen of the order."""
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(seed))
+    model = some_convolutions(count)
+    assert find_target_layer(model, images) == str(len(model) - 4)
+
+
+class Decoder(nn.Module):
+    """Beside its logits it gives back the image, by layers that the logits know nothing of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.encoder = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.ReLU())
+        self.decoder = nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1) for _ in range(11)))
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        seen = self.encoder(images)
+        return {"logits": self.head(seen.mean((2, 3))), "image": self.decoder(seen)}
+
+
+def test_layers_that_the_logits_know_nothing_of_are_no_later_part() -> None:
+    assert find_target_layer(Decoder().eval(), IMAGES) == "encoder"
+
+
+class Queries(nn.Module):
+    """Ten tokens of its own ask the patches: nine and one are no grid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.patch, self.norm = nn.Conv2d(3, WIDTH, PATCH, PATCH), nn.LayerNorm(WIDTH)
+        self.queries, self.head = nn.Parameter(torch.randn(10, WIDTH)), nn.Linear(10 * WIDTH, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        patches = self.patch(images).flatten(2).transpose(1, 2)
+        mixed = F.scaled_dot_product_attention(self.queries.expand(images.shape[0], -1, -1), patches, patches)
+        found: Tensor = self.head(self.norm(mixed).flatten(1))
+        return found
+
+
+def test_queries_are_no_grid() -> None:
+    assert find_target_layer(Queries().eval(), IMAGES) == "patch"
+
+
+def test_a_model_may_change_its_input_in_place() -> None:
+    net = some_convolutions(2)
+    net.register_forward_pre_hook(lambda _, given: (given[0].sub_(0.5),))
+    assert find_target_layer(net, IMAGES).isdecimal()

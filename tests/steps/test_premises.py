@@ -34,11 +34,13 @@ class Ending(nn.Module):
         return found
 
 
-def judged(model: nn.Module, source: TensorSource, num_classes: int, outputs: str = "auto") -> Evaluation:
+def judged(
+    model: nn.Module, source: TensorSource, num_classes: int, outputs: str = "auto", layer: str = "net.relu"
+) -> Evaluation:
     loaded = LoadedVersion(
         version=version(1), model=model, split=a_split(num_classes, len(source.sample_ids)), source=source
     )
-    protocol = Protocol(methods=("gradcam",), sample_size=120, batch_size=8, outputs=outputs, target_layer="net.relu")
+    protocol = Protocol(methods=("gradcam",), sample_size=120, batch_size=8, outputs=outputs, target_layer=layer)
     return evaluate(loaded, None, policy=POLICY, protocol=protocol).evaluation
 
 
@@ -72,6 +74,23 @@ def test_a_model_of_another_type_gets_its_images_in_it(dtype: torch.dtype, atol:
     for key, value in figures(other).items():
         assert value == pytest.approx(figures(plain)[key], abs=atol, rel=atol), key
     assert (plain.verdict.status, other.verdict.status) == (Status.PASS, Status.PASS)
+
+
+class Casting(nn.Module):
+    """Has parameters of several types, and casts what it needs."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.temperature, self.net = nn.Parameter(torch.ones((), dtype=dtype)), ChannelBlobNet(4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found: Tensor = self.net(images) * self.temperature.float()
+        return found
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_the_type_of_most_weights_counts(dtype: torch.dtype) -> None:
+    assert judged(Ending(Casting(dtype), lambda s: s), FOUR, 4, layer="net.net.relu").verdict.status is Status.PASS
 
 
 @pytest.mark.parametrize("ending", ["logit", "flat logit", "probability"])
