@@ -68,6 +68,44 @@ def test_of_several_runs_of_a_key_the_oldest_stays(
     assert [found.info.run_id for found in client.search_runs([experiment])] == [runs[1]]
 
 
+@pytest.mark.parametrize(("kept", "said"), [(None, "it is not there"), (b"{", "1 bytes of it are there")])
+def test_a_file_that_was_lost_on_the_way_is_seen(
+    mlflow_database: str,
+    mlflow_globals: None,
+    log_version: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    kept: bytes | None,
+    said: str,
+) -> None:
+    """A proxy says 200 and stores nothing, or half; the run is not finished, and the next try completes it."""
+    log_artifacts = MlflowClient.log_artifacts
+
+    def losing(client: MlflowClient, run_id: str, local_dir: str) -> None:
+        file = Path(local_dir) / "alerts.json"
+        content = file.read_bytes()
+        file.unlink() if kept is None else file.write_bytes(kept)
+        log_artifacts(client, run_id, local_dir)
+        file.write_bytes(content)
+
+    name = "lost" if kept is None else "cut short"
+    findings = some_findings(name, log_version(mlflow_database, name, nn.Linear(1, 1)))
+    monkeypatch.setattr(MlflowClient, "log_artifacts", losing)
+    with pytest.raises(RegistryError, match=f"artifact alerts.json was sent, .* bytes, and {said}"):
+        log_evidence(made_evidence(findings), 1, tracking_uri=mlflow_database, experiment=name)
+    monkeypatch.undo()
+    client = MlflowClient(mlflow_database)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    [begun] = client.search_runs([experiment.experiment_id])
+    assert begun.info.status == "RUNNING"
+    run = log_evidence(made_evidence(findings), 1, tracking_uri=mlflow_database, experiment=name)
+    assert run.run_id == begun.info.run_id
+    assert client.get_run(run.run_id).info.status == "FINISHED"
+    assert set(files_below(client, run.run_id)) == ARTIFACTS - {"reports/quality_by_label.html"} | {
+        name for name in files_below(client, run.run_id) if name.startswith("reports/")
+    }
+
+
 def files_below(client: MlflowClient, run_id: str, path: str = "") -> Iterator[str]:
     for entry in client.list_artifacts(run_id, path):
         if entry.is_dir:

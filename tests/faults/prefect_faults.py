@@ -24,9 +24,10 @@ def killed(lab: Lab, trial: Trial) -> Iterable[Broken]:
 def gone(lab: Lab, trial: Trial) -> Iterable[Broken]:
     """Its server hangs up, at every call from one on."""
     misbehaviour = Misbehaviour("closed", trial.one_of(_CALLS), lasts=True)
+    server = lab.prefect().removesuffix("/api")  # before anybody counts processes
 
     def strike(world: World) -> Ran:
-        with misbehaving(lab.prefect().removesuffix("/api"), misbehaviour) as uri:
+        with misbehaving(server, misbehaviour) as uri:
             return world.gate({"prefect": f"{uri}/api"})
 
     for broken in lab.struck(strike, SQLITE):

@@ -101,7 +101,14 @@ def nobody_left(before: set[int]) -> Iterator[Broken]:
         if not left:
             return
         time.sleep(0.1)
-    yield Broken(CLEAN, f"processes: {[(one.pid, one.name()) for one in left]}")
+    yield Broken(CLEAN, f"processes: {[(one.pid, _shown(one)) for one in left]}")
+
+
+def _shown(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())[:200]
+    except psutil.NoSuchProcess:
+        return "which has ended since"
 
 
 def descendants() -> set[int]:

@@ -1,6 +1,7 @@
 """A proxy before MLflow that misbehaves at a call, or from it on: by hand, so that half an answer can be given."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -13,15 +14,20 @@ from tests.support.passing_on import PassingOn, standing_before
 
 CLIENT_TIMEOUT_S = 2
 _LATE_S = 3.0
+_MODEL_FILE = re.compile(r"GET mlflow-artifacts/artifacts/.*/models/.*/artifacts/.")
 
 
 @dataclass
 class Misbehaviour:
-    """What goes wrong: `how`, at call `at` (counted from 0; None: never), once or from then on."""
+    """What goes wrong: `how`, at call `at` (counted from 0; None: never), once or from then on.
+
+    Calls for a model's files count among themselves: `of_files` strikes those alone, else they are let through.
+    """
 
     how: str = ""
     at: int | None = None
     lasts: bool = False
+    of_files: bool = False
     calls: list[str] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)
     turn: threading.Lock = field(default_factory=threading.Lock)
@@ -29,6 +35,8 @@ class Misbehaviour:
     def takes(self, call: str) -> bool:
         """Whether this call is one of those that go wrong."""
         with self.turn:
+            if bool(_MODEL_FILE.match(call)) is not self.of_files:
+                return False
             number = len(self.calls)
             self.calls.append(call)
             hit = self.at is not None and (number == self.at or (self.lasts and number > self.at))

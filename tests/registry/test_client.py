@@ -223,6 +223,14 @@ class TestLookUp:
         assert tags["case_monitor.verdict"] == "pass"
         assert tags["note"] == "<b>\u00e4 'quoted'"
 
+    def test_a_tag_that_was_lost_on_the_way_is_seen(
+        self, uri: str, digits: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A proxy says 200 and sets nothing."""
+        monkeypatch.setattr(MlflowClient, "set_model_version_tag", lambda *_: None)
+        with pytest.raises(RegistryError, match=rf"^tags of model digits/{digits}: .*, and lost are not there"):
+            Registry(uri).set_tags("digits", digits, {"lost": "pass"})
+
     def test_tags_of_an_unknown_version(self, uri: str, digits: int) -> None:
         with pytest.raises(NotFoundError, match=r"^tags of model digits/999: "):
             Registry(uri).set_tags("digits", 999, {"a": "b"})
