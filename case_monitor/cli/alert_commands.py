@@ -1,4 +1,4 @@
-"""The commands below `alerts`."""
+"""The commands below `alerts`; each imports what it does when it is called, so that `--help` waits for nothing."""
 
 from datetime import datetime
 from pathlib import Path

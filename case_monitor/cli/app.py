@@ -1,4 +1,7 @@
-"""Commands and exit codes: 0 pass, 1 fail, 3 insufficient, 2 could not run."""
+"""Commands and exit codes: 0 pass, 1 fail, 3 insufficient, 2 could not run.
+
+Each command imports its own module when it is called: none waits for what another needs (torch, MLflow, Prefect).
+"""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""The commands below `claims`."""
+"""The commands below `claims`; each imports what it does when it is called, so that `--help` waits for nothing."""
 
 from pathlib import Path
 from typing import Annotated

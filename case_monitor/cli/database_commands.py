@@ -1,4 +1,4 @@
-"""The commands below `db`."""
+"""The commands below `db`; each imports what it does when it is called, so that `--help` waits for nothing."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""`gate --wait`: a worker of the running stack does it; this process waits and tells. For CI systems without a GPU."""
+"""`gate --wait`: a worker of the running stack does it; this process waits and tells. For CI systems without a GPU.
+
+Prefect is imported where it is asked: a wrong argument is answered before.
+"""
 
 import os
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""`case-monitor policy`: what the gate asks, and what other thresholds would have said."""
+"""`case-monitor policy`: what the gate asks, and what other thresholds would have said.
+
+Each command imports what it does when it is called, so that `--help` waits for nothing.
+"""
 
 from pathlib import Path
 from typing import Annotated

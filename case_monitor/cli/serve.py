@@ -1,4 +1,4 @@
-"""`serve`."""
+"""`serve`; uvicorn and what it serves are imported once the arguments are known to be right."""
 
 import ipaddress
 import logging

@@ -1,4 +1,7 @@
-"""The inputs of an evaluation as subjects to be measured, and where that is done, as configured."""
+"""The inputs of an evaluation as subjects to be measured, and where that is done, as configured.
+
+Ray is an extra, and imported where the configuration asks for it.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager

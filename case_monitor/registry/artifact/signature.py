@@ -1,4 +1,7 @@
-"""OpenSSF model signatures, verified offline with what the operator named."""
+"""OpenSSF model signatures, verified offline with what the operator named.
+
+What verifies is an extra, `case-monitor[signing]`, and imported where a signature is asked for.
+"""
 
 import base64
 import binascii

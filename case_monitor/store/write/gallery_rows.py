@@ -26,7 +26,7 @@ def _images(gallery: Gallery) -> list[Row]:
 
 
 def _maps(gallery: Gallery) -> list[Row]:
-    from case_monitor.store.write.pictures import map_png
+    from case_monitor.store.write.pictures import map_png  # as above
 
     return [
         {"position": position, "method": method, "rank": rank, "image": map_png(maps[position, rank - 1])}
