@@ -64,7 +64,7 @@ def find(subject: Subject, target_layer: str, protocol: Protocol, shown: str, *,
         predicted = join_predicted(
             seen.of(parts), subject.sample_ids, subject.target, subject.split.num_classes, protocol
         )
-    seen.require_logits(measurer.outputs, protocol.outputs)
+    seen.require_logits(f"model {subject.version}", measurer.outputs, protocol.outputs)
     contrasts = contrast_sets(predicted.confmat, protocol.contrast_k, observed_only=protocol.observed_only)
     scores, gallery = subject.scores.get(measurer.layer), Gallery.empty()
     if scores is None or scores.shown != shown:

@@ -40,10 +40,11 @@ class SeenOutputs:
         self._low, self._high = min(self._low, float(values.min())), max(self._high, float(values.max()))
         self._images += len(finite)
 
-    def require_logits(self, outputs: str, configured: str) -> None:
+    def require_logits(self, model: str, outputs: str, configured: str) -> None:
         """See that they are no probabilities that are taken for logits.
 
         Args:
+            model: whose they are, for people.
             outputs: what they were taken for, of `OUTPUTS`.
             configured: what the configuration says that they are.
 
@@ -54,7 +55,7 @@ class SeenOutputs:
             return
         if self._low >= 0 and self._high <= 1:
             msg = (
-                f"outputs: logits were expected, numbers from {self._low:.3g} to {self._high:.3g} came for all "
+                f"outputs of {model}: logits were expected, {self._low:.3g} to {self._high:.3g} came for all "
                 f"{self._images} images, as a sigmoid gives them: set protocol.outputs: {SIGMOID} for this model if it "
                 f"ends in one, {SOFTMAX} if in a softmax, {LOGITS} if these are logits all the same"
             )

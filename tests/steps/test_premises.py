@@ -115,7 +115,8 @@ def test_one_number_gets_the_verdict_of_its_two_classes(ending: str) -> None:
 def test_probabilities_that_no_softmax_gives_are_no_logits(ending: Any) -> None:
     net, two = ChannelBlobNet(2), blobs(120, range(2), noise=0.5)
     with pytest.raises(
-        ModelError, match=r"^outputs: logits were expected, numbers from .* set protocol.outputs: sigmoid"
+        ModelError,
+        match=r"^outputs of model blobs/1: logits were expected, .* to .* came for all .* set protocol.outputs: sigmoid",
     ):
         judged(Ending(net, ending), two, 2)
     assert judged(Ending(net, ending), two, 2, "logits").verdict.status is not None
@@ -163,11 +164,11 @@ def test_numbers_from_0_to_1_of_enough_images_are_refused(rows: list[tuple[float
     outputs = seen(*rows)
     if refused:
         with pytest.raises(ModelError, match="logits were expected"):
-            outputs.require_logits("logits", "auto")
+            outputs.require_logits("model a/1", "logits", "auto")
     else:
-        outputs.require_logits("logits", "auto")
-    outputs.require_logits("logits", "logits")  # somebody has said so
-    outputs.require_logits("softmax", "auto")  # they were taken back
+        outputs.require_logits("model a/1", "logits", "auto")
+    outputs.require_logits("model a/1", "logits", "logits")  # somebody has said so
+    outputs.require_logits("model a/1", "softmax", "auto")  # they were taken back
 
 
 NAMES = ("ant", "bee", "cat", "dog")
