@@ -56,8 +56,8 @@ class SeenOutputs:
         if self._low >= 0 and self._high <= 1:
             msg = (
                 f"outputs of {model}: logits were expected, {self._low:.3g} to {self._high:.3g} came for all "
-                f"{self._images} images, as a sigmoid gives them: set protocol.outputs: {SIGMOID} for this model if it "
-                f"ends in one, {SOFTMAX} if in a softmax, {LOGITS} if these are logits all the same"
+                f"{self._images} images, as of a sigmoid: set protocol.outputs: {SIGMOID} for this model if it ends in "
+                f"one, {SOFTMAX} if in a softmax, {LOGITS} if these are logits all the same"
             )
             raise ModelError(msg)
 

@@ -116,7 +116,7 @@ def test_probabilities_that_no_softmax_gives_are_no_logits(ending: Any) -> None:
     net, two = ChannelBlobNet(2), blobs(120, range(2), noise=0.5)
     with pytest.raises(
         ModelError,
-        match=r"^outputs of model blobs/1: logits were expected, .* to .* came for all .* set protocol.outputs: sigmoid",
+        match=r"^outputs of model blobs/1: logits were expected, .* came for all .* set protocol.outputs: sigmoid",
     ):
         judged(Ending(net, ending), two, 2)
     assert judged(Ending(net, ending), two, 2, "logits").verdict.status is not None
