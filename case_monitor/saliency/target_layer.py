@@ -58,7 +58,7 @@ class TargetLayer:
 
     Example:
         >>> TargetLayer.parse("layer4.1.relu@1")
-        TargetLayer(module='layer4.1.relu', call=1, key=None, reshape=None)
+        TargetLayer(module='layer4.1.relu', call=1, key=None, reshape=None, tokens=None)
         >>> TargetLayer.parse("encoder[hidden]").key
         'hidden'
         >>> TargetLayer.parse("blocks.11.norm1{1+14x14}").tokens

@@ -53,7 +53,7 @@ class Hostile(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         self.passes += 1
-        if self.place == "forward" or (self.place == "later" and self.passes > 8):
+        if self.place == "forward" or (self.place == "later" and self.passes > 20):
             self.fail()
         logits: Tensor = self.inner(images)
         return logits
