@@ -1,28 +1,19 @@
 """The automatic target layer: the last one with a grid of which the logits make use, before pooling."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from case_monitor.domain.errors import TargetLayerError
 from case_monitor.saliency.follows_image import follows_image
 from case_monitor.saliency.gradient_modes import keeping_gradients
-from case_monitor.saliency.graph_tap import check_free_batch, layer_outputs
+from case_monitor.saliency.layer_run import Ran, run_looking
 from case_monitor.saliency.outputs import Outputs
-from case_monitor.saliency.taps import Tap, inspecting, is_exported, tap_layer, unwrapped
+from case_monitor.saliency.taps import Tap, inspecting, tap_layer, unwrapped
 from case_monitor.saliency.target_layer import has_shape_of, token_grids
-from case_monitor.saliency.token_mixing import Call, is_inside, mixing, mixing_in_graph
+from case_monitor.saliency.token_mixing import is_inside
 
-_NOT_LAYERS = (
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveMaxPool2d,
-    nn.AdaptiveAvgPool1d,
-    nn.AdaptiveMaxPool1d,
-    nn.Flatten,  # (B, K, h * w) may look like tokens
-)
 _ONE_BLOCK = 8
 """Layers with weights in a block, behind whose first norm a transformer's last attention lies."""
 _NAMED = 5
@@ -47,7 +38,7 @@ def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None 
     model, outputs = unwrapped(model), outputs or Outputs()
     with inspecting(model), torch.inference_mode(False), torch.enable_grad(), keeping_gradients():
         given = images.detach().clone().requires_grad_().clone()  # no leaf: a model may change its input in place
-        ran = _run_graph(model, given) if is_exported(model) else _run_module(model, given)
+        ran = run_looking(model, given)
         used = _used(model, ran, images, outputs.logits(ran.returned, len(images)))
         reached = [(name, _reached(model, name, ran, gradient, images)) for name, gradient in used]
     passed_over: list[str] = []
@@ -77,56 +68,21 @@ def require_picture(model: nn.Module, name: str, images: Tensor, outputs: Output
         TargetLayerError: it does not, or has no grid.
     """
     model = unwrapped(model)
-    tap, seen = tap_layer(model, name, outputs), []
-
-    def look(output: Tensor) -> Tensor:
-        seen.append(output)
-        return output
-
-    with inspecting(model), torch.no_grad():
-        tap(images.clone(), look)
-        ran = _run_graph(model, images) if is_exported(model) else _run_module(model, images.clone())
-    surely = not has_shape_of(seen[-1], images) or _is_attention(seen[-1], ran.tokens)
+    output = _output_of(tap_layer(model, name, outputs), images)
+    surely = not has_shape_of(output, images)
+    if not surely and output.shape[2] == output.shape[3]:
+        with inspecting(model), torch.no_grad():
+            surely = _is_attention(output, run_looking(model, images.clone()).tokens)
     if not follows_image(_grid_of(model, name, outputs), images[:2], surely=surely).follows:
         msg = (
-            f"target layer {name!r}: its output of shape {tuple(seen[-1].shape)} does not change where the image is "
+            f"target layer {name!r}: its output of shape {tuple(output.shape)} does not change where the image is "
             "changed, so that its maps are no picture of it; name another layer, or say where the grid is among the "
             "tokens, as in name{1+14x14}"
         )
         raise TargetLayerError(msg)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Ran:
-    """A pass over the images.
-
-    Attributes:
-        outputs: (name, output) of every layer that ran once and gave a batch, in the order they finished.
-        several: those that ran more often.
-        weights: layer -> how many layers with weights had run when it finished.
-        weighted: what those gave, in that order.
-        returned: what the model returned.
-        attention: the modules in which tokens attend to each other.
-    """
-
-    outputs: list[tuple[str, Tensor]]
-    several: list[str]
-    weights: dict[str, int]
-    weighted: list[Tensor]
-    returned: object
-    attention: frozenset[str]
-
-    @property
-    def tokens(self) -> set[int]:
-        """How many tokens there are somewhere."""
-        return {output.shape[1] for _, output in self.outputs if output.ndim == 3}
-
-    def output_of(self, name: str) -> Tensor:
-        """Of the layer."""
-        return next(output for other, output in self.outputs if other == name)
-
-
-def _used(model: nn.Module, ran: _Ran, images: Tensor, logits: Tensor) -> list[tuple[str, Tensor]]:
+def _used(model: nn.Module, ran: Ran, images: Tensor, logits: Tensor) -> list[tuple[str, Tensor]]:
     """Layers with a grid, with the gradients of the logits that come there; weights that none come to are forgotten."""
     candidates = [
         (name, output)
@@ -144,7 +100,7 @@ def _used(model: nn.Module, ran: _Ran, images: Tensor, logits: Tensor) -> list[t
     return [(name, g) for (name, _), g in zip(candidates, gradients, strict=False) if g is not None]
 
 
-def _reached(model: nn.Module, name: str, ran: _Ran, gradient: Tensor, images: Tensor) -> list[str]:
+def _reached(model: nn.Module, name: str, ran: Ran, gradient: Tensor, images: Tensor) -> list[str]:
     """The name, with all places of the grid among the tokens at which gradients reach more than a class token or two.
 
     They reach nothing where a head starts with zeros, as some architectures do.
@@ -158,7 +114,7 @@ def _reached(model: nn.Module, name: str, ran: _Ran, gradient: Tensor, images: T
     return found
 
 
-def _spelled(name: str, ran: _Ran, images: Tensor) -> Iterator[str]:
+def _spelled(name: str, ran: Ran, images: Tensor) -> Iterator[str]:
     """The name, and the name with other places of the grid among the tokens."""
     yield name
     output = ran.output_of(name)
@@ -185,17 +141,23 @@ def _grid_of(model: nn.Module, name: str, outputs: Outputs) -> Callable[[Tensor]
     tap = tap_layer(model, name, outputs)
 
     def grids(images: Tensor) -> Tensor:
-        seen: list[Tensor] = []
-
-        def look(output: Tensor) -> Tensor:
-            seen.append(tap.layout(output, images).to_grid(output).detach().clone())
-            return output
-
-        with inspecting(tap.model), torch.no_grad():
-            tap(images, look)
-        return seen[-1]
+        output = _output_of(tap, images)
+        return tap.layout(output, images).to_grid(output)
 
     return grids
+
+
+def _output_of(tap: Tap, images: Tensor) -> Tensor:
+    """The layer's output, as it is when it is given."""
+    seen: list[Tensor] = []
+
+    def look(output: Tensor) -> Tensor:
+        seen.append(output.detach().clone())
+        return output
+
+    with inspecting(tap.model), torch.no_grad():
+        tap(images.clone(), look)
+    return seen[-1]
 
 
 def _gradients(logits: Tensor, outputs: list[Tensor]) -> list[Tensor | None]:
@@ -208,7 +170,7 @@ def _gradients(logits: Tensor, outputs: list[Tensor]) -> list[Tensor | None]:
     return [next(found) if output.requires_grad else None for output in outputs]
 
 
-def _require_late(ran: _Ran, name: str) -> None:
+def _require_late(ran: Ran, name: str) -> None:
     """See that no large part of the model comes later, in a layout that is not known.
 
     Raises:
@@ -226,7 +188,7 @@ def _require_late(ran: _Ran, name: str) -> None:
         raise TargetLayerError(msg)
 
 
-def _why_none(ran: _Ran, passed_over: list[str]) -> str:
+def _why_none(ran: Ran, passed_over: list[str]) -> str:
     msg = (
         "target layer 'auto': no layer of the model has spatial output (B, K, h, w), (B, h, w, K) or (B, tokens, K) "
         "that the logits depend on"
@@ -239,80 +201,3 @@ def _why_none(ran: _Ran, passed_over: list[str]) -> str:
         last = ran.several[-1]
         msg += f" ({last!r} runs several times and was passed over: its second call is {last + '@1'!r})"
     return msg
-
-
-def _run_module(model: nn.Module, images: Tensor) -> _Ran:
-    names = {m: n for n, m in model.named_modules() if n and not isinstance(m, _NOT_LAYERS)}
-    counts: dict[str, int] = {}
-    outputs: list[tuple[str, Tensor]] = []
-    calls: list[Call] = []
-    weights: dict[str, int] = {}
-    weighted: list[Tensor] = []
-
-    def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], output: Any) -> None:
-        name = names[module]
-        counts[name] = counts.get(name, 0) + 1
-        if _is_batch(output, len(images)):
-            outputs.append((name, output))
-        given = tuple(x for x in (*args, *kwargs.values()) if isinstance(x, Tensor))
-        first = output[0] if isinstance(output, tuple) and output else output
-        if isinstance(first, Tensor):
-            calls.append(Call(name, given, first))
-            if first.ndim > 2 and any(p.ndim > 1 for p in module.parameters(recurse=False)):
-                weighted.append(first)
-        weights[name] = len(weighted)
-
-    handles = [module.register_forward_hook(hook, with_kwargs=True) for module in names]
-    try:
-        returned = model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return _Ran(
-        outputs=[(name, output) for name, output in outputs if counts[name] == 1],
-        several=[name for name, _ in outputs if counts[name] > 1],
-        weights=weights,
-        weighted=weighted,
-        returned=returned,
-        attention=mixing(calls),
-    )
-
-
-def _run_graph(model: fx.GraphModule, images: Tensor) -> _Ran:
-    check_free_batch(model)
-    values: dict[fx.Node, Tensor] = {}
-    weighted: list[Tensor] = []
-    so_far: dict[fx.Node, int] = {}
-
-    class _Remember(fx.Interpreter):
-        def run_node(self, n: fx.Node) -> object:
-            result = super().run_node(n)
-            if _is_batch(result, len(images)) and "adaptive" not in n.name:
-                values[n] = result
-            if isinstance(result, Tensor) and result.ndim > 2 and _has_weights(self, n):
-                weighted.append(result)
-            so_far[n] = len(weighted)
-            return result
-
-    returned = _Remember(model).run(images)
-    layers = layer_outputs(model)
-    names = [name for (name, _), _ in layers]
-    ran = [(name, values[node]) for (name, _), node in layers if node in values]
-    return _Ran(
-        outputs=[(n, o) for n, o in ran if names.count(n) == 1],
-        several=[n for n, _ in ran if names.count(n) > 1],
-        weights={name: so_far[node] for (name, _), node in layers},
-        weighted=weighted,
-        returned=returned,
-        attention=mixing_in_graph(model),
-    )
-
-
-def _has_weights(run: fx.Interpreter, node: fx.Node) -> bool:
-    """Whether an operator takes a parameter of several dimensions."""
-    given = [run.env.get(source) for source in node.all_input_nodes if source.op == "get_attr"]
-    return any(isinstance(value, Tensor) and value.ndim > 1 for value in given)
-
-
-def _is_batch(output: object, size: int) -> bool:
-    return isinstance(output, Tensor) and output.ndim in {3, 4} and len(output) == size
