@@ -11,7 +11,7 @@ from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.split import Split
 
-FIGURES = 5
+FIGURES = 6
 """Raised whenever the same model, images, protocol and policy give another figure or verdict than the release before:
 a formula, a default that no setting names, a rule of the verdict. Not for speed, words or pictures. What is stored
 under another number is evaluated again, and compared with nothing new."""

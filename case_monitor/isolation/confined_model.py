@@ -59,8 +59,8 @@ class ConfinedModel:
         """See that it loads; how far it is shut in."""
         return self._running().level
 
-    def survey(self, first: Tensor, target_layer: str) -> Surveyed:
-        head = {"do": "survey", "layer": target_layer}
+    def survey(self, first: Tensor, target_layer: str, known: bool = False) -> Surveyed:
+        head = {"do": "survey", "layer": target_layer, "known": known}
         [(_, answer)] = self._answers(head, None, iter([first]), lambda images: {"images": images.numpy()})
         size = self._protocol.batch_size
         return Surveyed(
@@ -190,7 +190,8 @@ class ConfinedModel:
 
 
 def _at(do: str, at: At) -> dict[str, object]:
-    return {"do": do, "layer": at.layer, "contrast": at.contrast, "batch_size": at.batch_size, "shown": at.shown}
+    how = {"layer": at.layer, "batch_size": at.batch_size, "shown": at.shown, "outputs": at.outputs}
+    return {"do": do, "contrast": at.contrast, **how}
 
 
 def _of_explained(batch: ToExplain) -> dict[str, Array]:

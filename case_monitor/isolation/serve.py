@@ -82,7 +82,8 @@ def _batches(frames: "SimpleQueue[Frame | None]") -> Iterator[Frame]:
 
 def _at(head: Mapping[str, Any]) -> At:
     contrast = head["contrast"] and {int(u): {int(v): w for v, w in row.items()} for u, row in head["contrast"].items()}
-    return At(layer=head["layer"], contrast=contrast, batch_size=head["batch_size"], shown=head["shown"])
+    how = {name: head[name] for name in ("layer", "batch_size", "shown", "outputs")}
+    return At(contrast=contrast, **how)
 
 
 def _tensor(frame: Frame, name: str) -> Tensor:
@@ -91,7 +92,7 @@ def _tensor(frame: Frame, name: str) -> Tensor:
 
 def _survey(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:
     for batch in _batches(frames):
-        found = model.survey(_tensor(batch, "images"), request.head["layer"])
+        found = model.survey(_tensor(batch, "images"), request.head["layer"], request.head["known"])
         yield {"layer": found.layer, "batch_size": found.batch_size, "outputs": found.outputs}, {}
 
 

@@ -67,8 +67,8 @@ class Measurer(Protocol):
         """With which it runs."""
         ...
 
-    def at(self, target_layer: str) -> LayerMeasurer:
-        """The same at a layer, which is found where the name is `auto`."""
+    def at(self, target_layer: str, known: bool = False) -> LayerMeasurer:
+        """The same at a layer, which is found where the name is `auto`; one that is not `known` must be a picture."""
         ...
 
     def under(self, protocol: HowToMeasure) -> Self:

@@ -45,7 +45,7 @@ def occlusion_control(
     other = replace(protocol, methods=(CONTROL_METHOD,), areas=(TOP_FRACTION,), fills=protocol.fills[:1])
     measurer = found.subject.measurer.under(other)
     try:
-        scores, _ = measurer.at(found.layer).explain(found.contrasts, few, CONTROL_METHOD, stage)
+        scores, _ = measurer.at(found.layer, known=True).explain(found.contrasts, few, CONTROL_METHOD, stage)
     except ModelError as error:
         _LOG.warning("%s is not explained by occlusion, as a control: %s", found.subject.version, error)
         return ()

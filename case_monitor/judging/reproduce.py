@@ -38,7 +38,7 @@ def reproduce(subject: Subject, stored: Stored, *, protocol: Protocol, images: i
     known = _taken(stored.scores, places)
     position = {name: i for i, name in enumerate(subject.sample_ids)}
     indices = [position[name] for name in known.sample_ids]
-    measurer = subject.measurer.of_images(indices).at(stored.target_layer)
+    measurer = subject.measurer.of_images(indices).at(stored.target_layer, known=True)
     every = replace(protocol, sample_size=len(places))
     with closing(measurer.predict("predict again")) as parts:
         predicted = join_predicted(parts, known.sample_ids, subject.target[indices], subject.split.num_classes, every)

@@ -70,7 +70,7 @@ def _rises(found: Found, u: int, pixels: IntArray, stage: str) -> FloatArray:
     n = len(receiving)
     giving = np.concatenate([own[np.arange(n) % len(own)], np.roll(receiving, n // 2)])
     measurer = found.subject.measurer.with_pixels(np.tile(receiving, 2), giving, pixels)
-    with closing(measurer.at(found.layer).predict(stage)) as parts:
+    with closing(measurer.at(found.layer, known=True).predict(stage)) as parts:
         logits = np.concatenate([part.logits for part in parts]).astype(np.float64)
     with np.errstate(invalid="ignore"):  # infinite logits have no mean
         evidence = logits[:, u] - logits.mean(axis=1)

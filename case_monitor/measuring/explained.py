@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from case_monitor.domain.protocol import AUTO
 from case_monitor.measuring.conditions import Conditions
 from case_monitor.measuring.measured_model import At, MeasuredModel
 
@@ -14,10 +15,11 @@ class Explained:
     model: MeasuredModel
     layer: str
     contrast: Mapping[int, Mapping[int, float]]
+    outputs: str = AUTO
 
     def at(self, batch_size: int) -> At:
         """The same without the model, for passes over so many images."""
-        return At(layer=self.layer, contrast=self.contrast, batch_size=batch_size)
+        return At(layer=self.layer, contrast=self.contrast, batch_size=batch_size, outputs=self.outputs)
 
 
 def apart(conditions: Conditions, version: Explained) -> Explained:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from case_monitor.domain.errors import ModelError
-from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.protocol import AUTO, Protocol
 from case_monitor.domain.scores import PAIR_MARGIN, SHOWN_MARGIN
 from case_monitor.measuring.channel_activity import ChannelActivity
 from case_monitor.measuring.contrastive_deletion import contrastive_deletion, opposed_by_pair, opposed_by_shown
@@ -63,12 +63,12 @@ class HeldModel:
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", Outputs(self.protocol.output_key, self.protocol.outputs))
 
-    def survey(self, first: Tensor, target_layer: str) -> Surveyed:
+    def survey(self, first: Tensor, target_layer: str, known: bool = False) -> Surveyed:
         images = self._as_taken(first)
         layer, model = target_layer, self.model.to(self.device)
         if layer == "auto":
             layer = find_target_layer(model, images, self.outputs)
-        else:
+        elif not known:
             require_picture(model, layer, images, self.outputs)
         with self._prepared(images):
             batch_size = self.protocol.batch_size or batch_size_for(self.model, images)
@@ -165,7 +165,7 @@ class HeldModel:
             contrast_k=self.protocol.contrast_k,
             size="layer",
             output_key=self.protocol.output_key,
-            outputs=self.outputs.kind,
+            outputs=self.outputs.kind if at.outputs == AUTO else at.outputs,
             batch_size=at.batch_size,
             **ways,
         )

@@ -76,8 +76,8 @@ class LocalMeasurer:
     def end(self) -> None:
         self.model.end()
 
-    def at(self, target_layer: str) -> "LocalLayer":
-        work = Survey(conditions=self.conditions, model=self.model, target_layer=target_layer)
+    def at(self, target_layer: str, known: bool = False) -> "LocalLayer":
+        work = Survey(conditions=self.conditions, model=self.model, target_layer=target_layer, known=known)
         [found] = self.bench.workers.map(work, _ONE, lambda _: None)
         return LocalLayer(version=self, found=found)
 
@@ -168,7 +168,8 @@ class LocalLayer:
         return {m: np.concatenate([part[m] for part in found]) if found else np.empty(0) for m in methods}
 
     def _explained(self, contrast_sets: ContrastSets) -> Explained:
-        return Explained(model=self.version.model, layer=self.layer, contrast=contrast_sets.weights())
+        contrast = contrast_sets.weights()
+        return Explained(model=self.version.model, layer=self.layer, contrast=contrast, outputs=self.outputs)
 
 
 def _cut_sample(bench: Bench, total: int, batch_size: int) -> tuple[Shard, ...]:

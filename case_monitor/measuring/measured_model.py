@@ -9,6 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.protocol import AUTO
 from case_monitor.domain.protocol import Protocol as HowToMeasure
 from case_monitor.measuring.fidelity import Drops
 
@@ -38,12 +39,14 @@ class At:
         contrast: class -> class -> weight in its contrast set; None: every image's own next classes.
         batch_size: images in a pass.
         shown: the method whose maps people are shown; None: the first of those that are measured.
+        outputs: what the survey found that the model returns; `auto`: find it again.
     """
 
     layer: str
     contrast: Mapping[int, Mapping[int, float]] | None
     batch_size: int
     shown: str | None = None
+    outputs: str = AUTO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,8 +113,8 @@ class MeasuredModel(Protocol):
     `first` are one or two images of the split, on which short cuts are tried before they are taken.
     """
 
-    def survey(self, first: Tensor, target_layer: str) -> Surveyed:
-        """Find the layer, where its name is `auto`, and the size of batches."""
+    def survey(self, first: Tensor, target_layer: str, known: bool = False) -> Surveyed:
+        """Find the layer, where its name is `auto`, and the size of batches; one that is not `known` must be one."""
         ...
 
     def predict(self, first: Tensor, batches: Iterator[Tensor], layer: str) -> Iterator[Answers]:

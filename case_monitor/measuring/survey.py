@@ -17,6 +17,7 @@ class Survey:
     conditions: Conditions
     model: MeasuredModel
     target_layer: str
+    known: bool = False
     name: str = "look at the model"
 
     @property
@@ -25,7 +26,7 @@ class Survey:
 
     def run(self, shards: Sequence[Shard], _report: Report) -> Iterator[Surveyed]:
         for _ in shards:
-            yield self.model.survey(self.conditions.first_images(), self.target_layer)
+            yield self.model.survey(self.conditions.first_images(), self.target_layer, self.known)
 
     def apart(self) -> Self:
         return replace(self, model=self.model.apart(self.conditions.first_images()))

@@ -30,13 +30,13 @@ def shown(source: ImageSource, model: ConfinedModel, protocol: Protocol, contras
     """
     images = next(source.batches([0], 1))
     try:
-        layer = model.survey(images, protocol.target_layer).layer
-        [answers] = model.predict(images, iter([images]), layer)
+        found = model.survey(images, protocol.target_layer)
+        [answers] = model.predict(images, iter([images]), found.layer)
         if answers.logits.ndim != 2 or answers.logits.shape[1] < 2:
             msg = f"{model.title}: logits of two or more classes were expected, {answers.logits.shape[1:]} came"
             raise ModelError(msg)
         classes = torch.from_numpy(answers.logits).topk(2).indices
-        at = At(layer=layer, contrast=contrast, batch_size=1)
+        at = At(layer=found.layer, contrast=contrast, batch_size=1, outputs=found.outputs)
         [maps] = model.draw(iter([ToDraw(images=images, classes=classes)]), at, protocol.methods)
     finally:
         model.end()

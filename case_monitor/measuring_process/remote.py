@@ -140,8 +140,8 @@ class RemoteMeasurer:
     def device(self) -> str:
         return self._way.device
 
-    def at(self, target_layer: str) -> "RemoteLayer":
-        held = self._held.ask("at", target_layer, progress=self._way.progress)
+    def at(self, target_layer: str, known: bool = False) -> "RemoteLayer":
+        held = self._held.ask("at", target_layer, known, progress=self._way.progress)
         return RemoteLayer(held, self._protocol, self._way.progress)
 
     def under(self, protocol: Protocol) -> "RemoteMeasurer":
