@@ -3,6 +3,7 @@
 import io
 import os
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from case_monitor.dataset import load_split, prepare
+from case_monitor.dataset import load_split, prepare, read_image
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.domain.errors import CaseMonitorError, DataError
 from case_monitor.settings import ImageFolderSplit, Preprocessing
@@ -125,8 +126,8 @@ def two_frames(file: Path) -> None:
         (two_frames, "one picture was expected, 2 came"),
     ],
 )
-def test_what_is_no_picture_is_one_line_with_its_name(val: Path, make: object, said: str) -> None:
-    make(val / "bee" / "1.png")  # type: ignore[operator]
+def test_what_is_no_picture_is_one_line_with_its_name(val: Path, make: Callable[[Path], None], said: str) -> None:
+    make(val / "bee" / "1.png")
     with pytest.raises(DataError, match=rf"^image 'bee/1.png' of split 'val':? .*{said}") as error:
         all_of(prepare(read(val), ("ant", "bee"), RGB)[1])
     assert "\n" not in str(error.value)
@@ -181,6 +182,8 @@ def test_a_picture_is_turned_where_that_is_asked_for(
     assert upright[0][corner] == 1
     assert upright[0].sum() == 1
     assert upright.shape[1:] == ((4, 6) if orientation < 5 else (6, 4))
+    alone = read_image(tmp_path / "val" / "ant" / f"0.{kind.lower()}")  # as `explain` reads it
+    assert torch.equal(all_of(prepare(alone, ("ant",), RGB.model_copy(update={"exif": "apply"}))[1])[0], upright)
 
 
 def test_a_tiff_is_turned_by_who_reads_it(val: Path) -> None:
@@ -214,8 +217,6 @@ def test_what_was_stored_before_there_was_a_choice_is_of_the_same_split(val: Pat
 
 
 def test_an_image_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    from case_monitor.dataset import read_image
-
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(CaseMonitorError, match=r"a file was expected at .*, none is there"):
         read_image(tmp_path / "a.png")

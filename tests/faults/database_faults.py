@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -48,6 +48,12 @@ def _asking(world: World, *statements: str) -> list[str]:
     return [sys.executable, "-c", _ASK, admin, str(url.database), *statements]
 
 
+def _struck(lab: Lab, strike: Callable[[World], Ran], database: str, point: str) -> Iterable[Broken]:
+    """What broke, with the point at which it was struck."""
+    for broken in lab.struck(strike, database):
+        yield Broken(broken.promise, f"at {point}: {broken.how}")
+
+
 def postgresql(lab: Lab, trial: Trial, *, way: str) -> Iterable[Broken]:
     """A server that does this from a point on, until the struck run is over."""
     points = lab.unstruck(POSTGRESQL).points
@@ -59,8 +65,7 @@ def postgresql(lab: Lab, trial: Trial, *, way: str) -> Iterable[Broken]:
         subprocess.run(_asking(world, *right), check=True)
         return ran
 
-    for broken in lab.struck(strike, POSTGRESQL):
-        yield Broken(broken.promise, f"at {points[at]}: {broken.how}")
+    return _struck(lab, strike, POSTGRESQL, points[at])
 
 
 def crashed(lab: Lab, trial: Trial) -> Iterable[Broken]:
@@ -72,8 +77,7 @@ def crashed(lab: Lab, trial: Trial) -> Iterable[Broken]:
         command = [sys.executable, "-m", "tests.faults.postgres_cluster", "crash", str(_data_of(world))]
         return world.gate({"at": at, "deed": "run", "command": command})
 
-    for broken in lab.struck(strike, OWN_POSTGRESQL):
-        yield Broken(broken.promise, f"at {points[at]}: {broken.how}")
+    return _struck(lab, strike, OWN_POSTGRESQL, points[at])
 
 
 def full(lab: Lab, trial: Trial) -> Iterable[Broken]:
@@ -88,8 +92,7 @@ def full(lab: Lab, trial: Trial) -> Iterable[Broken]:
         revive(data)
         return ran
 
-    for broken in lab.struck(strike, SMALL_POSTGRESQL):
-        yield Broken(broken.promise, f"at {points[at]}: {broken.how}")
+    return _struck(lab, strike, SMALL_POSTGRESQL, points[at])
 
 
 def _data_of(world: World) -> Path:

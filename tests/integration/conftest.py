@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -84,22 +85,27 @@ def demo_copy(demo: Demo, tmp_path: Path) -> Callable[[str], Path]:
     return lambda text: demo.copy(text, tmp_path)
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[RunningStack]:
-    """PostgreSQL, MLflow, Prefect, worker and service, from `docker/local/stack.py`: leave it running, as it is.
-
-    It monitors a model `served`, which is not registered yet.
-    """
+@contextmanager
+def digits_stack(settings: str = "") -> Iterator[RunningStack]:
+    """A stack that monitors a model `served` on the digits' validation split."""
     running = RunningStack.new()
     digits, split = load_digits(), running.directory / "digits.npz"
     np.savez(split, images=digits.val_images, labels=digits.val_labels, class_names=np.array(CLASS_NAMES))
-    running.config_text = (
-        "protocol: {methods: [case, gradcam], sample_size: 150}\npolicy: {thresholds: paper, min_samples: 40}\n"
-        f"models:\n  served:\n    split: {{kind: npz, path: {split}}}\n"
-    )
+    running.config_text = f"{settings}models:\n  served:\n    split: {{kind: npz, path: {split}}}\n"
     try:
         running.start()
         yield running
     finally:
         running.end()
         shutil.rmtree(running.directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[RunningStack]:
+    """PostgreSQL, MLflow, Prefect, worker and service, from `docker/local/stack.py`: leave it running, as it is.
+
+    It monitors a model `served`, which is not registered yet.
+    """
+    quick = "protocol: {methods: [case, gradcam], sample_size: 150}\npolicy: {thresholds: paper, min_samples: 40}\n"
+    with digits_stack(quick) as running:
+        yield running

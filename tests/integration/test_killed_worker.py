@@ -2,18 +2,15 @@
 
 import json
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 
-import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from case_monitor.demo.digits import CLASS_NAMES, load_digits
 from case_monitor.store.open import open_store
-from tests.integration.conftest import Demo
+from tests.integration.conftest import Demo, digits_stack
 from tests.integration.test_trigger import GOOD, alias_holder, gate, log_version, wait_for
 from tests.support.rows import rows_of
 from tests.support.running_stack import RunningStack
@@ -24,16 +21,8 @@ pytestmark = pytest.mark.long
 @pytest.fixture
 def own_stack() -> Iterator[RunningStack]:
     """One that nobody else looks at."""
-    running = RunningStack.new()
-    digits, split = load_digits(), running.directory / "digits.npz"
-    np.savez(split, images=digits.val_images, labels=digits.val_labels, class_names=np.array(CLASS_NAMES))
-    running.config_text = f"models:\n  served:\n    split: {{kind: npz, path: {split}}}\n"
-    try:
-        running.start()
+    with digits_stack() as running:
         yield running
-    finally:
-        running.end()
-        shutil.rmtree(running.directory, ignore_errors=True)
 
 
 def kill_worker(stack: RunningStack) -> None:

@@ -1,12 +1,14 @@
 """Logits are read from what a model returns: as they are, or taken back from its probabilities."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from case_monitor.domain.errors import ModelError
 from case_monitor.saliency import METHODS, Outputs, saliency_maps
-from tests.support.toys import a_cnn, some_images
+from tests.support.toys import Ending, a_cnn, some_images
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 3.0]])
 
@@ -113,20 +115,9 @@ def test_no_column_at_all_is_an_error() -> None:
         read(torch.empty(2, 0))
 
 
-class Ending(nn.Module):
-    """A network whose logits go through something."""
-
-    def __init__(self, ending: object) -> None:
-        super().__init__()
-        self.net, self.ending = a_cnn(), ending
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.ending(self.net(images))  # type: ignore[operator]
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("ending", [lambda s: s.softmax(1), lambda s: s.log_softmax(1)], ids=["softmax", "log-softmax"])
-def test_maps_of_probabilities_are_those_of_their_logits(method: str, ending: object) -> None:
+def test_maps_of_probabilities_are_those_of_their_logits(method: str, ending: Callable[[Tensor], Tensor]) -> None:
     """Up to the mean that all logits share, which is taken away on both sides."""
     images, targets = some_images(), torch.tensor([[0, 1], [3, 2]])
     sets = {u: tuple(v for v in range(5) if v != u)[:3] for u in range(5)}
@@ -136,6 +127,5 @@ def test_maps_of_probabilities_are_those_of_their_logits(method: str, ending: ob
             method
         ]
 
-    torch.testing.assert_close(
-        maps(Ending(ending)), maps(Ending(lambda s: s - s.logsumexp(1, keepdim=True))), rtol=1e-4, atol=1e-6
-    )
+    expected = maps(Ending(a_cnn(), lambda s: s - s.logsumexp(1, keepdim=True)))
+    torch.testing.assert_close(maps(Ending(a_cnn(), ending)), expected, rtol=1e-4, atol=1e-6)

@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from case_monitor.domain.errors import TargetLayerError
+from case_monitor.domain.protocol import Protocol
+from case_monitor.measuring.held_model import HeldModel
 from case_monitor.saliency import Outputs, TargetLayer, find_target_layer, require_picture, saliency_maps
 from case_monitor.saliency.target_layer import Tokens, token_grids
 
@@ -150,14 +152,41 @@ class ClassAttention(nn.Module):
         return mixed[:, 0] if self.squeezed else mixed
 
 
+class AttentionPooled(ViT):
+    """Its tokens are asked by one query at the end."""
+
+    def __init__(self, *, squeezed: bool) -> None:
+        super().__init__("fused", 0)
+        self.pool = ClassAttention(squeezed=squeezed)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.norm(self.blocks(self.patch(images).flatten(2).transpose(1, 2)))
+        found: Tensor = self.head(self.pool(tokens).flatten(1))
+        return found
+
+
 @pytest.mark.parametrize("squeezed", [False, True])
 def test_what_goes_into_an_attention_that_pools_is_explained(*, squeezed: bool) -> None:
-    model = ViT("fused", 0).eval()
-    model.head = nn.Sequential(ClassAttention(squeezed=squeezed), nn.Flatten(), nn.Linear(WIDTH, 5))
-    model.forward = lambda images: model.head(  # type: ignore[method-assign]
-        model.norm(model.blocks(model.patch(images).flatten(2).transpose(1, 2)))
-    )
-    assert find_target_layer(model, IMAGES) == "norm"
+    assert find_target_layer(AttentionPooled(squeezed=squeezed).eval(), IMAGES) == "norm"
+
+
+class InPlace(Block):
+    """Adds to what its parts gave, as older code does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed = self.attn(self.norm1(x))
+        mixed += x
+        found: Tensor = self.mlp(self.norm2(mixed))
+        found += mixed
+        return found
+
+
+@pytest.mark.parametrize("kind", ["fused", "matrix", "apart"])
+@pytest.mark.parametrize("before", [1, 5])
+def test_sums_in_place_change_nothing(kind: str, before: int) -> None:
+    model = ViT(kind, before)
+    model.blocks = nn.Sequential(InPlace(kind), InPlace(kind))
+    assert find_target_layer(model.eval(), IMAGES) == "blocks.1.norm1"
 
 
 class Rows(nn.Module):
@@ -354,3 +383,11 @@ def test_a_model_may_change_its_input_in_place() -> None:
     net = some_convolutions(2)
     net.register_forward_pre_hook(lambda _, given: (given[0].sub_(0.5),))
     assert find_target_layer(net, IMAGES).isdecimal()
+
+
+def test_a_layer_that_was_looked_at_is_taken_as_it_is() -> None:
+    """The same layer is measured again and again, on other images, too: what was found of it is not asked anew."""
+    held = HeldModel(model=Shuffled().eval(), protocol=Protocol(), device="cpu")
+    assert held.survey(IMAGES, "shuffle", known=True).layer == "shuffle"
+    with pytest.raises(TargetLayerError, match="does not change where the image is changed"):
+        held.survey(IMAGES, "shuffle")

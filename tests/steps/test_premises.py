@@ -16,22 +16,11 @@ from case_monitor.domain.status import Status
 from case_monitor.judging.premises import SeenOutputs, order_notes
 from tests.steps.test_trial import version
 from tests.support.sources import ChannelBlobNet, TensorSource, a_split, blobs
+from tests.support.toys import Ending
 from tests.support.trial import LoadedVersion, evaluate
 
 POLICY = Policy(gate_method="gradcam", min_samples=20, min_class_samples=10, thresholds=CONTRAST_THRESHOLDS)
 JUDGED = ("accuracy", "skill", "pair_contrast", "fidelity_dz", "shown_contrast", "recall")
-
-
-class Ending(nn.Module):
-    """A network whose logits go through something."""
-
-    def __init__(self, net: nn.Module, ending: Any) -> None:
-        super().__init__()
-        self.net, self.ending = net, ending
-
-    def forward(self, images: Tensor) -> Tensor:
-        found: Tensor = self.ending(self.net(images))
-        return found
 
 
 def judged(

@@ -1,5 +1,7 @@
 """Small models whose gradients are known, for the tests of saliency."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,17 @@ class SmallCNN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.pool(self.relu(self.features(images))).flatten(1))
         return logits
+
+
+class Ending(nn.Module):
+    """A network whose logits go through something."""
+
+    def __init__(self, net: nn.Module, ending: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net, self.ending = net, ending
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.ending(self.net(images))
 
 
 def a_cnn(seed: int = 0, num_classes: int = 5, *, inplace: bool = False, pooled: bool = False) -> SmallCNN:

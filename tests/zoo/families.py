@@ -6,6 +6,7 @@ Each row says at which layer `auto` explains it, and where the tokens of that la
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,8 +20,8 @@ class Family:
     """An architecture.
 
     Attributes:
-        library: whose it is.
-        name: as the library calls it.
+        package: whose it is.
+        name: as the package calls it.
         make: makes one, of five classes.
         side: of its images.
         layer: that `auto` finds; empty: it is refused.
@@ -28,7 +29,7 @@ class Family:
         blurred: with random weights, a change of one place is seen everywhere alike, or nowhere: of convolutions.
     """
 
-    library: str
+    package: str
     name: str
     make: Make
     side: int
@@ -59,27 +60,51 @@ def families() -> Iterator[Family]:
     yield from _transformers()
 
 
-def _torchvision() -> Iterator[Family]:
+def _rows(package: str, build: Callable[..., nn.Module], usual: int) -> Callable[..., Family]:
+    """What makes the rows of a package: a name and what `build` is given beside it; `usual` is the side of images."""
+
+    def row(
+        name: str, layer: str, side: int = usual, before: int | None = None, *, blurred: bool = False, **more: Any
+    ) -> Family:
+        make = partial(build, name, **more)
+        return Family(package=package, name=name, make=make, side=side, layer=layer, before=before, blurred=blurred)
+
+    return row
+
+
+def _of_torchvision(name: str, **more: Any) -> nn.Module:
     import torchvision
 
-    def of(name: str, layer: str, side: int = 128, before: int | None = None, **more: Any) -> Family:
-        def make() -> nn.Module:
-            return torchvision.models.get_model(name, num_classes=5, **more)
+    return torchvision.models.get_model(name, num_classes=5, **more)
 
-        return Family(
-            library="torchvision",
-            name=name,
-            make=make,
-            side=side,
-            layer=layer,
-            before=before,
-            blurred=name == "efficientnet_b0",
-        )
 
+def _of_timm(name: str, **more: Any) -> nn.Module:
+    import timm
+
+    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=5, **more)
+    return model
+
+
+def _of_vit_pytorch(name: str, **more: Any) -> nn.Module:
+    module, _, kind = name.partition(".")
+    model: nn.Module = getattr(importlib.import_module(f"vit_pytorch.{module}"), kind)(num_classes=5, **more)
+    return model
+
+
+def _of_transformers(name: str, **more: Any) -> nn.Module:
+    import transformers
+
+    config = getattr(transformers, f"{name}Config")(num_labels=5, **more)
+    model: nn.Module = getattr(transformers, f"{name}ForImageClassification")(config)
+    return model
+
+
+def _torchvision() -> Iterator[Family]:
+    of = _rows("torchvision", _of_torchvision, 128)
     yield of("alexnet", "features")
     yield of("convnext_tiny", "features")
     yield of("densenet121", "features")
-    yield of("efficientnet_b0", "features")
+    yield of("efficientnet_b0", "features", blurred=True)
     yield of("googlenet", "inception5b", 224, init_weights=True)
     yield of("inception_v3", "Mixed_7c", 299, init_weights=True)
     yield of("maxvit_t", "blocks.3", 224)
@@ -95,17 +120,7 @@ def _torchvision() -> Iterator[Family]:
 
 
 def _timm() -> Iterator[Family]:
-    def of(name: str, layer: str = "", side: int = 128, before: int | None = None, **more: Any) -> Family:
-        def make() -> nn.Module:
-            import timm
-
-            model: nn.Module = timm.create_model(name, pretrained=False, num_classes=5, **more)
-            return model
-
-        return Family(
-            library="timm", name=name, make=make, side=side, layer=layer, before=before, blurred=name == "repvgg_a0"
-        )
-
+    of = _rows("timm", _of_timm, 128)
     small = {"img_size": 64, "patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 2}
     yield of("vit_tiny_patch16_224", "blocks.2.norm1", 64, 1, **small)
     yield of("deit_tiny_distilled_patch16_224", "blocks.2.norm1", 64, 2, **small)
@@ -138,7 +153,7 @@ def _timm() -> Iterator[Family]:
     yield of("convnext_atto", "norm_pre")
     yield of("resnetv2_50", "norm")
     yield of("res2net50_26w_4s", "layer4")
-    yield of("repvgg_a0", "final_conv")
+    yield of("repvgg_a0", "final_conv", blurred=True)
     yield of("hrnet_w18_small", "final_layer")
     yield of("dla34", "level5")
     yield of("ghostnet_100", "blocks")
@@ -152,25 +167,19 @@ def _timm() -> Iterator[Family]:
 
 
 def _vit_pytorch() -> Iterator[Family]:
-    common = {"image_size": 64, "patch_size": 8, "num_classes": 5, "dim": 32, "depth": 3, "heads": 2, "mlp_dim": 64}
+    common = {"image_size": 64, "patch_size": 8, "dim": 32, "depth": 3, "heads": 2, "mlp_dim": 64}
 
-    def of(module: str, name: str, layer: str, side: int = 64, before: int | None = None, **more: Any) -> Family:
-        def make() -> nn.Module:
-            model: nn.Module = getattr(importlib.import_module(f"vit_pytorch.{module}"), name)(**more)
-            return model
-
-        return Family(library="vit-pytorch", name=f"{module}.{name}", make=make, side=side, layer=layer, before=before)
-
-    yield of("vit", "ViT", "transformer.layers.1.1", before=1, **common)
-    yield of("simple_vit", "SimpleViT", "transformer", before=0, **common)
-    yield of("simple_vit_with_register_tokens", "SimpleViT", "transformer{0+8x8+4}", before=0, **common)
-    yield of("deepvit", "DeepViT", "transformer.layers.1.1", before=1, **common)
-    yield of("cait", "CaiT", "patch_transformer", before=0, cls_depth=2, **common)
-    yield of("xcit", "XCiT", "final_norm", cls_depth=1, **common)
-    yield of("parallel_vit", "ViT", "transformer.layers.1.1", before=1, num_parallel_branches=2, **common)
-    yield of("vit_for_small_dataset", "ViT", "transformer.layers.1.1", before=1, **common)
-    yield of("cvt", "CvT", "layers", num_classes=5)
-    yield of("regionvit", "RegionViT", "layers.3.1", 224, dim=(16, 32, 64, 64), depth=(1, 1, 2, 1), num_classes=5)
+    of = _rows("vit-pytorch", _of_vit_pytorch, 64)
+    yield of("vit.ViT", "transformer.layers.1.1", before=1, **common)
+    yield of("simple_vit.SimpleViT", "transformer", before=0, **common)
+    yield of("simple_vit_with_register_tokens.SimpleViT", "transformer{0+8x8+4}", before=0, **common)
+    yield of("deepvit.DeepViT", "transformer.layers.1.1", before=1, **common)
+    yield of("cait.CaiT", "patch_transformer", before=0, cls_depth=2, **common)
+    yield of("xcit.XCiT", "final_norm", cls_depth=1, **common)
+    yield of("parallel_vit.ViT", "transformer.layers.1.1", before=1, num_parallel_branches=2, **common)
+    yield of("vit_for_small_dataset.ViT", "transformer.layers.1.1", before=1, **common)
+    yield of("cvt.CvT", "layers")
+    yield of("regionvit.RegionViT", "layers.3.1", 224, dim=(16, 32, 64, 64), depth=(1, 1, 2, 1))
 
 
 def _transformers() -> Iterator[Family]:
@@ -178,24 +187,7 @@ def _transformers() -> Iterator[Family]:
     common |= {"image_size": 64, "patch_size": 8}
     vision = {"vision_config": common}
 
-    def of(name: str, layer: str, side: int = 64, before: int | None = None, **more: Any) -> Family:
-        def make() -> nn.Module:
-            import transformers
-
-            config = getattr(transformers, f"{name}Config")(num_labels=5, **more)
-            model: nn.Module = getattr(transformers, f"{name}ForImageClassification")(config)
-            return model
-
-        return Family(
-            library="transformers",
-            name=name,
-            make=make,
-            side=side,
-            layer=layer,
-            before=before,
-            blurred=name == "MobileViT",
-        )
-
+    of = _rows("transformers", _of_transformers, 64)
     yield of("ViT", "vit.layers.2.layernorm_before", before=1, **common)
     yield of("DeiT", "deit.layers.2.layernorm_before", before=2, **common)
     yield of("ViTMSN", "vit.layers.2.layernorm_before", before=1, **common)
@@ -215,6 +207,6 @@ def _transformers() -> Iterator[Family]:
     yield of("Cvt", "cvt.encoder.stages.2.layers.9.layernorm_before", 128, before=1)
     yield of("Segformer", "segformer.stages.3", 128)
     yield of("PoolFormer", "norm", 128, **stages)
-    yield of("MobileViT", "mobilevit.conv_1x1_exp", 128, image_size=128)
+    yield of("MobileViT", "mobilevit.conv_1x1_exp", 128, blurred=True, image_size=128)
     focal = {"focal_levels": [2] * 3, "focal_windows": [3] * 3, "depths": [1, 1, 2], "hidden_sizes": [16, 32, 64]}
     yield of("FocalNet", "focalnet.layernorm", before=0, image_size=64, embed_dim=16, **focal)

@@ -21,6 +21,10 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def spelled(family: Family) -> str:
+    return f"{family.package} {family.name}"
+
+
 def images_of(family: Family, n: int = 2) -> Tensor:
     return torch.rand(n, 3, family.side, family.side, generator=torch.Generator().manual_seed(1))
 
@@ -63,7 +67,7 @@ def changed(images: Tensor, y: float, x: float, side: int) -> Tensor:
     return images
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f"{f.library} {f.name}")
+@pytest.mark.parametrize("family", FAMILIES, ids=spelled)
 def test_the_layer_is_a_picture_and_its_map_is_that_of_autograd(family: Family) -> None:
     model, images = family.model(), images_of(family)
     if not family.layer:
@@ -101,14 +105,14 @@ def test_there_are_sixty_and_all_are_on_the_page() -> None:
 
 def table() -> str:
     """As it stands in docs/models.md."""
-    rows = ["| library | architecture | layer of `auto` | its tokens before the grid |", "| --- | --- | --- | --- |"]
+    rows = ["| package | architecture | layer of `auto` | its tokens before the grid |", "| --- | --- | --- | --- |"]
     for family in FAMILIES:
         tokens = "" if family.before is None else family.before
         layer = f"`{family.layer}`" if family.layer else "refused: name one"
-        rows.append(f"| {family.library} | `{family.name}` | {layer} | {tokens} |")
+        rows.append(f"| {family.package} | `{family.name}` | {layer} | {tokens} |")
     return "\n".join(rows)
 
 
 if __name__ == "__main__":
     text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(re.sub(r"\| library .*\n(\|.*\n?)+", lambda _: table() + "\n", text), encoding="utf-8")
+    PAGE.write_text(re.sub(r"\| package .*\n(\|.*\n?)+", lambda _: table() + "\n", text), encoding="utf-8")
