@@ -12,7 +12,7 @@ from typing import Protocol
 
 from case_monitor.alerts.standing import GOOD_NEWS
 from case_monitor.domain.alert import UNASKED, Alert
-from case_monitor.domain.metrics import BROKEN
+from case_monitor.domain.always_judged import BROKEN
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Severity
 from case_monitor.domain.status import Status

@@ -204,45 +204,14 @@ _ROWS = (
     ),
     Metric(name="explained", words="share of the drawn images that are classified correctly", by_rules=False),
     Metric(name="finite_logits", words="share of images with finite logits", by_rules=False),
-    Metric(
-        name="finite_passes",
-        words="share of explained images with finite passes",
-        by_rules=False,
-    ),
-    Metric(
-        name="same_answers",
-        words="share of images with the same answer when shown again",
-        by_rules=False,
-    ),
+    Metric(name="finite_passes", words="share of explained images with finite passes", by_rules=False),
+    Metric(name="same_answers", words="share of images with the same answer when shown again", by_rules=False),
 )
 
 METRICS = {metric.name: metric for metric in _ROWS}
 
 HOW_GOOD_A_MODEL_IS = "accuracy, balanced accuracy, macro F1, recall or skill"
 """The metrics that say it, in words."""
-
-
-class Broken(NamedTuple):
-    """What is said of a model that gives NaN, and when it no longer does."""
-
-    broken: str
-    healthy: str
-
-
-BROKEN = {
-    "finite_logits": Broken("the logits of {broken} of {n} images are NaN or infinite", "all logits are finite"),
-    "finite_passes": Broken(
-        "it gives NaN or infinity in passes over {broken} of the {n} explained images: in gradients, in maps, or in "
-        "logits with some pixels taken away",
-        "every pass over the explained images gives finite numbers",
-    ),
-    "same_answers": Broken(
-        "{broken} of {n} images get another answer when they are shown again, in pairs: the answers depend on "
-        "the batch, on chance, or on what was asked before",
-        "images that are shown again get the same answers",
-    ),
-}
-"""What no policy can leave out."""
 
 
 class Named(NamedTuple):

@@ -14,7 +14,8 @@ from case_monitor.domain.predictions import Predictions
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.judging.figures.between_versions import Measured, comparison_summaries, jaccard
+from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
+from case_monitor.judging.figures.contrast_set_overlap import jaccard
 from case_monitor.judging.statistics.intervals import bootstrap_interval, newcombe_paired_interval
 from tests.support.sources import predictions
 

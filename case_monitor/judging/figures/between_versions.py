@@ -17,6 +17,7 @@ from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.figures.contrast import CONTRASTS, method_of, right_about, too_many_ties
+from case_monitor.judging.figures.contrast_set_overlap import overlap_summaries
 from case_monitor.judging.figures.means import MEANS, means_by_area
 from case_monitor.judging.figures.row import (
     DEGENERATE,
@@ -72,20 +73,9 @@ def comparison_summaries(
         *compare.agreements(),
         *compare.drops(),
         *compare.contrasts(),
-        *compare.contrast_sets(),
+        *overlap_summaries(candidate.contrasts, baseline.contrasts, confidence_level, protocol.seed),
         *(compare.baseline_agreement(method, values) for method, values in map_agreement.items()),
     )
-
-
-def jaccard(first: set[int], second: set[int]) -> float:
-    """|A n B| / |A u B|; 1 for two empty sets, which are equal.
-
-    Example:
-        >>> jaccard({1, 2, 3}, {2, 3, 4})
-        0.5
-    """
-    union = first | second
-    return len(first & second) / len(union) if union else 1.0
 
 
 class _Comparison:
@@ -267,45 +257,17 @@ class _Comparison:
             undefined_because=NOT_FINITE,
         )
 
-    def contrast_sets(self) -> Iterator[MetricSummary]:
-        """Jaccard index of both versions' contrast sets, per class and as a mean over classes."""
-        pairs = zip(self._candidate.contrasts.members, self._baseline.contrasts.members, strict=True)
-        unseen = {*self._candidate.contrasts.unseen, *self._baseline.contrasts.unseen}
-        values = np.array(
-            [
-                UNDEFINED if u in unseen else jaccard({m.class_idx for m in ours}, {m.class_idx for m in theirs})
-                for u, (ours, theirs) in enumerate(pairs)
-            ]
-        )
-        yield self._mean("contrast_jaccard", "", values, NO_IMAGE)
-        for u, value in enumerate(values.tolist()):
-            seen = u not in unseen
-            yield MetricSummary(
-                metric="contrast_jaccard",
-                method="",
-                class_idx=u,
-                value=value,
-                n=int(seen),
-                n_undefined=int(not seen),
-                undefined_because=None if seen else NO_IMAGE,
-            )
-
     def baseline_agreement(self, method: str, values: FloatArray) -> MetricSummary:
         """Explanation drift: how much the two versions' maps of an image and its class share; 1 is no drift."""
-        return self._mean("baseline_agreement", method, values, DEGENERATE if self._same_view else OTHER_VIEW)
-
-    def _mean(self, metric: str, method: str, values: FloatArray, because: str) -> MetricSummary:
-        """Of shares, where 1 says that nothing has changed."""
-        level, seed, reference = self._level, self._protocol.seed, METRICS[metric].reference
         return summary_row(
-            metric,
+            "baseline_agreement",
             method,
             values,
             np.mean,
-            confidence_level=level,
-            seed=seed,
-            reference=reference or 0.0,
-            because=because,
+            confidence_level=self._level,
+            seed=self._protocol.seed,
+            reference=METRICS["baseline_agreement"].reference or 0.0,
+            because=DEGENERATE if self._same_view else OTHER_VIEW,
         )
 
 
