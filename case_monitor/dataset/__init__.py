@@ -5,5 +5,6 @@ from case_monitor.dataset.one_image import read_image
 from case_monitor.dataset.preparation import prepare
 from case_monitor.dataset.prepared_images import PreparedImages
 from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.read_transform import preprocessing_of
 
-__all__ = ["PreparedImages", "RawSplit", "load_split", "prepare", "read_image"]
+__all__ = ["PreparedImages", "RawSplit", "load_split", "prepare", "preprocessing_of", "read_image"]

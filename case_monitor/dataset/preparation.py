@@ -30,7 +30,7 @@ def prepare(
         DataError: the class names or their number contradict each other; the message says both sides.
     """
     names, target = _match_classes(raw, class_names)
-    settings = _settings(preprocessing) if preprocessing else None
+    settings = preprocessing.identity if preprocessing else None
     # The targets too: in another order of its own classes, a data set has the same images and other targets.
     target_digest = hashlib.sha256(target.tobytes()).hexdigest()
     identity = json.dumps([raw.digest, target_digest, list(names), settings])
@@ -50,14 +50,6 @@ def prepare(
         ),
     )
     return split, PreparedImages(raw, target, preprocessing, num_workers)
-
-
-def _settings(preprocessing: Preprocessing) -> dict[str, object]:
-    """What makes another split of the same images."""
-    settings = preprocessing.model_dump(mode="json")
-    if preprocessing.exif is None:
-        del settings["exif"]  # there was no such field, and evidence that is stored is of what it is now
-    return settings
 
 
 def _turned(raw: RawSplit, preprocessing: Preprocessing | None) -> Iterator[str]:

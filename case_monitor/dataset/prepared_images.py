@@ -1,6 +1,6 @@
 """Images on their way into the model, and back to what a person would see."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
-from torchvision.transforms import v2
 
 from case_monitor.dataset.pictures import upright, why_no_rgb
 from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.transform import input_transform
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import CaseMonitorError, ConfigError, DataError
 from case_monitor.logs.foreign_errors import short_message
@@ -59,7 +59,7 @@ class _Preprocessed(Dataset[Tensor | CaseMonitorError]):
 
     def __init__(self, raw: RawSplit, preprocessing: Preprocessing | None) -> None:
         self._raw = raw
-        self._transform = None if preprocessing is None else _transform(preprocessing)
+        self._transform = None if preprocessing is None else input_transform(preprocessing)
         self._upright = preprocessing is not None and preprocessing.exif == "apply"
 
     def __len__(self) -> int:
@@ -113,20 +113,3 @@ def _stack(images: list[Tensor | CaseMonitorError]) -> Tensor | CaseMonitorError
         )
         return DataError(msg)
     return torch.stack(tensors)
-
-
-def _transform(preprocessing: Preprocessing) -> Callable[[Image.Image | Tensor], Tensor]:
-    grey = len(preprocessing.mean) == 1
-    steps: list[object] = [v2.Grayscale() if grey else v2.RGB()]
-    if preprocessing.resize:
-        steps.append(v2.Resize(preprocessing.resize, antialias=True))
-    if preprocessing.crop:
-        steps.append(v2.CenterCrop(preprocessing.crop))
-    steps += [
-        v2.ToImage(),
-        v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
-        v2.ToPureTensor(),
-    ]
-    transform: Callable[[Image.Image | Tensor], Tensor] = v2.Compose(steps)
-    return transform

@@ -6,7 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.arrays import FloatArray, IntArray
+
+INPUT_RANGE = 3.0
+"""What a picture of a model's input shows: values from minus to plus so much, as most models were trained on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ModelInputs:
+    """A few images as the model gets them, on one scale: a wrong mean or order of channels is seen at a glance.
+
+    Attributes:
+        pixels: (g, H, W, 3) uint8: -`INPUT_RANGE` is black, +`INPUT_RANGE` white.
+        means, sds: (C,) of all values of a channel.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    means: FloatArray
+    sds: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -19,6 +36,7 @@ class Gallery:
         target, top2: (g,) class indices.
         maps: method -> (g, 2, H, W) float32, non-negative, for the top-1 and the top-2 class.
         worst: how many of the images, at the end, are there because their maps agree most, the worst first.
+        inputs: the images that were chosen by their class, as the model gets them; None: not kept.
     """
 
     sample_ids: tuple[str, ...]
@@ -27,6 +45,7 @@ class Gallery:
     top2: IntArray
     maps: Mapping[str, npt.NDArray[np.float32]]
     worst: int = 0
+    inputs: ModelInputs | None = None
 
     @property
     def by_class(self) -> "Gallery":
@@ -38,6 +57,7 @@ class Gallery:
             target=self.target[first],
             top2=self.top2[first],
             maps={method: maps[first] for method, maps in self.maps.items()},
+            inputs=self.inputs,
         )
 
     @classmethod

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from case_monitor.domain.arrays import FloatArray, IntArray
-from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.gallery import INPUT_RANGE, Gallery, ModelInputs
 from case_monitor.domain.predictions import Predictions
 from case_monitor.saliency import resize_maps
 
@@ -28,11 +28,13 @@ class Shown:
     Attributes:
         likeness: how alike its maps for two classes are, in [0, 1].
         image: (H, W, 3) uint8, as a person would see it.
+        input: (C, H, W) float32, as the model gets it.
         maps: method -> (2, h, w) as small as the layer, for the top-1 and the top-2 class.
     """
 
     likeness: float
     image: npt.NDArray[np.uint8]
+    input: Tensor
     maps: Mapping[str, Tensor]
 
 
@@ -91,4 +93,19 @@ def gallery_of(
         top2=top2[places],
         maps={m: resize_maps(maps, images.shape[1:3]).numpy() for m, maps in stacked.items()},
         worst=sum(place not in by_class for place in places),
+        inputs=model_inputs(torch.stack([image.input for place, image in shown.items() if place in by_class]))
+        if any(place in by_class for place in places)
+        else None,
+    )
+
+
+def model_inputs(images: Tensor) -> ModelInputs:
+    """Images (g, C, H, W) as the model gets them, for people to look at: the first three channels, or the first."""
+    values = images.double()
+    shown = values[:, :3] if values.shape[1] >= 3 else values[:, :1].expand(-1, 3, -1, -1)
+    levels = (shown / INPUT_RANGE).nan_to_num(0.0).clamp(-1, 1).add(1).mul(127.5).round()
+    return ModelInputs(
+        pixels=levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy(),
+        means=values.mean((0, 2, 3)).numpy(),
+        sds=values.std((0, 2, 3), correction=0).numpy(),
     )

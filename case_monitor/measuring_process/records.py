@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.gallery import Gallery, ModelInputs
 from case_monitor.domain.predictions import PredictedPart
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.split import Split
 from case_monitor.isolation.frames import Array, Frame, FrameError
 
-RECORDS: Mapping[str, type[Any]] = {record.__name__: record for record in (Gallery, PredictedPart, SampleScores, Split)}
+RECORDS: Mapping[str, type[Any]] = {
+    record.__name__: record for record in (Gallery, ModelInputs, PredictedPart, SampleScores, Split)
+}
 
 
 def packed(value: object, hold: Callable[[object], int]) -> tuple[dict[str, object], dict[str, Array]]:

@@ -13,9 +13,9 @@ from case_monitor.settings.model_settings import (
     ImageFolderSplit,
     ModelSettings,
     NpzSplit,
-    Preprocessing,
     SplitSpec,
 )
+from case_monitor.settings.preprocessing import Preprocessing
 from case_monitor.settings.top_level import Settings
 from case_monitor.settings.web_access import TrustedProxy
 from case_monitor.settings.workers import EngineSpec, RayEngine, ThreadsEngine

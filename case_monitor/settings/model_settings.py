@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from case_monitor.settings.pickles import Pickles
 from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
+from case_monitor.settings.preprocessing import Preprocessing
 
 
 class _Strict(BaseModel):
@@ -64,43 +65,6 @@ class FunctionSplit(_Strict):
 SplitSpec = Annotated[
     ImageFolderSplit | CifarSplit | NpzSplit | ArtifactSplit | FunctionSplit, Field(discriminator="kind")
 ]
-
-
-class Preprocessing(_Strict):
-    """From a stored image to the model's input: resize, crop, scale to [0, 1], normalise."""
-
-    resize: int | None = Field(None, gt=0)
-    """Length of the shorter side after resizing; omit to keep the size."""
-    crop: int | None = Field(None, gt=0)
-    """Side of the square cut from the centre; omit to keep everything."""
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    """Per channel; its length, 1 or 3, says whether images become grey or RGB."""
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    """Per channel."""
-
-    exif: Literal["apply", "ignore"] | None = None
-    """Whether pictures that say so (EXIF) are turned first. Omitted, they are not, as in torchvision, and a note says
-    how many say so."""
-
-    @property
-    def field_of_view(self) -> str:
-        """What part of an image is left, whatever its size in pixels then."""
-        return f"{self._part}, upright" if self.exif == "apply" else self._part
-
-    @property
-    def _part(self) -> str:
-        if self.crop is None:
-            return "whole"
-        if self.resize is None:
-            return f"central square of {self.crop} pixels"
-        return f"central square, {self.crop / self.resize:.6g} of the shorter side"
-
-    @model_validator(mode="after")
-    def _channels(self) -> "Preprocessing":
-        if len(self.mean) not in {1, 3} or len(self.std) != len(self.mean) or min(self.std) <= 0:
-            msg = "std: as many as mean, 1 (grey) or 3 (RGB), and all positive, were expected"
-            raise ValueError(f"{msg}; mean {self.mean} and std {self.std} came")
-        return self
 
 
 class ModelSettings(_Strict):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from PIL import Image
 from scipy import stats
@@ -26,7 +27,7 @@ from tests.support.factories import METHODS, a_gallery, an_evaluation
 
 NAMES = {
     *("confusion_matrix", "contrast", "agreement_histograms", "fidelity"),
-    *("gallery", "saliency_maps", "channel_activity"),
+    *("gallery", "saliency_maps", "channel_activity", "model_inputs"),
 }
 HOSTILE = (
     "a$b",
@@ -79,7 +80,7 @@ def evaluation() -> Evaluation:
 
 
 class TestSaveFigures:
-    def test_writes_six_pictures_that_decode(self, evaluation: Evaluation, tmp_path: Path) -> None:
+    def test_writes_pictures_that_decode(self, evaluation: Evaluation, tmp_path: Path) -> None:
         paths = figures.save_figures(evaluation, a_gallery(evaluation, rows=1), tmp_path / "new" / "folder")
         assert {path.stem for path in paths} == NAMES
         for path in paths:
@@ -106,12 +107,22 @@ class TestSaveFigures:
     def test_nothing_measured_is_said_and_not_an_error(self, tmp_path: Path) -> None:
         nothing = replace(an_evaluation(num_samples=0), summaries=(), class_metrics=())
         nothing = replace(nothing, scores=replace(nothing.scores, values={}))
-        assert len(figures.save_figures(nothing, EMPTY_GALLERY, tmp_path)) == 7
+        assert len(figures.save_figures(nothing, EMPTY_GALLERY, tmp_path)) == 8
         assert "No confusion matrix" in all_text(figures.confusion_matrix(nothing))
         assert all_text(figures.agreement_histograms(nothing)).count("not evaluated") == len(METHODS)
         assert "Nothing is known about fidelity" in all_text(figures.fidelity(nothing))
         assert "No image was explained" in all_text(figures.gallery(nothing, EMPTY_GALLERY))
         assert "No channel activity" in all_text(figures.channel_activity(nothing))
+        assert "No image was explained" in all_text(figures.model_inputs(nothing, EMPTY_GALLERY))
+
+    def test_what_the_model_sees_is_below_what_people_see(self, evaluation: Evaluation) -> None:
+        gallery = a_gallery(evaluation, rows=2)
+        assert gallery.inputs is not None
+        figure = figures.model_inputs(evaluation, gallery)
+        pictures = [image.get_array() for image in figure.findobj(AxesImage)]
+        expected = [*gallery.images, *gallery.inputs.pixels]
+        assert all(np.array_equal(picture, one) for picture, one in zip(pictures, expected, strict=True))
+        assert "mean per channel 0.25 -1.00 3.00, SD 1.00 0.50 2.00" in all_text(figure).replace("\n", " ")
 
     def test_hostile_names_appear_literally(self, tmp_path: Path) -> None:
         evaluation = an_evaluation(name="mo$del\\frac{<b>$x\n", class_names=HOSTILE, num_samples=240)

@@ -99,6 +99,7 @@ def test_the_run_holds_every_artifact(demo: Demo, version: int) -> None:
         "figures/confusion_matrix.png",
         "figures/fidelity.png",
         "figures/gallery.png",
+        "figures/model_inputs.png",
         "figures/saliency_maps.png",
         "reports/prediction_drift.html",
         "reports/quality_by_label.html",

@@ -18,6 +18,7 @@ from case_monitor.measuring.gallery import (
     gallery_places,
     kept,
     likeness,
+    model_inputs,
 )
 from case_monitor.measuring.workers.shards import cut
 from tests.support.sources import TensorSource, predictions
@@ -31,6 +32,7 @@ def shown(place: int, alike: float) -> Shown:
     return Shown(
         likeness=alike,
         image=np.full((4, 6, 3), place, np.uint8),
+        input=torch.full((1, 4, 6), float(place)),
         maps={"case": torch.full((2, 2, 3), float(place))},
     )
 
@@ -99,6 +101,22 @@ def test_a_gallery_of_those_that_stayed() -> None:
     assert (first.sample_ids, first.worst, len(first.images), len(first.maps["case"])) == (("image-0001",), 0, 1, 1)
     assert first.target.tolist() == [1]
     assert gallery_of({}, preds, top2, [1], ("case",)).by_class.sample_ids == ()
+    assert first.inputs is gallery.inputs
+    assert gallery.inputs is not None
+    assert gallery.inputs.pixels.tolist() == np.full((1, 4, 6, 3), 170).tolist()  # 1 of -3..3: (1 / 3 + 1) * 127.5
+    assert gallery_of({3: shown(3, 0.9)}, preds, top2, [1], ("case",)).inputs is None
+
+
+def test_inputs_are_on_one_scale_whatever_they_are() -> None:
+    values = torch.tensor([-9.0, -3.0, 0.0, 3.0, float("nan"), float("inf")])
+    red = torch.stack([values.view(1, 6), torch.zeros(1, 6), torch.ones(1, 6), torch.full((1, 6), 7.0)])
+    inputs = model_inputs(red[None])
+    assert inputs.pixels[0, 0].tolist() == [[level, 128, 170] for level in (0, 0, 128, 255, 128, 255)]
+    assert inputs.means[1:].tolist() == [0, 1, 7]
+    assert inputs.sds[1:].tolist() == [0, 0, 0]
+    two = model_inputs(torch.tensor([[[[1.0, 3.0]], [[0.0, 0.0]]], [[[5.0, 7.0]], [[0.0, 0.0]]]]))
+    assert (two.means.tolist(), two.sds.tolist()) == ([4, 0], [pytest.approx(5**0.5), 0])
+    assert two.pixels[0, 0].tolist() == [[170] * 3, [255] * 3]  # of two channels the first
 
 
 class Levels(torch.nn.Module):

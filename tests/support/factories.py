@@ -12,7 +12,7 @@ from case_monitor.domain.contrast_sets import ContrastMember, ContrastSets, Cont
 from case_monitor.domain.digests import digest
 from case_monitor.domain.evaluation import Evaluation, Provenance
 from case_monitor.domain.evidence import Evidence
-from case_monitor.domain.gallery import Gallery
+from case_monitor.domain.gallery import Gallery, ModelInputs
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import PAPER_THRESHOLDS, Policy, Rule, Severity
 from case_monitor.domain.predictions import Predictions
@@ -221,9 +221,11 @@ def a_gallery(evaluation: Evaluation, *, side: int = 32, rows: int = 4) -> Galle
         stack = [[np.exp(-((yy - cy) ** 2 + (xx - cx) ** 2) / 30.0) for cy, cx in pair] for pair in centre]
         maps[method] = np.asarray(stack, dtype=np.float32)
     maps["layercam"][-1, 1] = 0
+    images = rng.integers(0, 255, (rows, side, side, 3), dtype=np.uint8)
     return Gallery(
         sample_ids=evaluation.scores.sample_ids[:rows],
-        images=rng.integers(0, 255, (rows, side, side, 3), dtype=np.uint8),
+        images=images,
+        inputs=ModelInputs(pixels=images[..., ::-1], means=np.array([0.25, -1.0, 3.0]), sds=np.array([1.0, 0.5, 2.0])),
         target=evaluation.scores.target[:rows],
         top2=evaluation.scores.top2[:rows],
         maps=maps,

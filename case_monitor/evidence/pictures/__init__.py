@@ -12,6 +12,7 @@ from case_monitor.evidence.pictures.confusion import confusion_matrix
 from case_monitor.evidence.pictures.contrast_bars import contrast
 from case_monitor.evidence.pictures.drop_bars import fidelity
 from case_monitor.evidence.pictures.image_rows import Caption, gallery, heat_maps, saliency_maps
+from case_monitor.evidence.pictures.model_inputs import model_inputs
 from case_monitor.evidence.pictures.style import method_title
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "gallery",
     "heat_maps",
     "method_title",
+    "model_inputs",
     "saliency_maps",
     "save_figures",
 ]
@@ -35,7 +37,7 @@ def save_figures(evaluation: Evaluation, gallery: Gallery, directory: Path) -> l
     """Draw every figure of `evaluation` and write it as PNG into `directory`, which is made if need be.
 
     Returns:
-        The files written, always the same seven: what could not be measured is a figure that says so.
+        The files written, always the same eight: what could not be measured is a figure that says so.
     """
     directory.mkdir(parents=True, exist_ok=True)
     return [_save(fig, directory / f"{name}.png") for name, fig in _figures(evaluation, gallery)]
@@ -50,6 +52,7 @@ def _figures(evaluation: Evaluation, images: Gallery) -> list[tuple[str, Figure]
         ("gallery", gallery(evaluation, images)),
         ("saliency_maps", saliency_maps(evaluation, images)),
         ("channel_activity", channel_activity(evaluation)),
+        ("model_inputs", model_inputs(evaluation, images)),
     ]
 
 

@@ -142,7 +142,7 @@ def _heads(fig: Figure, place: _Grid, methods: tuple[str, ...], gate: str) -> No
 
 def _row(place: _Grid, gallery: Gallery, methods: tuple[str, ...], row: int, draw: Draw) -> None:
     image = gallery.images[row]
-    _show(place.axes(row, -1), image)
+    show(place.axes(row, -1), image)
     for i, method in enumerate(methods):
         for rank in (0, 1):
             ax = place.axes(row, i, rank)
@@ -163,14 +163,15 @@ def _names(fig: Figure, place: _Grid, row: int, gallery: Gallery, labels: tuple[
     fig.text(x, (y - 0.06) / place.height, sample, fontsize=6.5, color=style.MUTED, va="top")
 
 
-def _show(ax: Axes, image: Image) -> None:
+def show(ax: Axes, image: Image) -> None:
+    """A picture that fills its panel; small ones pixel by pixel."""
     crisp = max(image.shape[:2]) <= CRISP_SIDE
     ax.imshow(image, interpolation="nearest" if crisp else "antialiased", aspect="auto")
 
 
 def _draw_masked(ax: Axes, image: Image, saliency_map: FloatArray) -> None:
     mask = top_pixels(saliency_map)
-    _show(ax, masked(image, mask))
+    show(ax, masked(image, mask))
     _outline(ax, mask)
 
 
@@ -187,7 +188,7 @@ def _outline(ax: Axes, mask: Mask) -> None:
 
 
 def _draw_heat(ax: Axes, image: Image, saliency_map: FloatArray) -> None:
-    _show(ax, heated(image, saliency_map))
+    show(ax, heated(image, saliency_map))
 
 
 def _scale(fig: Figure) -> None:

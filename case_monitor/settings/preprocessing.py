@@ -1,0 +1,97 @@
+"""From a stored image to the model's input."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+
+
+def _pixels(value: object) -> object:
+    """One error for what is neither; in the environment, numbers are text."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    sides = value if isinstance(value, list | tuple) and len(value) == 2 else (value,)
+    if all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
+        return value
+    msg = "a positive number of pixels, or [height, width], were expected, {came} came"
+    raise PydanticCustomError("pixels", msg, {"came": str(value)})
+
+
+Pixels = Annotated[int | tuple[int, int], BeforeValidator(_pixels)]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
+
+_ADDED_LATER = {"exif", "interpolation", "antialias", "manner"}
+"""Evidence that is stored from before is of what they are where they are not said."""
+
+
+class Preprocessing(BaseModel):
+    """From a stored image to the model's input: resize, crop, scale to [0, 1], normalise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    resize: Pixels | None = None
+    """Length of the shorter side after resizing, or height and width, which may change the image's proportions; omit to
+    keep the size."""
+    crop: Pixels | None = None
+    """Side of the square cut from the centre, or height and width; omit to keep everything."""
+    interpolation: Interpolation = "bilinear"
+    """How pixels are made that lie between others."""
+    antialias: bool = True
+    """Whether an image is smoothed before it is made smaller."""
+    manner: Literal["pictures", "tensors", "transformers"] = "pictures"
+    """What is resized: `pictures`, as Pillow does, which torchvision and timm take first; `tensors`, which differs by a
+    level of 255; or tensors as image processors of `transformers` do, which also crop a pixel further up or left where
+    an odd number is left over."""
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    """Per channel; its length, 1 or 3, says whether images become grey or RGB."""
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    """Per channel."""
+    exif: Literal["apply", "ignore"] | None = None
+    """Whether pictures that say so (EXIF) are turned first. Omitted, they are not, as in torchvision, and a note says
+    how many say so."""
+
+    @property
+    def field_of_view(self) -> str:
+        """What part of an image is left, whatever its size in pixels then."""
+        return f"{self._part}, upright" if self.exif == "apply" else self._part
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes another split of the same images."""
+        default = {name: field.default for name, field in type(self).model_fields.items()}
+        said = self.model_dump(mode="json")
+        return {name: v for name, v in said.items() if name not in _ADDED_LATER or v != default[name]}
+
+    @property
+    def _part(self) -> str:
+        if self.crop is None:
+            return "whole"
+        height, width = self.crop if isinstance(self.crop, tuple) else (self.crop, self.crop)
+        shape = "square" if height == width else "part"
+        if self.resize is None:
+            pixels = f"{height}" if height == width else f"{height} x {width}"
+            return f"central {shape} of {pixels} pixels"
+        if isinstance(self.resize, tuple):
+            shares = height / self.resize[0], width / self.resize[1]
+            return "whole" if shares == (1, 1) else f"{shares[0]:.6g} of the height and {shares[1]:.6g} of the width"
+        share = f"{height / self.resize:.6g}" + (f" x {width / self.resize:.6g}" if height != width else "")
+        return f"central {shape}, {share} of the shorter side"
+
+    @model_validator(mode="after")
+    def _channels(self) -> "Preprocessing":
+        if len(self.mean) not in {1, 3} or len(self.std) != len(self.mean) or min(self.std) <= 0:
+            msg = "std: as many as mean, 1 (grey) or 3 (RGB), and all positive, were expected"
+            raise ValueError(f"{msg}; mean {self.mean} and std {self.std} came")
+        return self
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Preprocessing":
+        if self.manner == "pictures" and not self.antialias:
+            msg = (
+                "manner: tensors or transformers was expected with antialias: false, for Pillow always smooths pictures"
+            )
+            raise ValueError(f"{msg}; pictures came")
+        if self.manner != "pictures" and self.interpolation in {"box", "hamming"}:
+            msg = f"interpolation: nearest, bilinear, bicubic or lanczos was expected with manner: {self.manner}"
+            raise ValueError(f"{msg}, {self.interpolation} came")
+        return self
