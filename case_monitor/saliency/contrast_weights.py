@@ -78,6 +78,10 @@ def _check_classes(classes: list[int], contrast_sets: ContrastSetsLike, num_clas
     if wrong:
         msg = f"targets: class indices below {num_classes} were expected, {wrong[0]} came"
         raise ConfigError(msg)
+    strange = [u for u in contrast_sets if u not in known]
+    if strange:
+        msg = f"contrast_sets: class indices below {num_classes} were expected, {strange[0]} came"
+        raise ConfigError(msg)
     for u, members in contrast_sets.items():
         foreign = [v for v in members if v not in known or v == u]
         if foreign:

@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from case_monitor.domain.errors import ConfigError, ModelError
+from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.methods import METHODS as CATALOGUE
 from case_monitor.domain.protocol import AUTO
+from case_monitor.saliency.arguments import check_arguments, check_contrast
 from case_monitor.saliency.contrast_weights import ContrastWeights
+from case_monitor.saliency.find_layer import find_target_layer
 from case_monitor.saliency.forward import Speed
 from case_monitor.saliency.memory import SMALL_BATCH, batch_size_for
 from case_monitor.saliency.methods.ablationcam import ablationcam, ablationcam_and_centred
@@ -49,6 +51,9 @@ _WITH_EVIDENCE: dict[str, Callable[[Trace], tuple[Tensor, ...]]] = {
 CENTRED, OWN_PAIR = "centred", "own pair"
 """Names of the maps that are asked for by `centred`."""
 
+_LOOKED_AT = 2
+"""Images that show where the target layer is."""
+
 GRADIENT_METHODS = tuple(method for method in METHODS if CATALOGUE[method].by_gradients)
 """Those that cost one forward and one short backward pass, however many channels there are."""
 
@@ -85,7 +90,7 @@ def saliency_maps(
         targets: (B, T) class indices to explain.
         target_layer: a module of `model`, its dotted name (`name@call` where it runs more than once, `name[key]`
             where it returns a tuple or a dict), or a `TargetLayer`. Its output is (B, K, h, w), (B, h, w, K) or
-            (B, tokens, K), with or without a class token in front.
+            (B, tokens, K), with or without a class token in front. "auto" is what `find_target_layer` finds.
         methods: names from `METHODS`.
         contrast_sets: class -> the classes that CASE contrasts it with, or those with weights (for `case_soft`).
             A class that is not in the mapping is contrasted, per image, with its `contrast_k` highest other logits.
@@ -111,11 +116,19 @@ def saliency_maps(
 
     Raises:
         TargetLayerError: the layer does not exist, has no grid, or the logits do not depend on it.
-        ConfigError: an unknown method, size or class, or a class in its own contrast set.
+        ConfigError: an argument of another kind or shape, an unknown method, size or class, or a class in its own
+            contrast set.
         ModelError: the model does not return logits.
     """
-    _validate(images, targets, methods, size, batch_size)
-    tap = tap_layer(model, target_layer, Outputs(output_key, outputs))
+    check_arguments(model, images, targets, methods, tuple(METHODS), size, batch_size)
+    check_contrast(contrast_sets, contrast_k)
+    if not methods and more is None:
+        msg = "methods: at least one name was expected, none came"
+        raise ConfigError(msg)
+    read = Outputs(output_key, outputs)
+    if isinstance(target_layer, str) and target_layer == AUTO:
+        target_layer = find_target_layer(model, images[:_LOOKED_AT], read)
+    tap = tap_layer(model, target_layer, read)
     parts: dict[str, list[Tensor]] = defaultdict(list)
     with inspecting(tap.model), torch.inference_mode(False):
         done = 0
@@ -185,28 +198,9 @@ def _batches(tap: Tap, images: Tensor, targets: Tensor, batch_size: int | None) 
     for batch, classes in zip(torch.split(images, size), torch.split(targets, size), strict=True):
         on_device = batch.detach().to(device)
         # An inference tensor cannot be saved for the backward pass, and a model may change its input in place.
-        yield on_device.clone(), classes.to(device)
+        yield on_device.clone(), classes.to(device, torch.int64)
 
 
 def _min_max(maps: Tensor) -> Tensor:
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     return (maps - low) / torch.where(high > low, high - low, torch.ones_like(high))
-
-
-def _validate(images: Tensor, targets: Tensor, methods: Sequence[str], size: str, batch_size: int | None) -> None:
-    unknown = [method for method in methods if method not in METHODS]
-    if unknown:
-        msg = f"methods: some of {', '.join(METHODS)} were expected, {', '.join(unknown)} came"
-        raise ConfigError(msg)
-    if size not in {"input", "layer"}:
-        msg = f"size: 'input' or 'layer' was expected, {size!r} came"
-        raise ConfigError(msg)
-    if batch_size is not None and batch_size < 1:
-        msg = f"batch_size: 1 or more was expected, {batch_size} came"
-        raise ConfigError(msg)
-    if images.ndim != 4 or targets.ndim != 2 or len(images) != len(targets) or not len(images):
-        msg = (
-            "images (B, C, H, W) and targets (B, T), with B at least 1, were expected, "
-            f"{tuple(images.shape)} and {tuple(targets.shape)} came"
-        )
-        raise ModelError(msg)

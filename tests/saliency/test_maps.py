@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from case_monitor.domain.errors import CaseMonitorError, ConfigError, ModelError, TargetLayerError
-from case_monitor.saliency import METHODS, resize_maps, saliency_maps
+from case_monitor.saliency import METHODS, find_target_layer, resize_maps, saliency_maps
 from tests.support.toys import SmallCNN, a_cnn, some_images
 
 TARGETS = torch.tensor([[0, 1], [2, 3]])
@@ -132,25 +133,86 @@ def test_resizing_is_bilinear_with_half_pixel_centres() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"methods": ("case", "gradcamm")}, ConfigError, "gradcamm came"),
+        ({"methods": ("case", "gradcamm")}, ConfigError, "'gradcamm' came; 'gradcam' was probably meant"),
+        ({"methods": ("Grad-CAM",)}, ConfigError, "'Grad-CAM' came; 'gradcam' was probably meant"),
+        ({"methods": ("GradCAM++",)}, ConfigError, r"'GradCAM\+\+' came; 'gradcam\+\+' was probably meant"),
+        ({"methods": ("Score CAM",)}, ConfigError, "'scorecam' was probably meant"),
+        ({"methods": ("lime",)}, ConfigError, "'lime' came$"),
+        ({"methods": (3,)}, ConfigError, "3 came$"),
+        (
+            {"methods": "gradcam"},
+            ConfigError,
+            r'a sequence of names .* the text \'gradcam\' came; write \("gradcam",\)',
+        ),
+        ({"methods": ()}, ConfigError, "at least one name was expected, none came"),
+        ({"methods": ("case", "gradcam", "case")}, ConfigError, "'case' twice came"),
         ({"size": "full"}, ConfigError, "'full' came"),
+        ({"size": (7, 7)}, ConfigError, r"\(7, 7\) came"),
+        ({"batch_size": 0}, ConfigError, "batch_size: 1 or more was expected, 0 came"),
+        ({"batch_size": 2.5}, ConfigError, "2.5 came"),
+        ({"batch_size": True}, ConfigError, "True came"),
         ({"target_layer": "nowhere"}, TargetLayerError, "'nowhere' does not exist.*relu, pool, head"),
         ({"target_layer": nn.ReLU()}, TargetLayerError, "a foreign ReLU came"),
         ({"target_layer": "head"}, TargetLayerError, r"'head'.*shape \(2, 5\) came"),
-        ({"images": torch.rand(3, 12, 16)}, ModelError, r"\(3, 12, 16\)"),
-        ({"targets": torch.tensor([0, 1])}, ModelError, r"\(2,\)"),
-        ({"targets": torch.tensor([[0]])}, ModelError, r"\(1, 1\)"),
+        ({"images": torch.rand(3, 12, 16)}, ConfigError, r"images: .*\(3, 12, 16\) came; write images\[None\]"),
+        ({"images": torch.rand(0, 3, 12, 16)}, ConfigError, "with B at least 1"),
+        ({"images": np.zeros((2, 3, 12, 16), np.float32)}, ConfigError, "images: a tensor .*, ndarray came"),
+        (
+            {"images": (torch.rand(2, 3, 12, 16) * 255).byte()},
+            ConfigError,
+            "floating-point numbers .*, uint8 came; scale",
+        ),
+        ({"targets": torch.tensor([0, 1])}, ConfigError, r"targets: .*\(2,\) came; write targets\[:, None\]"),
+        ({"targets": torch.tensor([[0]])}, ConfigError, r"targets: a tensor \(2, T\) .*\(1, 1\) came"),
+        ({"targets": torch.zeros(2, 0, dtype=torch.int64)}, ConfigError, r"\(2, 0\) came"),
+        ({"targets": [[0], [1]]}, ConfigError, r"list came; write torch.tensor"),
+        ({"targets": torch.tensor([[0.0], [1.0]])}, ConfigError, "integers were expected, float32 came"),
+        ({"targets": torch.tensor([[True], [False]])}, ConfigError, "integers were expected, bool came"),
         ({"targets": torch.tensor([[0], [5]])}, ConfigError, "below 5 were expected, 5 came"),
         ({"targets": torch.tensor([[0], [-1]])}, ConfigError, "-1 came"),
         ({"contrast_sets": {0: [1, 5]}}, ConfigError, "class 0.*5 came"),
         ({"contrast_sets": {0: [1, -1]}}, ConfigError, "class 0.*-1 came"),
         ({"contrast_sets": {0: {1: 0.5, 0: 0.5}}}, ConfigError, "contrast set of class 0.*0 came"),
+        ({"contrast_sets": {7: [1]}}, ConfigError, "contrast_sets: class indices below 5 were expected, 7 came"),
+        ({"contrast_sets": {"0": [1]}}, ConfigError, "contrast_sets: class indices .*, '0', a str, came"),
+        ({"contrast_sets": {0: ["1"]}}, ConfigError, "contrast set of class 0: class indices .*, '1', a str, came"),
+        ({"contrast_sets": {0: "12"}}, ConfigError, "str came"),
+        ({"contrast_sets": {0: 1}}, ConfigError, "a sequence of classes.*int came"),
+        ({"contrast_sets": {0: [1, 1]}}, ConfigError, "each class once was expected, 1 twice came"),
+        ({"contrast_sets": {0: {1: -0.5}}}, ConfigError, "finite weights of 0 or more were expected, -0.5 came"),
+        ({"contrast_sets": {0: {1: float("nan")}}}, ConfigError, "nan came"),
+        ({"contrast_sets": [[1], [0]]}, ConfigError, "contrast_sets: a mapping .*, list came"),
+        ({"contrast_k": 0}, ConfigError, "contrast_k: 1 or more was expected, 0 came"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict, error: type[CaseMonitorError], message: str) -> None:
     given = {"images": some_images(), "targets": TARGETS, "target_layer": "relu"} | arguments
     with pytest.raises(error, match=message):
         saliency_maps(a_cnn(1), given.pop("images"), given.pop("targets"), **given)
+
+
+def test_integers_and_members_of_other_libraries_count() -> None:
+    given = {"target_layer": "relu", "methods": ("case",)}
+    expected = saliency_maps(a_cnn(1), some_images(), TARGETS, contrast_sets={0: [1, 2]}, **given)["case"]
+    for sets in ({np.int64(0): np.array([1, 2]).tolist()}, {0: torch.tensor([1, 2])}, {0: (np.int32(1), np.int32(2))}):
+        assert torch.equal(
+            saliency_maps(a_cnn(1), some_images(), TARGETS, contrast_sets=sets, **given)["case"], expected
+        )
+    small = TARGETS.to(torch.int32)
+    assert torch.equal(
+        saliency_maps(a_cnn(1), some_images(), small, contrast_sets={0: [1, 2]}, **given)["case"], expected
+    )
+
+
+def test_a_layer_can_be_found() -> None:
+    found = saliency_maps(a_cnn(1), some_images(), TARGETS, target_layer="auto")["case"]
+    layer = find_target_layer(a_cnn(1), some_images())
+    assert torch.equal(found, saliency_maps(a_cnn(1), some_images(), TARGETS, target_layer=layer)["case"])
+
+
+def test_what_is_no_module_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"model: a torch\.nn\.Module was expected, function came"):
+        saliency_maps(lambda images: images, some_images(), TARGETS, target_layer="relu")
 
 
 def test_a_layer_that_is_called_twice_is_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from case_monitor.domain.errors import ConfigError, ModelError
+from case_monitor.domain.errors import ConfigError
 from case_monitor.saliency import METHODS, batch_size_for, fallback, forward, memory, saliency_maps
 from case_monitor.saliency.memory import Footprint, footprint, rows_that_fit
 from tests.support.toys import a_cnn, some_images
@@ -219,7 +219,7 @@ def test_a_constant_map_scales_to_zero() -> None:
     ("options", "error", "message"),
     [
         ({"batch_size": 0}, ConfigError, "batch_size: 1 or more was expected, 0 came"),
-        ({"images": torch.zeros(0, 3, 12, 16), "targets": torch.zeros(0, 1).long()}, ModelError, "at least 1"),
+        ({"images": torch.zeros(0, 3, 12, 16), "targets": torch.zeros(0, 1).long()}, ConfigError, "at least 1"),
     ],
 )
 def test_bad_sizes_are_refused(options: dict[str, object], error: type[Exception], message: str) -> None:
