@@ -44,6 +44,7 @@ def preprocessing_of(transform: Any) -> Preprocessing:
         ConfigError: the transform has other steps, or makes something else of a picture.
 
     Example:
+        >>> import torch
         >>> from torchvision.transforms import v2
         >>> steps = [v2.Resize(64), v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.5])]
         >>> preprocessing_of(v2.Compose([v2.Grayscale(), *steps])).resize
