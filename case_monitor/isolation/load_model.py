@@ -1,5 +1,8 @@
 """Load a registered model from its files. Its own code runs: only ever in a process of its own."""
 
+import importlib
+import importlib.util
+import os
 import pickle
 import sys
 from pathlib import Path
@@ -9,14 +12,15 @@ from torch import nn
 
 from case_monitor.domain.errors import ModelError
 
-_PICKLED, _EXPORTED = "model.pth", "model.pt2"
+_PICKLED, _EXPORTED, _PRETRAINED = "model.pth", "model.pt2", "config.json"
 
 
 def load_model(data: Path, code: Path, title: str) -> nn.Module:
     """The module, on the CPU.
 
     Args:
-        data: a folder with what `mlflow.pytorch.log_model` saved of it, or the file of an older MLflow.
+        data: a folder with what `mlflow.pytorch.log_model` saved of it, or the file of an older MLflow; or one with
+            what `mlflow.transformers.log_model` saved.
         code: a folder with modules that it imports; they come before installed ones.
         title: whose it is, for messages.
 
@@ -26,6 +30,8 @@ def load_model(data: Path, code: Path, title: str) -> nn.Module:
     if code.is_dir():
         _put_first(code)
     pickled = data / _PICKLED if data.is_dir() else data
+    if (data / _PRETRAINED).exists():
+        return _pretrained(data, title)
     if pickled.exists():
         model = torch.load(pickled, map_location="cpu", pickle_module=pickle, weights_only=False)
     else:
@@ -35,6 +41,17 @@ def load_model(data: Path, code: Path, title: str) -> nn.Module:
     if pickled.exists():
         model.eval()  # an export has no such switch
     return model
+
+
+def _pretrained(folder: Path, title: str) -> nn.Module:
+    """An image classifier of transformers: weights and a configuration, and no code of its own."""
+    if importlib.util.find_spec("transformers") is None:
+        msg = f"{title} was logged with mlflow.transformers: the package transformers was expected beside case_monitor"
+        raise ModelError(f"{msg}, it is not installed; pip install transformers")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    classifiers = importlib.import_module("transformers").AutoModelForImageClassification
+    model: nn.Module = classifiers.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return model.eval()
 
 
 def _put_first(code: Path) -> None:

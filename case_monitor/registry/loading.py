@@ -17,7 +17,13 @@ from case_monitor.registry.artifact import ALL_ALLOWED, Trust, check_artifact
 from case_monitor.registry.client import Registry
 from case_monitor.registry.digest import digest_directory, remove_uncounted
 from case_monitor.registry.metadata import METADATA_KEY, Metadata
+from case_monitor.registry.pretrained import labels_of
 from case_monitor.settings import Preprocessing
+
+_TRANSFORMERS, _TASK = "transformers", "image-classification"
+_DATA = {"pytorch": "model_data", _TRANSFORMERS: "model_binary"}
+"""Flavour of MLflow -> the field that says in which folder the model is."""
+_USUAL = {"model_data": "data", "model_binary": "model"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,11 +61,13 @@ def fetch(registry: Registry, name: str, version: int, trust: Trust = ALL_ALLOWE
         remove_uncounted(path)
         info = _description(path, identity)
         metadata = _metadata(info, identity)
-        files = _files(path, info.flavors["pytorch"], f"model {identity}", held)
+        flavor, data = next((name, data) for name, data in _DATA.items() if name in info.flavors)
+        files = _files(path, info.flavors[flavor], data, f"model {identity}", held)
+        named = labels_of(path / files.data / "config.json", f"model {identity}") if flavor == _TRANSFORMERS else None
     return RegisteredModel(
         version=identity,
         files=files,
-        class_names=metadata.class_names,
+        class_names=metadata.class_names or named,
         preprocessing=metadata.preprocessing,
         input_shape=_input_shape(info),
         target_layer=metadata.target_layer,
@@ -73,16 +81,24 @@ def _description(path: Path, version: ModelVersion) -> Any:
         flavors = dict(info.flavors)
     except Exception as error:
         raise ModelError(f"model {version}: its MLmodel file cannot be read: {short_message(error)}") from error
-    if not isinstance(flavors.get("pytorch"), dict):
-        msg = f"model {version}: a PyTorch model was expected, {', '.join(map(str, flavors))} came"
+    if not any(isinstance(flavors.get(name), dict) for name in _DATA):
+        came = ", ".join(map(str, flavors))
+        msg = (
+            f"model {version}: a PyTorch model was expected, {came} came; log the torch.nn.Module inside it with "
+            "mlflow.pytorch.log_model, or a classifier of transformers with mlflow.transformers.log_model"
+        )
+        raise ModelError(msg)
+    task = flavors.get(_TRANSFORMERS, {}).get("task")
+    if "pytorch" not in flavors and task != _TASK:
+        msg = f"model {version}: the task {_TASK} was expected of a model of transformers, {str(task)[:80]!r} came"
         raise ModelError(msg)
     return info
 
 
-def _files(path: Path, flavor: Mapping[str, object], title: str, held: ExitStack) -> ModelFiles:
+def _files(path: Path, flavor: Mapping[str, object], data: str, title: str, held: ExitStack) -> ModelFiles:
     """Those that the file MLmodel names; `held` is what keeps them, and gives them up with the last who needs them."""
     folders = []
-    for key, usual in (("model_data", "data"), ("code", "code")):
+    for key, usual in ((data, _USUAL[data]), ("code", "code")):
         named = flavor.get(key) or usual
         if not isinstance(named, str) or not (path / named).resolve().is_relative_to(path.resolve()):
             raise ModelError(f"{title}: {key} in its MLmodel file: a path among its files was expected, {named!r} came")

@@ -9,6 +9,7 @@ from case_monitor.domain.errors import TargetLayerError
 from case_monitor.saliency.follows_image import follows_image
 from case_monitor.saliency.gradient_modes import keeping_gradients
 from case_monitor.saliency.layer_run import Ran, run_looking
+from case_monitor.saliency.no_gradients import require_gradients
 from case_monitor.saliency.outputs import Outputs
 from case_monitor.saliency.taps import Tap, inspecting, tap_layer, unwrapped
 from case_monitor.saliency.target_layer import has_shape_of, token_grids
@@ -36,6 +37,7 @@ def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None 
         TargetLayerError: no layer qualifies; name one.
     """
     model, outputs = unwrapped(model), outputs or Outputs()
+    require_gradients(model)
     with inspecting(model), torch.inference_mode(False), torch.enable_grad(), keeping_gradients():
         given = images.detach().clone().requires_grad_().clone()  # no leaf: a model may change its input in place
         ran = run_looking(model, given)
@@ -52,7 +54,7 @@ def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None 
             _require_late(ran, name)
             return spellings[best]
         passed_over.append(name)
-    raise TargetLayerError(_why_none(ran, passed_over))
+    raise TargetLayerError(_why_none(ran, passed_over, len(images)))
 
 
 def require_picture(model: nn.Module, name: str, images: Tensor, outputs: Outputs) -> None:
@@ -188,7 +190,7 @@ def _require_late(ran: Ran, name: str) -> None:
         raise TargetLayerError(msg)
 
 
-def _why_none(ran: Ran, passed_over: list[str]) -> str:
+def _why_none(ran: Ran, passed_over: list[str], size: int) -> str:
     msg = (
         "target layer 'auto': no layer of the model has spatial output (B, K, h, w), (B, h, w, K) or (B, tokens, K) "
         "that the logits depend on"
@@ -200,4 +202,7 @@ def _why_none(ran: Ran, passed_over: list[str]) -> str:
     if ran.several:
         last = ran.several[-1]
         msg += f" ({last!r} runs several times and was passed over: its second call is {last + '@1'!r})"
+    elif ran.more_rows:
+        name, rows = ran.more_rows
+        msg += f" ({name!r} gives {rows} rows for {size} images, as of windows, crops or copies: log what is inside)"
     return msg

@@ -29,6 +29,7 @@ class Ran:
         weighted: what those gave, in that order.
         returned: what the model returned.
         attention: the modules in which tokens attend to each other.
+        more_rows: the last layer that gave several rows for each image, and how many in all.
     """
 
     outputs: list[tuple[str, Tensor]]
@@ -37,6 +38,7 @@ class Ran:
     weighted: list[Tensor]
     returned: object
     attention: frozenset[str]
+    more_rows: tuple[str, int] | None = None
 
     @property
     def tokens(self) -> set[int]:
@@ -60,12 +62,15 @@ def _run_module(model: nn.Module, images: Tensor) -> Ran:
     calls: list[Call] = []
     weights: dict[str, int] = {}
     weighted: list[Tensor] = []
+    crowded: dict[str, int] = {}
 
     def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], output: Any) -> None:
         name = names[module]
         counts[name] = counts.get(name, 0) + 1
         if _is_batch(output, len(images)):
             outputs.append((name, output))
+        elif isinstance(output, Tensor) and output.ndim == 4 and len(output) > len(images):
+            crowded[name] = len(output)
         given = tuple(x for x in (*args, *kwargs.values()) if isinstance(x, Tensor))
         first = output[0] if isinstance(output, tuple) and output else output
         if isinstance(first, Tensor):
@@ -87,6 +92,7 @@ def _run_module(model: nn.Module, images: Tensor) -> Ran:
         weighted=weighted,
         returned=returned,
         attention=mixing(calls),
+        more_rows=next(reversed(crowded.items()), None),
     )
 
 

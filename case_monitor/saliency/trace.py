@@ -9,6 +9,7 @@ from torch import Tensor
 
 from case_monitor.domain.errors import TargetLayerError
 from case_monitor.saliency.contrast_weights import ContrastWeights
+from case_monitor.saliency.cut_off import why_none
 from case_monitor.saliency.forward import PLAIN, Speed
 from case_monitor.saliency.gradient_modes import keeping_gradients
 from case_monitor.saliency.taps import HeadRun, Tap
@@ -147,8 +148,7 @@ class Trace:
         """
         if not self._graph_logits.requires_grad:
             msg = (
-                f"target layer {self.tap.name!r}: the logits do not depend on it "
-                "(a branch that is not used, or inference_mode inside)"
+                f"target layer {self.tap.name!r}: the logits have no gradient there; {why_none(self.tap, self.images)}"
             )
             raise TargetLayerError(msg)
         rows = cotangents.to(self._graph_logits.dtype).transpose(0, 1).contiguous()  # (R, B, num_classes)

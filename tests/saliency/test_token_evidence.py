@@ -1,7 +1,8 @@
 """Class-token transformers whose evidence is at a known place: `auto` finds the layer at which it is, and maps show it.
 
-Attention lets any token carry what another one saw, so the place of the evidence is known only where patches keep to
-themselves until the last block: the attention of the blocks before is left out of these transformers.
+Attention lets any token carry what another one saw, and layer norm makes an empty patch as loud as one that shows
+something. The place of the evidence is known only where neither happens: these transformers have attention in the last
+block alone, and no layer norm. In others the maps of a layer may be anywhere (docs/saliency.md).
 """
 
 import pytest
@@ -38,9 +39,9 @@ def _squares(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _transformer(prefix: int) -> VisionTransformer:
     """With so many tokens before the grid's; patches see each other in the last block alone."""
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     sizes = {"img_size": SIDE, "patch_size": PATCH, "in_chans": 1, "num_classes": 4, "embed_dim": 48, "depth": 3}
-    sizes |= {"num_heads": 3, "mlp_ratio": 2}
+    sizes |= {"num_heads": 3, "mlp_ratio": 2, "norm_layer": nn.Identity}
     model = VisionTransformerDistilled(**sizes) if prefix == 2 else VisionTransformer(**sizes, reg_tokens=prefix - 1)
     for block in model.blocks[:-1]:
         for parameter in block.attn.parameters():
@@ -50,7 +51,7 @@ def _transformer(prefix: int) -> VisionTransformer:
 
 def _trained(model: VisionTransformer, steps: int = 200) -> VisionTransformer:
     images, target, _ = _squares(2048, seed=1)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=2.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
     random = torch.Generator().manual_seed(5)
     for _ in range(steps):
@@ -71,7 +72,9 @@ def trained() -> dict[int, dict[str, Tensor]]:
 
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_most_of_what_maps_mark_is_the_evidence(trained: dict[int, dict[str, Tensor]], prefix: int, fused: bool) -> None:
+def test_most_of_what_maps_mark_is_the_evidence(
+    trained: dict[int, dict[str, Tensor]], prefix: int, fused: bool
+) -> None:
     set_fused_attn(fused)
     try:
         model = _transformer(prefix).eval()
@@ -85,7 +88,6 @@ def test_most_of_what_maps_mark_is_the_evidence(trained: dict[int, dict[str, Ten
     assert layer == "blocks.2.norm1"
     maps = saliency_maps(model, images, target[:, None], target_layer=layer, methods=("case", "layercam"))
     shares = {method: _share(found[:, 0], where) for method, found in maps.items()}
-    print(prefix, fused, shares)
     assert min(shares.values()) > 0.5 == 8 * CHANCE, shares
 
 

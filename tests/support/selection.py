@@ -62,6 +62,7 @@ _OF_PLACES = {
     "tests/registry/artifacts/test_files.py::test_what_mlflow_logs": "slow",
     "tests/registry/artifacts/test_signed.py": "slow",
     "tests/registry/test_client.py": "slow",
+    "tests/registry/test_transformers.py": "slow",
     "tests/saliency/test_parity": "slow",
     "tests/saliency/test_taps.py::test_an_exported": "slow",
     "tests/saliency/test_taps.py::test_the_automatic_layer": "slow",
