@@ -110,5 +110,8 @@ def _judged(status: int, reading: int) -> int:
     else:
         how = f"ended by itself with {os.waitstatus_to_exitcode(status)}"
     configure_logs()
-    say_error(f"the process {how}, without a verdict: a model's code can do that, and so can too little memory")
+    say_error(
+        f"the process {how}, without a verdict that counts, whatever it said: a model's code can do that, and so can "
+        "too little memory; run it again"
+    )
     return COULD_NOT_RUN

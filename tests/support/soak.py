@@ -94,7 +94,10 @@ def _others_connected(engine: Engine) -> int:
     """Once those that were closed are gone; to a file they are descriptors."""
     if engine.dialect.name == "sqlite":
         return 0
-    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND backend_type = 'client backend'"  # and not one of those that vacuum
+    )
     count = 0
     for _ in range(100):
         with engine.connect() as connection:
