@@ -167,4 +167,6 @@ def _load(settings: Settings, registered: RegisteredModel, opened: _Opened | Non
     if came[1:] != (images.split.num_classes,):
         msg = f"number of classes: the data set has {images.split.num_classes}, model {version} returns"
         raise ModelError(f"{msg} {came[-1]} logits")
-    return ok(f"{version} loads and takes an image on {device}; target layer {layer}")
+    said = f"{version} loads and takes an image on {device}; target layer {layer}"
+    notes = " ".join(images.split.notes)
+    return warning(f"{said}. {notes}", "a verdict will say this, too; mend it, or know of it") if notes else ok(said)

@@ -400,6 +400,17 @@ def test_a_model_that_does_not_load_or_fit(
     assert "\n         remedy: " in shown.out
 
 
+def test_what_is_taken_on_trust_is_a_warning(
+    write: Callable[..., Path], tmp_path: Path, mlflow_database: str, log_version: Callable[..., int]
+) -> None:
+    write("trusted", tracking_uri=mlflow_database)
+    log_version(mlflow_database, "trusted", healthy(), metadata=model_metadata(preprocessing={"mean": [0], "std": [1]}))
+    ran = run_cli("doctor", "--json", cwd=tmp_path)
+    check = examined(ran)["model trusted: loading"]
+    assert ran.code == 0
+    assert_says(check, "warning", "loads and takes an image", "Nobody has said which class each logit stands for")
+
+
 @pytest.mark.parametrize(
     ("place", "word"),
     [
