@@ -238,6 +238,7 @@ class TestCifar:
         assert raw.sample_ids[1] == "test-00001"
         assert raw.class_names is not None
         assert raw.class_names[9] == "truck"
+        assert raw.digest[:16] == "7cf0afa6136542ae"  # as when evidence was first stored of it
         planes = np.random.default_rng(0).integers(0, 255, (4, 3072), dtype=np.uint8)[2].reshape(3, 32, 32)
         torch.testing.assert_close(
             next(prepare(raw, None, RGB)[1].batches([2], 1))[0], torch.from_numpy(planes).float() / 255
