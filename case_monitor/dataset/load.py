@@ -5,9 +5,18 @@ from case_monitor.dataset.distinct import distinct
 from case_monitor.dataset.image_folder import read_image_folder
 from case_monitor.dataset.npz import read_npz
 from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.table import read_table
 from case_monitor.dataset.user_function import read_function
 from case_monitor.domain.errors import ConfigError, DataError
-from case_monitor.settings import ArtifactSplit, CifarSplit, FunctionSplit, ImageFolderSplit, NpzSplit, SplitSpec
+from case_monitor.settings import (
+    ArtifactSplit,
+    CifarSplit,
+    FunctionSplit,
+    ImageFolderSplit,
+    NpzSplit,
+    SplitSpec,
+    TableSplit,
+)
 
 
 def load_split(spec: SplitSpec) -> RawSplit:
@@ -19,7 +28,9 @@ def load_split(spec: SplitSpec) -> RawSplit:
     """
     match spec:
         case ImageFolderSplit():
-            raw = read_image_folder(spec.path)
+            raw = read_image_folder(spec)
+        case TableSplit():
+            raw = read_table(spec)
         case CifarSplit():
             raw = read_cifar(spec)
         case NpzSplit():

@@ -9,6 +9,7 @@ import numpy as np
 
 from case_monitor.dataset.prepared_images import PreparedImages
 from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.scales import clipped, why_no_scale
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.split import Split
@@ -27,9 +28,11 @@ def prepare(
         num_workers: processes that read images.
 
     Raises:
-        DataError: the class names or their number contradict each other; the message says both sides.
+        DataError: the class names or their number contradict each other; the message says both sides. Or images have a
+            scale that nobody has said.
     """
     names, target = _match_classes(raw, class_names)
+    _require_scales(raw, preprocessing)
     settings = _settings(preprocessing) if preprocessing else None
     # The targets too: in another order of its own classes, a data set has the same images and other targets.
     target_digest = hashlib.sha256(target.tobytes()).hexdigest()
@@ -45,6 +48,7 @@ def prepare(
         notes=(
             *raw.notes,
             *_turned(raw, preprocessing),
+            *_clipped(raw, preprocessing),
             *_unconfirmed(raw, class_names),
             *_missing(raw, names, target),
         ),
@@ -55,9 +59,39 @@ def prepare(
 def _settings(preprocessing: Preprocessing) -> dict[str, object]:
     """What makes another split of the same images."""
     settings = preprocessing.model_dump(mode="json")
-    if preprocessing.exif is None:
-        del settings["exif"]  # there was no such field, and evidence that is stored is of what it is now
+    for field in ("exif", "window"):  # there were no such fields, and evidence that is stored is of what it is now
+        if settings[field] is None:
+            del settings[field]
     return settings
+
+
+def _require_scales(raw: RawSplit, preprocessing: Preprocessing | None) -> None:
+    """Before hours are spent: each image is asked again when it is prepared."""
+    if preprocessing is None:
+        return
+    kinds = (None if scale is None else scale.kind for scale in raw.scales)
+    problems = [why_no_scale(kind, preprocessing.window) for kind in kinds]
+    bad = [(name, why) for name, why in zip(raw.sample_ids, problems, strict=False) if why]
+    if bad:
+        name, problem = bad[0]
+        others = f" ({len(bad) - 1} other images of the split are no such pictures either)" if len(bad) > 1 else ""
+        msg = f"image {name!r} of split {raw.name!r}: {problem}{others}"
+        raise DataError(msg)
+
+
+def _clipped(raw: RawSplit, preprocessing: Preprocessing | None) -> Iterator[str]:
+    """What there is to say about values beyond the window."""
+    if preprocessing is None or preprocessing.window is None:
+        return
+    some, whole = clipped(raw.scales, preprocessing.window)
+    if some:
+        known = [scale for scale in raw.scales if scale is not None]
+        low, high = min(scale.low for scale in known), max(scale.high for scale in known)
+        outside = f"; {whole} have no others and are of one colour" if whole else ""
+        yield (
+            f"{some} of {len(raw.scales)} images of {raw.name!r} have values beyond preprocessing.window "
+            f"{list(preprocessing.window)}, which are clipped: all values are in {low:g}..{high:g}{outside}."
+        )
 
 
 def _turned(raw: RawSplit, preprocessing: Preprocessing | None) -> Iterator[str]:
@@ -81,12 +115,13 @@ def _unconfirmed(raw: RawSplit, class_names: Sequence[str] | None) -> Iterator[s
     say = (
         "log class_names with the model (model_metadata), or give models.<name>.class_names, in the order of its logits"
     )
-    other = next((o for o in _usual_orders(own) if o != own), None) if own == tuple(sorted(own)) else None
+    keys = raw.sorted_by or own
+    other = next((o for o in _usual_orders(keys) if o != keys), None) if keys == tuple(sorted(keys)) else None
     if other is not None:
-        u = next(u for u, (a, b) in enumerate(zip(own, other, strict=True)) if a != b)
+        u = next(u for u, (a, b) in enumerate(zip(keys, other, strict=True)) if a != b)
         msg = (
             f"class names: the model has none, and those of {raw.name!r} are sorted in several ways: class {u} is "
-            f"{own[u]!r} by their characters and {other[u]!r} as people do; {say}"
+            f"{keys[u]!r} by their characters and {other[u]!r} as people do; {say}"
         )
         raise DataError(msg)
     shown = ", ".join(own[:5]) + (", ..." if len(own) > 5 else "")

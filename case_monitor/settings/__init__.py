@@ -6,15 +6,15 @@ in `sqlite:///` URLs, are relative to the configuration file, so a check gives t
 
 from case_monitor.settings.isolation import IsolationSettings
 from case_monitor.settings.load import load_settings
-from case_monitor.settings.model_settings import (
+from case_monitor.settings.model_settings import ModelSettings, Preprocessing
+from case_monitor.settings.splits import (
     ArtifactSplit,
     CifarSplit,
     FunctionSplit,
     ImageFolderSplit,
-    ModelSettings,
     NpzSplit,
-    Preprocessing,
     SplitSpec,
+    TableSplit,
 )
 from case_monitor.settings.top_level import Settings
 from case_monitor.settings.web_access import TrustedProxy
@@ -33,6 +33,7 @@ __all__ = [
     "RayEngine",
     "Settings",
     "SplitSpec",
+    "TableSplit",
     "ThreadsEngine",
     "TrustedProxy",
     "load_settings",

@@ -12,10 +12,10 @@ from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.policy_check import check_policy
 from case_monitor.logs.masking import remember, remember_password, remember_url
 from case_monitor.settings.environment import require_known_variables
-from case_monitor.settings.model_settings import ArtifactSplit
 from case_monitor.settings.policy_and_protocol import spelled_out
 from case_monitor.settings.problems import first_problems
 from case_monitor.settings.relative_places import anchored
+from case_monitor.settings.splits import ArtifactSplit
 from case_monitor.settings.top_level import ENV_PREFIX, Settings
 
 DEFAULT_CONFIG = "case-monitor.yaml"

@@ -1,72 +1,17 @@
 """One monitored model: where its validation images lie, what is done to them, what it is judged by."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+import math
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from case_monitor.settings.pickles import Pickles
 from case_monitor.settings.policy_and_protocol import PolicySettings, ProtocolSettings
+from case_monitor.settings.splits import SplitSpec
+from case_monitor.settings.strict import Strict
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class ImageFolderSplit(_Strict):
-    """A directory with one folder of images per class, named after the class: 8 bits a channel, opaque."""
-
-    kind: Literal["image_folder"]
-    path: Path
-    """The directory."""
-
-
-class CifarSplit(_Strict):
-    """CIFAR-10 or CIFAR-100 in the authors' Python format, already on disk."""
-
-    kind: Literal["cifar10", "cifar100"]
-    path: Path
-    """The directory that holds `cifar-10-batches-py` or `cifar-100-python`."""
-
-
-class NpzSplit(_Strict):
-    """A NumPy archive: `images` (N, H, W) or (N, H, W, C) uint8, `labels` (N,), and optionally `class_names`, `ids`."""
-
-    kind: Literal["npz"]
-    path: Path
-    """The file."""
-
-
-class ArtifactSplit(_Strict):
-    """A split stored as an MLflow artifact."""
-
-    kind: Literal["mlflow_artifact"]
-    uri: str
-    """`runs:/<run id>/<path>`, `models:/<name>/<version>/<path>` or `mlflow-artifacts:/...`."""
-    format: Literal["image_folder", "npz"]
-    """How to read what was downloaded."""
-
-
-class FunctionSplit(_Strict):
-    """A function of yours that returns a `torch.utils.data.Dataset` of (image, class index).
-
-    The same images at each start and at each reading: nothing random, no augmentation. It runs in the process that
-    measures, which then has environment, directory and path of the one that judges.
-    """
-
-    kind: Literal["function"]
-    function: str = Field(pattern=r"^[\w.]+:\w+$")
-    """`package.module:function`. Importing it runs its code."""
-    arguments: dict[str, object] = {}
-    """Keyword arguments for the function."""
-
-
-SplitSpec = Annotated[
-    ImageFolderSplit | CifarSplit | NpzSplit | ArtifactSplit | FunctionSplit, Field(discriminator="kind")
-]
-
-
-class Preprocessing(_Strict):
+class Preprocessing(Strict):
     """From a stored image to the model's input: resize, crop, scale to [0, 1], normalise."""
 
     resize: int | None = Field(None, gt=0)
@@ -74,10 +19,13 @@ class Preprocessing(_Strict):
     crop: int | None = Field(None, gt=0)
     """Side of the square cut from the centre; omit to keep everything."""
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    """Per channel; its length, 1 or 3, says whether images become grey or RGB."""
+    """Per channel. A length of 1 or 3 says whether images become grey or RGB; of another, images must have as many
+    channels."""
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     """Per channel."""
-
+    window: tuple[float, float] | None = None
+    """The stored values that become 0 and 1, for images of more than 8 bits a channel: those between become numbers
+    between, those beyond become 0 and 1. Omitted, such images are refused; given, those of 8 bits are."""
     exif: Literal["apply", "ignore"] | None = None
     """Whether pictures that say so (EXIF) are turned first. Omitted, they are not, as in torchvision, and a note says
     how many say so."""
@@ -97,13 +45,20 @@ class Preprocessing(_Strict):
 
     @model_validator(mode="after")
     def _channels(self) -> "Preprocessing":
-        if len(self.mean) not in {1, 3} or len(self.std) != len(self.mean) or min(self.std) <= 0:
-            msg = "std: as many as mean, 1 (grey) or 3 (RGB), and all positive, were expected"
+        if not self.mean or len(self.std) != len(self.mean) or min(self.std) <= 0:
+            msg = "std: as many as mean, at least 1 (grey), and all positive, were expected"
             raise ValueError(f"{msg}; mean {self.mean} and std {self.std} came")
         return self
 
+    @model_validator(mode="after")
+    def _window(self) -> "Preprocessing":
+        if self.window is not None and not -math.inf < self.window[0] < self.window[1] < math.inf:
+            msg = f"window: two numbers, the lower one first, were expected, {list(self.window)} came"
+            raise ValueError(msg)
+        return self
 
-class ModelSettings(_Strict):
+
+class ModelSettings(Strict):
     """One monitored model."""
 
     split: SplitSpec

@@ -57,6 +57,7 @@ SECTIONS = {
     "ModelSettings": "`models.<name>`",
     "Preprocessing": "`models.<name>.preprocessing`",
     "ImageFolderSplit": "`models.<name>.split`, kind `image_folder`",
+    "TableSplit": "`models.<name>.split`, kind `table`",
     "CifarSplit": "`models.<name>.split`, kind `cifar10` or `cifar100`",
     "NpzSplit": "`models.<name>.split`, kind `npz`",
     "ArtifactSplit": "`models.<name>.split`, kind `mlflow_artifact`",

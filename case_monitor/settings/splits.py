@@ -1,0 +1,89 @@
+"""Where validation images lie, and how they are read: a class for each kind of split."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from case_monitor.settings.strict import Strict
+
+Unreadable = Annotated[
+    int, Field(ge=0, description="How many images that cannot be read are left out, and named; more are an error.")
+]
+
+
+class ImageFolderSplit(Strict):
+    """A directory with one folder of images per class, named after the class.
+
+    Opaque pictures of 8 bits a channel; with `preprocessing.window` of more, or DICOM (extra `case-monitor[dicom]`).
+    """
+
+    kind: Literal["image_folder"]
+    path: Path
+    """The directory."""
+    unreadable: Unreadable = 0
+
+
+class TableSplit(Strict):
+    """A CSV file (`.csv`, `.tsv`, `.txt`) or Parquet file of paths and labels, a line or row for each image."""
+
+    kind: Literal["table"]
+    path: Path
+    """The file. CSV is UTF-8 with a header, separated by commas, semicolons or tabs."""
+    images: Path | None = None
+    """The folder that the paths are relative to, and stay below; omitted, the file's."""
+    path_column: str = "path"
+    """The column of the images' paths."""
+    label_column: str = "label"
+    """The column of their classes."""
+    labels: Literal["names", "indices"] = "names"
+    """Whether the classes are `names`, which are sorted, or `indices` of the model's logits, from 0."""
+    unreadable: Unreadable = 0
+
+
+class CifarSplit(Strict):
+    """CIFAR-10 or CIFAR-100 in the authors' Python format, already on disk."""
+
+    kind: Literal["cifar10", "cifar100"]
+    path: Path
+    """The directory that holds `cifar-10-batches-py` or `cifar-100-python`."""
+
+
+class NpzSplit(Strict):
+    """A NumPy archive: `images` (N, H, W) or (N, H, W, C), `labels` (N,), and optionally `class_names`, `ids`.
+
+    Images of uint8; of int16, uint16, int32 or float32 with `preprocessing.window`.
+    """
+
+    kind: Literal["npz"]
+    path: Path
+    """The file."""
+
+
+class ArtifactSplit(Strict):
+    """A split stored as an MLflow artifact."""
+
+    kind: Literal["mlflow_artifact"]
+    uri: str
+    """`runs:/<run id>/<path>`, `models:/<name>/<version>/<path>` or `mlflow-artifacts:/...`."""
+    format: Literal["image_folder", "npz"]
+    """How to read what was downloaded."""
+
+
+class FunctionSplit(Strict):
+    """A function of yours that returns a `torch.utils.data.Dataset` of (image, class index).
+
+    The same images at each start and at each reading: nothing random, no augmentation. It runs in the process that
+    measures, which then has environment, directory and path of the one that judges.
+    """
+
+    kind: Literal["function"]
+    function: str = Field(pattern=r"^[\w.]+:\w+$")
+    """`package.module:function`. Importing it runs its code."""
+    arguments: dict[str, object] = Field(default_factory=dict)
+    """Keyword arguments for the function."""
+
+
+SplitSpec = Annotated[
+    ImageFolderSplit | TableSplit | CifarSplit | NpzSplit | ArtifactSplit | FunctionSplit, Field(discriminator="kind")
+]
