@@ -3,6 +3,7 @@
 from case_monitor.dataset.cifar import read_cifar
 from case_monitor.dataset.distinct import distinct
 from case_monitor.dataset.image_folder import read_image_folder
+from case_monitor.dataset.imagenet import read_imagenet
 from case_monitor.dataset.npz import read_npz
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.dataset.table import read_table
@@ -13,6 +14,7 @@ from case_monitor.settings import (
     CifarSplit,
     FunctionSplit,
     ImageFolderSplit,
+    ImagenetSplit,
     NpzSplit,
     SplitSpec,
     TableSplit,
@@ -31,6 +33,8 @@ def load_split(spec: SplitSpec) -> RawSplit:
             raw = read_image_folder(spec)
         case TableSplit():
             raw = read_table(spec)
+        case ImagenetSplit():
+            raw = read_imagenet(spec)
         case CifarSplit():
             raw = read_cifar(spec)
         case NpzSplit():

@@ -21,6 +21,9 @@ class ImageFolderSplit(Strict):
     kind: Literal["image_folder"]
     path: Path
     """The directory."""
+    names: Path | None = None
+    """Readable names of classes whose folders are called otherwise, as `n01440764`: JSON `{folder: name}`, or text with
+    folder and names in a line, of which the first is taken. Of two classes of one name, each gets its folder's, too."""
     unreadable: Unreadable = 0
 
 
@@ -38,6 +41,21 @@ class TableSplit(Strict):
     """The column of their classes."""
     labels: Literal["names", "indices"] = "names"
     """Whether the classes are `names`, which are sorted, or `indices` of the model's logits, from 0."""
+    unreadable: Unreadable = 0
+
+
+class ImagenetSplit(Strict):
+    """ImageNet's validation set as it is published. Classes are synsets, sorted, as torchvision has them."""
+
+    kind: Literal["imagenet"]
+    path: Path
+    """The folder of `ILSVRC2012_val_00000001.JPEG` and so on."""
+    truth: Path
+    """The devkit's `ILSVRC2012_validation_ground_truth.txt`, with `meta.mat` beside it, or Kaggle's
+    `LOC_val_solution.csv`."""
+    names: Path | None = None
+    """Readable names: `LOC_synset_mapping.txt`, `words.txt`, or JSON `{synset: name}`. Of a line, the first name is
+    taken; of two classes of one name, each gets its synset, too. Omitted, classes are called by their synsets."""
     unreadable: Unreadable = 0
 
 
@@ -85,5 +103,6 @@ class FunctionSplit(Strict):
 
 
 SplitSpec = Annotated[
-    ImageFolderSplit | TableSplit | CifarSplit | NpzSplit | ArtifactSplit | FunctionSplit, Field(discriminator="kind")
+    ImageFolderSplit | TableSplit | ImagenetSplit | CifarSplit | NpzSplit | ArtifactSplit | FunctionSplit,
+    Field(discriminator="kind"),
 ]

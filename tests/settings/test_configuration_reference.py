@@ -58,6 +58,7 @@ SECTIONS = {
     "Preprocessing": "`models.<name>.preprocessing`",
     "ImageFolderSplit": "`models.<name>.split`, kind `image_folder`",
     "TableSplit": "`models.<name>.split`, kind `table`",
+    "ImagenetSplit": "`models.<name>.split`, kind `imagenet`",
     "CifarSplit": "`models.<name>.split`, kind `cifar10` or `cifar100`",
     "NpzSplit": "`models.<name>.split`, kind `npz`",
     "ArtifactSplit": "`models.<name>.split`, kind `mlflow_artifact`",
