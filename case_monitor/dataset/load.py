@@ -1,24 +1,42 @@
 """Reading a split by the reader of its kind."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from case_monitor.dataset.cifar import read_cifar
 from case_monitor.dataset.distinct import distinct
+from case_monitor.dataset.huggingface import read_huggingface
 from case_monitor.dataset.image_folder import read_image_folder
 from case_monitor.dataset.imagenet import read_imagenet
 from case_monitor.dataset.npz import read_npz
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.dataset.table import read_table
 from case_monitor.dataset.user_function import read_function
+from case_monitor.dataset.webdataset import read_webdataset
 from case_monitor.domain.errors import ConfigError, DataError
 from case_monitor.settings import (
-    ArtifactSplit,
     CifarSplit,
     FunctionSplit,
+    HuggingfaceSplit,
     ImageFolderSplit,
     ImagenetSplit,
     NpzSplit,
     SplitSpec,
     TableSplit,
+    WebdatasetSplit,
 )
+from case_monitor.settings.strict import Strict
+
+_READERS: Mapping[type[Strict], Callable[[Any], RawSplit]] = {
+    ImageFolderSplit: read_image_folder,
+    TableSplit: read_table,
+    ImagenetSplit: read_imagenet,
+    CifarSplit: read_cifar,
+    NpzSplit: read_npz,
+    HuggingfaceSplit: read_huggingface,
+    WebdatasetSplit: read_webdataset,
+    FunctionSplit: read_function,
+}
 
 
 def load_split(spec: SplitSpec) -> RawSplit:
@@ -28,22 +46,11 @@ def load_split(spec: SplitSpec) -> RawSplit:
         DataError: what is there is not what the spec says.
         ConfigError: the function of a `function` split cannot be imported, or the split is elsewhere.
     """
-    match spec:
-        case ImageFolderSplit():
-            raw = read_image_folder(spec)
-        case TableSplit():
-            raw = read_table(spec)
-        case ImagenetSplit():
-            raw = read_imagenet(spec)
-        case CifarSplit():
-            raw = read_cifar(spec)
-        case NpzSplit():
-            raw = read_npz(spec.path)
-        case ArtifactSplit():
-            msg = f"split: a place on this machine was expected, {spec.uri} came, which is downloaded first"
-            raise ConfigError(msg)
-        case FunctionSplit():
-            raw = read_function(spec)
+    reader = _READERS.get(type(spec))
+    if reader is None:
+        msg = f"split: a place on this machine was expected, kind {spec.kind} came, which is downloaded first"
+        raise ConfigError(msg)
+    raw = reader(spec)
     if len(raw.sample_ids) == 0:
         msg = f"split {raw.name!r}: images were expected, none came"
         raise DataError(msg)

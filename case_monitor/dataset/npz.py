@@ -19,6 +19,7 @@ from case_monitor.dataset.scales import Values, scale_of, why_no_values
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import DataError
 from case_monitor.logs.foreign_errors import short_message
+from case_monitor.settings import NpzSplit
 
 _DEEP = {"int16", "uint16", "int32", "float32"}
 """Kinds of numbers that a window maps."""
@@ -39,8 +40,9 @@ class _ArrayImages(Dataset[Any]):
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
-def read_npz(path: Path) -> RawSplit:
+def read_npz(spec: NpzSplit) -> RawSplit:
     """Read an archive, whole."""
+    path = spec.path
     content = _read_arrays(path)
     missing = {"images", "labels"} - content.keys()
     if missing:

@@ -11,11 +11,13 @@ from case_monitor.settings.splits import (
     ArtifactSplit,
     CifarSplit,
     FunctionSplit,
+    HuggingfaceSplit,
     ImageFolderSplit,
     ImagenetSplit,
     NpzSplit,
     SplitSpec,
     TableSplit,
+    WebdatasetSplit,
 )
 from case_monitor.settings.top_level import Settings
 from case_monitor.settings.web_access import TrustedProxy
@@ -26,6 +28,7 @@ __all__ = [
     "CifarSplit",
     "EngineSpec",
     "FunctionSplit",
+    "HuggingfaceSplit",
     "ImageFolderSplit",
     "ImagenetSplit",
     "IsolationSettings",
@@ -38,5 +41,6 @@ __all__ = [
     "TableSplit",
     "ThreadsEngine",
     "TrustedProxy",
+    "WebdatasetSplit",
     "load_settings",
 ]

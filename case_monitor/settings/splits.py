@@ -78,6 +78,40 @@ class NpzSplit(Strict):
     """The file."""
 
 
+class HuggingfaceSplit(Strict):
+    """A data set of the library `datasets`, saved by `save_to_disk`. Needs the extra `case-monitor[huggingface]`.
+
+    Labels are of `ClassLabel`, whose names are those of the classes, names, which are sorted, or indices of the model's
+    logits.
+    """
+
+    kind: Literal["huggingface"]
+    path: Path
+    """The folder."""
+    split: str | None = None
+    """Which part of a `DatasetDict`, as `validation`."""
+    image_column: str = "image"
+    """The column of the images."""
+    label_column: str = "label"
+    """The column of their classes."""
+    unreadable: Unreadable = 0
+
+
+class WebdatasetSplit(Strict):
+    """Shards of WebDataset, not compressed: `key.jpg` (or another picture) with `key.cls` or `key.json`."""
+
+    kind: Literal["webdataset"]
+    path: Path
+    """A folder of `.tar` files, one such file, or a pattern with `*`."""
+    label_field: str | None = None
+    """The field of `key.json` that holds the class; omitted, `key.cls` is it."""
+    labels: Literal["names", "indices"] = "indices"
+    """Whether the classes are `indices` of the model's logits, from 0, or `names`."""
+    class_names: tuple[str, ...] | Path | None = None
+    """In the order of the indices: a list, or a text file with a class in each line. Omitted, names are sorted."""
+    unreadable: Unreadable = 0
+
+
 class ArtifactSplit(Strict):
     """A split stored as an MLflow artifact."""
 
@@ -103,6 +137,14 @@ class FunctionSplit(Strict):
 
 
 SplitSpec = Annotated[
-    ImageFolderSplit | TableSplit | ImagenetSplit | CifarSplit | NpzSplit | ArtifactSplit | FunctionSplit,
+    ImageFolderSplit
+    | TableSplit
+    | ImagenetSplit
+    | CifarSplit
+    | NpzSplit
+    | HuggingfaceSplit
+    | WebdatasetSplit
+    | ArtifactSplit
+    | FunctionSplit,
     Field(discriminator="kind"),
 ]

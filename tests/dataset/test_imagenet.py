@@ -42,12 +42,9 @@ def home(tmp_path: Path) -> Path:
     for i in range(len(NUMBERS)):
         noise(i, (8, 8, 3)).save(val / f"ILSVRC2012_val_{i + 1:08d}.JPEG")
     (tmp_path / "mapping.txt").write_text(MAPPING)
-    rows_of_kaggle = [
-        f"ILSVRC2012_val_{i:08d},{SYNSETS[n - 1][0]} 1 2 3 4 {SYNSETS[n - 1][0]} 5 6 7 8 " for i, n in enumerate(NUMBERS, 1)
-    ]  # fmt: skip
-    (tmp_path / "LOC_val_solution.csv").write_text(
-        "ImageId,PredictionString\n" + "\n".join(rows_of_kaggle[::-1]) + "\n"
-    )
+    shows = {i: SYNSETS[n - 1][0] for i, n in enumerate(NUMBERS, 1)}
+    lines = [f"ILSVRC2012_val_{i:08d},{synset} 1 2 3 4 {synset} 5 6 7 8 \n" for i, synset in shows.items()]
+    (tmp_path / "LOC_val_solution.csv").write_text("ImageId,PredictionString\n" + "".join(lines[::-1]))
     return tmp_path
 
 

@@ -61,6 +61,8 @@ SECTIONS = {
     "ImagenetSplit": "`models.<name>.split`, kind `imagenet`",
     "CifarSplit": "`models.<name>.split`, kind `cifar10` or `cifar100`",
     "NpzSplit": "`models.<name>.split`, kind `npz`",
+    "HuggingfaceSplit": "`models.<name>.split`, kind `huggingface`",
+    "WebdatasetSplit": "`models.<name>.split`, kind `webdataset`",
     "ArtifactSplit": "`models.<name>.split`, kind `mlflow_artifact`",
     "FunctionSplit": "`models.<name>.split`, kind `function`",
     "TrustedProxy": "`trusted_proxy`",
