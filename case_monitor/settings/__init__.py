@@ -10,6 +10,7 @@ from case_monitor.settings.model_settings import ModelSettings, Preprocessing
 from case_monitor.settings.splits import (
     ArtifactSplit,
     CifarSplit,
+    FetchedSplit,
     FunctionSplit,
     HuggingfaceSplit,
     ImageFolderSplit,
@@ -27,6 +28,7 @@ __all__ = [
     "ArtifactSplit",
     "CifarSplit",
     "EngineSpec",
+    "FetchedSplit",
     "FunctionSplit",
     "HuggingfaceSplit",
     "ImageFolderSplit",

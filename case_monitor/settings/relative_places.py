@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from case_monitor.settings.splits import SplitSpec
+from case_monitor.settings.splits import anchored_split
 from case_monitor.settings.top_level import Settings
 
 _SQLITE = "sqlite:///"
@@ -28,11 +28,6 @@ def anchored(settings: Settings, base: Path) -> Settings:
             "signing_key": settings.signing_key and base / settings.signing_key,
         }
     )
-
-
-def anchored_split(split: SplitSpec, base: Path) -> SplitSpec:
-    """The same with its paths below `base`, those that are relative."""
-    return split.model_copy(update={name: base / value for name, value in split if isinstance(value, Path)})
 
 
 def _anchored_url(url: str, base: Path) -> str:

@@ -1,9 +1,9 @@
 """Where validation images lie, and how they are read: a class for each kind of split."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 
 from case_monitor.settings.strict import Strict
 
@@ -112,14 +112,68 @@ class WebdatasetSplit(Strict):
     unreadable: Unreadable = 0
 
 
-class ArtifactSplit(Strict):
+_Stored = ImageFolderSplit | TableSplit | ImagenetSplit | NpzSplit | HuggingfaceSplit | WebdatasetSplit
+_STORED: dict[str, type[_Stored]] = {
+    "image_folder": ImageFolderSplit,
+    "table": TableSplit,
+    "imagenet": ImagenetSplit,
+    "npz": NpzSplit,
+    "huggingface": HuggingfaceSplit,
+    "webdataset": WebdatasetSplit,
+}
+
+
+class _Downloaded(Strict):
+    """Downloaded first, and then read like another."""
+
+    format: Literal["image_folder", "table", "imagenet", "npz", "huggingface", "webdataset"]
+    """The kind as which to read what was downloaded."""
+    options: dict[str, object] = Field(default_factory=dict)
+    """Other fields of that kind. Paths, among them `path`, are relative to what was downloaded, and inside of it."""
+
+    def inside(self, place: Path) -> _Stored:
+        """The split that is there.
+
+        Raises:
+            ValueError: the kind has no such fields, or a path leads elsewhere.
+        """
+        try:
+            spec = _STORED[self.format].model_validate({"path": Path(), **self.options, "kind": self.format})
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            msg = f"options: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise ValueError(msg) from None
+        for name, value in spec:
+            if isinstance(value, Path) and (value.is_absolute() or ".." in value.parts):
+                msg = f"options: {name}: a path inside of what is downloaded was expected, {str(value)!r} came"
+                raise ValueError(msg)
+        return anchored_split(spec, place)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "_Downloaded":
+        self.inside(Path())
+        return self
+
+
+class ArtifactSplit(_Downloaded):
     """A split stored as an MLflow artifact."""
 
     kind: Literal["mlflow_artifact"]
     uri: str
     """`runs:/<run id>/<path>`, `models:/<name>/<version>/<path>` or `mlflow-artifacts:/...`."""
-    format: Literal["image_folder", "npz"]
-    """How to read what was downloaded."""
+
+
+class FetchedSplit(_Downloaded):
+    """A split at any URL that fsspec reaches, downloaded by the process that judges, which has the credentials.
+
+    The package of a store is yours to install: `s3fs` for `s3://`, `gcsfs` for `gs://`, `adlfs` for `az://`. They take
+    credentials from the environment, and other settings from fsspec's own configuration.
+    """
+
+    kind: Literal["fetched"]
+    url: str = Field(pattern=r"://")
+    """A file, or a folder with all below it, as `s3://bucket/validation`; of web servers, files only.
+    `zip://::https://host/validation.zip` is what an archive holds, on a server that sends parts of files."""
 
 
 class FunctionSplit(Strict):
@@ -145,6 +199,14 @@ SplitSpec = Annotated[
     | HuggingfaceSplit
     | WebdatasetSplit
     | ArtifactSplit
+    | FetchedSplit
     | FunctionSplit,
     Field(discriminator="kind"),
 ]
+
+AnySplit = TypeVar("AnySplit", bound=Strict)
+
+
+def anchored_split(split: AnySplit, base: Path) -> AnySplit:
+    """The same with its paths below `base`, those that are relative."""
+    return split.model_copy(update={name: base / value for name, value in split if isinstance(value, Path)})

@@ -64,6 +64,7 @@ SECTIONS = {
     "HuggingfaceSplit": "`models.<name>.split`, kind `huggingface`",
     "WebdatasetSplit": "`models.<name>.split`, kind `webdataset`",
     "ArtifactSplit": "`models.<name>.split`, kind `mlflow_artifact`",
+    "FetchedSplit": "`models.<name>.split`, kind `fetched`",
     "FunctionSplit": "`models.<name>.split`, kind `function`",
     "TrustedProxy": "`trusted_proxy`",
     "IsolationSettings": "`isolation`",
