@@ -1,6 +1,7 @@
 """Reading a split by the reader of its kind."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from case_monitor.dataset.cifar import read_cifar
@@ -24,6 +25,7 @@ from case_monitor.settings import (
     SplitSpec,
     TableSplit,
     WebdatasetSplit,
+    declares_subset,
 )
 from case_monitor.settings.strict import Strict
 
@@ -59,4 +61,4 @@ def load_split(spec: SplitSpec) -> RawSplit:
         top = "" if raw.class_names is None else len(raw.class_names) - 1
         msg = f"split {raw.name!r}: labels in 0..{top} were expected, {low}..{high} came"
         raise DataError(msg)
-    return distinct(raw)
+    return distinct(replace(raw, subset=declares_subset(spec)))

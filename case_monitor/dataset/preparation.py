@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from case_monitor.dataset.matched_classes import match_classes
 from case_monitor.dataset.prepared_images import PreparedImages
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.dataset.scales import clipped, why_no_scale
@@ -31,7 +32,7 @@ def prepare(
         DataError: the class names or their number contradict each other; the message says both sides. Or images have a
             scale that nobody has said.
     """
-    names, target = _match_classes(raw, class_names)
+    names, target = match_classes(raw, class_names)
     _require_scales(raw, preprocessing)
     settings = _settings(preprocessing) if preprocessing else None
     # The targets too: in another order of its own classes, a data set has the same images and other targets.
@@ -46,6 +47,7 @@ def prepare(
         labels_digest=raw.labels_digest,
         field_of_view=preprocessing.field_of_view if preprocessing else "as the data set prepares it",
         notes=(
+            *_declared(raw, names, target),
             *raw.notes,
             *_turned(raw, preprocessing),
             *_clipped(raw, preprocessing),
@@ -137,35 +139,19 @@ def _usual_orders(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
     yield tuple(sorted(names, key=lambda name: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", name)]))
 
 
+def _declared(raw: RawSplit, names: Sequence[str], target: IntArray) -> Iterator[str]:
+    """What there is to say where not all classes are judged, which whoever reads a verdict takes for granted."""
+    seen = len(np.unique(target))
+    if raw.subset and seen < len(names):
+        yield (
+            f"This verdict is about {seen} of the model's {len(names)} classes ALONE: {raw.name!r} is declared to hold "
+            "a subset of them (split.classes)."
+        )
+
+
 def _missing(raw: RawSplit, names: Sequence[str], target: IntArray) -> Iterator[str]:
     """What there is to say about classes without an image."""
     empty = [name for u, name in enumerate(names) if not (target == u).any()]
     if empty:
         shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
         yield f"{len(empty)} of {len(names)} classes have no image in {raw.name!r}; nothing is known of them: {shown}."
-
-
-def _match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[str, ...], IntArray]:
-    own = raw.class_names
-    if class_names is None:
-        return own or tuple(str(u) for u in range(int(raw.labels.max()) + 1)), raw.labels
-    names = tuple(class_names)
-    count = len(own) if own else int(raw.labels.max()) + 1
-    if count != len(names):
-        source = "" if own else " (by its highest label; it brings no class names)"
-        msg = f"number of classes: the data set {raw.name!r} has {count}{source}, the model has {len(names)}"
-        extra = sorted(set(own or ()) - set(names))
-        raise DataError(f"{msg}; only the data set has {extra[:5]}" if extra else msg)
-    if own is None or own == names:
-        return names, raw.labels
-    if set(own) != set(names):
-        theirs, ours = sorted(set(own) - set(names)), sorted(set(names) - set(own))
-        msg = f"class names: only the data set {raw.name!r} has {theirs[:5]}, only the model has {ours[:5]}"
-        raise DataError(msg)
-    if len(set(names)) < count:
-        twice = next(name for name in names if names.count(name) > 1)
-        msg = f"class names: {twice!r} stands twice, so the other order of the data set {raw.name!r} cannot be matched"
-        raise DataError(msg)
-    # The same classes in another order, as when folders are sorted by name and logits are not.
-    order = np.array([names.index(name) for name in own], dtype=np.int64)
-    return names, order[raw.labels]

@@ -26,6 +26,7 @@ class RawSplit:
         contents: (N,) a digest of each image alone, as stored.
         pixels: (N,) the same of what is seen of it, whatever it is stored as; empty: `contents` are of that.
         scales: (N,) what stored values of more than 8 bits are, None for 8 bits; empty: nobody has looked.
+        subset: whether it is declared that the model has more classes.
         turned: how many images say that they are to be turned before they are looked at (EXIF).
         notes: what is to be said about the images.
     """
@@ -40,6 +41,7 @@ class RawSplit:
     sorted_by: tuple[str, ...] | None = None
     pixels: tuple[bytes, ...] = ()
     scales: tuple[Scale | None, ...] = ()
+    subset: bool = False
     turned: int = 0
     notes: tuple[str, ...] = ()
 

@@ -116,7 +116,7 @@ def _require_once(spec: TableSplit, names: list[str]) -> None:
 
 
 def _no_such_columns(spec: TableSplit, names: list[str]) -> DataError:
-    shown = ", ".join(repr(name.strip()[:40]) for name in names[:8]) + (", ..." if len(names) > 8 else "")
+    shown = ", ".join(repr(name[:40]) for name in names[:8]) + (", ..." if len(names) > 8 else "")
     wanted = f"columns {spec.path_column!r} and {spec.label_column!r}"
     return DataError(
         f"split {spec.path.name!r}: {wanted} were expected, {shown} came; say path_column and label_column"

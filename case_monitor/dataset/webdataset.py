@@ -33,7 +33,7 @@ class _Samples:
 
 def read_webdataset(spec: WebdatasetSplit) -> RawSplit:
     """Look through the shards; pictures are read from their places in them."""
-    shards = _shards(spec.path)
+    shards, others = _shards(spec.path)
     split = spec.path.stem if spec.path in shards else spec.path.name if spec.path.is_dir() else spec.path.parent.name
     samples = _samples(shards, "cls" if spec.label_field is None else "json", split)
     keys = tuple(samples.pictures)
@@ -50,20 +50,22 @@ def read_webdataset(spec: WebdatasetSplit) -> RawSplit:
         sample_ids=keys,
         labels=labels,
         class_names=class_names,
-        notes=tuple(_notes(samples, split)),
+        notes=tuple(_notes(samples, others, split)),
     )
     return picture_split(listed, spec.unreadable)
 
 
-def _shards(path: Path) -> list[Path]:
-    """Those of a folder, or whose names a pattern describes, sorted."""
+def _shards(path: Path) -> tuple[list[Path], list[str]]:
+    """Those of a folder, or whose names a pattern describes, sorted; and what else is in the folder."""
+    others: list[str] = []
     if path.is_dir():
         found = sorted(path.glob("*.tar"))
+        others = sorted(entry.name for entry in path.iterdir() if entry not in found)
     else:
         found = [path] if path.exists() else sorted(map(Path, glob.glob(str(path))))
     if not found:
         raise DataError(f"split: shards (.tar) were expected at {path}, none came; say a folder, or a pattern with *")
-    return found
+    return found, others
 
 
 def _samples(shards: Sequence[Path], label: str, split: str) -> _Samples:
@@ -141,9 +143,11 @@ def _given_names(given: tuple[str, ...] | Path | None, split: str) -> tuple[str,
     return given
 
 
-def _notes(samples: _Samples, split: str) -> list[str]:
+def _notes(samples: _Samples, beside: Sequence[str], split: str) -> list[str]:
     alone = [key for key in samples.labels if key not in samples.pictures]
     notes = [f"{len(alone)} labels of {split!r} have no picture and were left out: {shown(alone)}."] if alone else []
+    if beside:
+        notes.append(f"{len(beside)} entries of {split!r} that are no shards (.tar) were left out: {shown(beside)}.")
     if samples.unnamed:
         names = samples.unnamed
         notes.append(f"{len(names)} files of {split!r} without a key were left out: {shown(names)}.")

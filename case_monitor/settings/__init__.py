@@ -19,6 +19,7 @@ from case_monitor.settings.splits import (
     SplitSpec,
     TableSplit,
     WebdatasetSplit,
+    declares_subset,
 )
 from case_monitor.settings.top_level import Settings
 from case_monitor.settings.web_access import TrustedProxy
@@ -44,5 +45,6 @@ __all__ = [
     "ThreadsEngine",
     "TrustedProxy",
     "WebdatasetSplit",
+    "declares_subset",
     "load_settings",
 ]

@@ -11,6 +11,11 @@ Unreadable = Annotated[
     int, Field(ge=0, description="How many images that cannot be read are left out, and named; more are an error.")
 ]
 
+Classes = Annotated[
+    Literal["all", "subset"],
+    Field(description="`subset`: only some of the model's classes are here; the verdict is about those alone."),
+]
+
 
 class ImageFolderSplit(Strict):
     """A directory with one folder of images per class, named after the class.
@@ -24,6 +29,7 @@ class ImageFolderSplit(Strict):
     names: Path | None = None
     """Readable names of classes whose folders are called otherwise, as `n01440764`: JSON `{folder: name}`, or text with
     folder and names in a line, of which the first is taken. Of two classes of one name, each gets its folder's, too."""
+    classes: Classes = "all"
     unreadable: Unreadable = 0
 
 
@@ -41,6 +47,7 @@ class TableSplit(Strict):
     """The column of their classes."""
     labels: Literal["names", "indices"] = "names"
     """Whether the classes are `names`, which are sorted, or `indices` of the model's logits, from 0."""
+    classes: Classes = "all"
     unreadable: Unreadable = 0
 
 
@@ -56,6 +63,7 @@ class ImagenetSplit(Strict):
     names: Path | None = None
     """Readable names: `LOC_synset_mapping.txt`, `words.txt`, or JSON `{synset: name}`. Of a line, the first name is
     taken; of two classes of one name, each gets its synset, too. Omitted, classes are called by their synsets."""
+    classes: Classes = "all"
     unreadable: Unreadable = 0
 
 
@@ -76,6 +84,7 @@ class NpzSplit(Strict):
     kind: Literal["npz"]
     path: Path
     """The file."""
+    classes: Classes = "all"
 
 
 class HuggingfaceSplit(Strict):
@@ -94,6 +103,7 @@ class HuggingfaceSplit(Strict):
     """The column of the images."""
     label_column: str = "label"
     """The column of their classes."""
+    classes: Classes = "all"
     unreadable: Unreadable = 0
 
 
@@ -109,6 +119,7 @@ class WebdatasetSplit(Strict):
     """Whether the classes are `indices` of the model's logits, from 0, or `names`."""
     class_names: tuple[str, ...] | Path | None = None
     """In the order of the indices: a list, or a text file with a class in each line. Omitted, names are sorted."""
+    classes: Classes = "all"
     unreadable: Unreadable = 0
 
 
@@ -210,3 +221,9 @@ AnySplit = TypeVar("AnySplit", bound=Strict)
 def anchored_split(split: AnySplit, base: Path) -> AnySplit:
     """The same with its paths below `base`, those that are relative."""
     return split.model_copy(update={name: base / value for name, value in split if isinstance(value, Path)})
+
+
+def declares_subset(split: SplitSpec) -> bool:
+    """Whether the model is said to have more classes."""
+    declared = split.options if isinstance(split, _Downloaded) else dict(split)
+    return declared.get("classes") == "subset"

@@ -56,6 +56,7 @@ def test_every_way_to_write_it_is_the_same_split(home: Path) -> None:
     lines = [("path", "label"), *ROWS]
     written = {
         "comma": b"\r\n".join(",".join(line).encode() for line in lines),
+        "of an old Mac": b"\r".join(",".join(line).encode() for line in lines),
         "semicolon": b"\n".join(";".join(line).encode() for line in lines) + b"\n\n",
         "tab": b"\n".join("\t".join(line).encode() for line in lines),
         "marked": b"\xef\xbb\xbf" + b"\n".join(",".join(line).encode() for line in lines),
@@ -138,6 +139,7 @@ def test_names_with_blanks_quotes_and_accents(home: Path) -> None:
         (b"file,label\na/0.png,dog\n", {}, "columns 'path' and 'label' were expected, 'file', 'label' came; say"),
         (b"a/0.png,dog\na/1.png,cat\n", {}, "were expected, 'a/0.png', 'dog' came"),
         (b"", {}, "columns 'path' and 'label' were expected"),
+        (b"path, label\na/0.png, dog\n", {}, "were expected, 'path', ' label' came"),
         (b"path,label\n", {}, "images were expected, none came"),
         (b"path,label,label\na/0.png,dog,cat\n", {}, "column 'label' was expected once"),
         (b"path,label\na/0.png,\n", {}, "line 2: a value in column 'label' was expected, none came"),

@@ -92,6 +92,14 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_beside_the_shards_is_named(tmp_path: Path) -> None:
+    shard(tmp_path / "val" / "0.tar", WHOLE)
+    (tmp_path / "val" / "1.tar.gz").write_bytes(b"x")
+    shard(tmp_path / "val" / "more" / "2.tar", [("2.png", PNG[2]), ("2.cls", b"1")])
+    raw = read(tmp_path / "val")
+    assert raw.notes == ("2 entries of 'val' that are no shards (.tar) were left out: 1.tar.gz, more.",)
+
+
 def test_names_as_the_tool_tar_writes_them(tmp_path: Path) -> None:
     raw = read(shard(tmp_path / "val.tar", [(f"./{name}", content) for name, content in WHOLE]))
     assert raw.sample_ids == ("a/0", "a/1")
