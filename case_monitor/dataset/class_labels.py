@@ -18,7 +18,7 @@ def of_names(names: Sequence[str], where: Sequence[str], split: str) -> tuple[tu
         split: its name, for an error.
 
     Raises:
-        DataError: one is empty, or two look alike.
+        DataError: one is empty, or has blanks around it.
     """
     for name, place in zip(names, where, strict=True):
         if not name or name != name.strip():
@@ -26,7 +26,6 @@ def of_names(names: Sequence[str], where: Sequence[str], split: str) -> tuple[tu
             msg = f"split {split!r}, {place}: the name of a class was expected, {came}"
             raise DataError(msg)
     classes = tuple(sorted(set(names)))
-    require_told_apart(classes, split)
     index = {name: u for u, name in enumerate(classes)}
     return classes, tuple(index[name] for name in names)
 

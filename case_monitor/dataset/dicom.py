@@ -50,6 +50,8 @@ def read_dicom(content: bytes) -> Values:
     if "ModalityLUTSequence" in file or "SharedFunctionalGroupsSequence" in file:
         what = "a table (ModalityLUTSequence)" if "ModalityLUTSequence" in file else "an enhanced object's own"
         raise NoPictureError(f"a scale by RescaleSlope and RescaleIntercept was expected, {what} came; save it so")
+    if ("RescaleSlope" in file) != ("RescaleIntercept" in file):
+        raise NoPictureError("RescaleSlope and RescaleIntercept were expected, one of them came; save it with both")
     syntax = file.file_meta.TransferSyntaxUID
     if syntax.is_compressed and syntax.is_encapsulated and not get_decoder(syntax).is_available:
         msg = f"split: {syntax.name} came, which pydicom has no decoder for here; install pylibjpeg, or decompress it"

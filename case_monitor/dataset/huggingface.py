@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from case_monitor.dataset.class_labels import of_names, require_told_apart
+from case_monitor.dataset.class_labels import of_names
 from case_monitor.dataset.picture_split import Listed, picture_split
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.domain.errors import DataError
@@ -122,7 +122,6 @@ def _labels(dataset: "Dataset", column: str, split: str) -> tuple[tuple[str, ...
         )
     values = cells.to_pylist()
     if isinstance(feature, datasets.ClassLabel):
-        require_told_apart(feature.names, split)
         return tuple(feature.names), tuple(values)
     kind = getattr(feature, "dtype", type(feature).__name__)
     if kind in {"string", "large_string"}:

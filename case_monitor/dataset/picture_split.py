@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
 
+from case_monitor.dataset.class_labels import require_told_apart
 from case_monitor.dataset.pictures import Look, look, read
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.dataset.scales import Values
@@ -62,8 +63,10 @@ def picture_split(listed: Listed, unreadable: int = 0) -> RawSplit:
         unreadable: how many that cannot be read may be left out.
 
     Raises:
-        DataError: more cannot be read, or one cannot be taken for a picture without a choice of its owner's.
+        DataError: more cannot be read, one cannot be taken for a picture without a choice of its owner's, or two class
+            names look alike.
     """
+    require_told_apart(listed.class_names or (), listed.name)
     with ThreadPoolExecutor() as pool:  # Pillow decodes without holding Python's lock
         looks = list(pool.map(look, listed.pictures))
     notes = _left_out(listed, looks, unreadable)

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from case_monitor.dataset.class_labels import require_told_apart
 from case_monitor.dataset.picture_split import shown
 from case_monitor.domain.errors import DataError
 
@@ -33,7 +32,6 @@ def readable_names(file: Path, keys: Sequence[str], split: str) -> tuple[tuple[s
     names = [known[key] for key in keys]
     counts = Counter(names)
     told_apart = tuple(name if counts[name] == 1 else f"{name} ({key})" for key, name in zip(keys, names, strict=True))
-    require_told_apart(told_apart, split)
     if len(set(told_apart)) < len(keys):
         raise DataError(f"split {split!r}: a name for each class was expected in {file.name}, one stands for several")
     alike = [after for before, after in zip(names, told_apart, strict=True) if before != after]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from case_monitor.dataset.class_labels import of_names, of_numbers, require_told_apart
+from case_monitor.dataset.class_labels import of_names, of_numbers
 from case_monitor.dataset.picture_split import Listed, picture_split, shown
 from case_monitor.dataset.pictures import may_be_picture
 from case_monitor.dataset.raw_split import RawSplit
@@ -136,10 +136,8 @@ def _given_names(given: tuple[str, ...] | Path | None, split: str) -> tuple[str,
         if text is None:
             raise DataError(f"split {split!r}: a text with a class in each line was expected at {given}")
         given = tuple(line.strip() for line in text.splitlines())
-    if given is not None:
-        require_told_apart(given, split)
-        if "" in given or len(set(given)) < len(given):
-            raise DataError(f"split {split!r}: names that differ were expected in class_names, some are empty or alike")
+    if given is not None and ("" in given or len(set(given)) < len(given)):
+        raise DataError(f"split {split!r}: names that differ were expected in class_names, some are empty or alike")
     return given
 
 

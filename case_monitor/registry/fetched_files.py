@@ -25,7 +25,8 @@ def fetch(url: str, folder: Path) -> Path:
     remember_query(url)
     try:
         system, root = fsspec.core.url_to_fs(url, **_options(url))
-        return _fetched(system, root, folder)
+        # What an archive holds is called after the archive.
+        return _fetched(system, root, folder / _name(root or url.partition("::")[2]))
     except DataError:
         raise
     except ImportError as error:  # fsspec says which package
@@ -50,8 +51,7 @@ def _options(url: str) -> dict[str, Any]:
     return {"client_kwargs": {"timeout": ClientTimeout(total=None, sock_connect=_SILENCE_S, sock_read=_SILENCE_S)}}
 
 
-def _fetched(system: Any, root: str, folder: Path) -> Path:
-    place = folder / _name(root)
+def _fetched(system: Any, root: str, place: Path) -> Path:
     if system.info(root)["type"] == "file":
         system.get_file(root, str(place))
         return place

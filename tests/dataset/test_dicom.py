@@ -12,7 +12,7 @@ import torch
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.pixels import apply_modality_lut
 from pydicom.sequence import Sequence
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from case_monitor.dataset import RawSplit, load_split, prepare, read_image
 from case_monitor.domain.errors import DataError
@@ -26,7 +26,7 @@ CT = Preprocessing(mean=(0.0,), std=(1.0,), window=WINDOW)
 
 def dicom(pixels: np.ndarray = STORED, **fields: Any) -> bytes:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, "1.2.3"
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     file = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
     file.Rows, file.Columns = pixels.shape[-2:]
@@ -105,6 +105,7 @@ def test_a_compressed_one_is_the_same(tmp_path: Path) -> None:
         (dicom(np.stack([STORED, STORED]), NumberOfFrames=2), "one frame was expected, 2 came"),
         (dicom(PhotometricInterpretation="PALETTE COLOR"), "grey values .* were expected, PALETTE COLOR came"),
         (dicom(SharedFunctionalGroupsSequence=Sequence([])), "by RescaleSlope .*, an enhanced object's own came"),
+        (dicom(RescaleIntercept=None), "RescaleSlope and RescaleIntercept were expected, one of them came"),
         (dicom(ModalityLUTSequence=Sequence([])), "a scale by RescaleSlope .*, a table"),
         (dicom()[:-4], "cannot be read: .*pixel data"),
         (dicom()[:300], "cannot be read: it has no pixels"),

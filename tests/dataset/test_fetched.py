@@ -117,6 +117,14 @@ def test_an_archive_of_a_server_that_sends_no_parts_is_one_line(server: str) -> 
         fetched(f"zip://::{server}/val.npz", "image_folder")
 
 
+def test_all_that_an_archive_holds_is_called_after_it(home: Path) -> None:
+    with zipfile.ZipFile(home / "digits.zip", "w") as out:
+        for file in (home / "val").rglob("*.png"):
+            out.write(file, file.relative_to(home / "val"))
+    raw = fetched(f"zip://::{(home / 'digits.zip').as_uri()}", "image_folder")
+    assert (raw.name, raw.digest) == ("digits.zip", folder(home / "val").digest)
+
+
 def test_nothing_of_a_login_or_a_signature_is_said(server: str) -> None:
     """Neither by us, nor by what asks for it."""
     host = server.removeprefix("http://")

@@ -512,6 +512,7 @@ class TestArtifact:
         run_id = str(client.create_run(experiment).info.run_id)
         client.log_artifacts(run_id, str(tmp_path / "logged"))
         client.log_text(run_id, "hello", "notes.npz")
+        client.log_text(run_id, "path,label\ncat/0.png,feline\n", "images/labels.csv")
         return run_id
 
     def test_an_archive_is_read(self, run_id: str, tmp_path: Path) -> None:
@@ -529,6 +530,13 @@ class TestArtifact:
         del source
         gc.collect()
         assert not place.exists()
+
+    def test_a_table_inside_of_a_folder_is_read(self, run_id: str) -> None:
+        spec = ArtifactSplit(
+            kind="mlflow_artifact", uri=f"runs:/{run_id}/images", format="table", options={"path": "labels.csv"}
+        )
+        raw = downloaded(spec)
+        assert (raw.sample_ids, raw.class_names) == (("cat/0.png",), ("feline",))
 
     @pytest.mark.parametrize("path", ["nothing.npz", "notes.npz"])
     def test_a_wrong_artifact_is_an_error_of_one_line(self, run_id: str, path: str) -> None:
