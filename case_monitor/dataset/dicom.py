@@ -9,6 +9,8 @@ from case_monitor.domain.errors import DataError
 
 SUFFIX = ".dcm"
 _PREAMBLE, _MAGIC = 128, b"DICM"
+BEGINNING = _PREAMBLE + len(_MAGIC)
+"""Bytes of a file that say whether it is one."""
 _GREY = {"MONOCHROME1": True, "MONOCHROME2": False}
 """Whether the least value stands for white."""
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -20,7 +22,7 @@ class NoPictureError(Exception):
 
 def is_dicom(content: bytes) -> bool:
     """By how it begins."""
-    return content[_PREAMBLE : _PREAMBLE + len(_MAGIC)] == _MAGIC
+    return content[_PREAMBLE:BEGINNING] == _MAGIC
 
 
 def read_dicom(content: bytes) -> Values:

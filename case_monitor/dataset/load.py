@@ -54,7 +54,7 @@ def load_split(spec: SplitSpec) -> RawSplit:
         raise ConfigError(msg)
     raw = reader(spec)
     if len(raw.sample_ids) == 0:
-        msg = f"split {raw.name!r}: images were expected, none came"
+        msg = "; ".join([f"split {raw.name!r}: images were expected, none came", *raw.notes])
         raise DataError(msg)
     low, high = int(raw.labels.min()), int(raw.labels.max())
     if low < 0 or (raw.class_names is not None and high >= len(raw.class_names)):

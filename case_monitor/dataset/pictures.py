@@ -5,9 +5,9 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from case_monitor.dataset.dicom import SUFFIX, NoPictureError, is_dicom, read_dicom
+from case_monitor.dataset.dicom import BEGINNING, SUFFIX, NoPictureError, is_dicom, read_dicom
 from case_monitor.dataset.raw_split import content_digest
 from case_monitor.dataset.scales import (
     Scale,
@@ -68,6 +68,8 @@ def look(stored: Stored) -> Look:
         raise
     except NoPictureError as error:
         return Look(problem=str(error))
+    except UnidentifiedImageError:  # its text has an address in memory, which is another each time
+        return Look(unreadable="its format cannot be identified")
     except OSError as error:  # its text may repeat a path that the name has said
         return Look(unreadable=error.strerror or short_message(error))
     except Exception as error:
@@ -93,6 +95,9 @@ def may_be_picture(file: Path) -> bool:
 def is_picture(file: Path) -> bool:
     """By how it begins."""
     try:
+        with file.open("rb") as opened:
+            if is_dicom(opened.read(BEGINNING)):
+                return True
         with Image.open(file, formats=FORMATS):
             return True
     except (OSError, ValueError, SyntaxError):

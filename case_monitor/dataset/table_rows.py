@@ -12,6 +12,8 @@ from case_monitor.settings import TableSplit
 
 _DELIMITERS = ",;\t"
 _CSV = {".csv", ".tsv", ".txt"}
+_MISSING = {"", "nan", "NaN", "<NA>"}
+"""As pandas writes a label that is not there."""
 _PARQUET = {".parquet", ".pq"}
 
 
@@ -40,8 +42,9 @@ def read_rows(spec: TableSplit) -> Rows:
     rows = _of_parquet(spec) if suffix in _PARQUET else _of_csv(spec)
     for path, label, where in zip(rows.paths, rows.labels, rows.where, strict=True):
         empty = spec.label_column if path.strip() else spec.path_column
-        if not path.strip() or not label.strip():
-            msg = f"split {spec.path.name!r}, {where}: a value in column {empty!r} was expected, none came"
+        if not path.strip() or label.strip() in _MISSING:
+            came = repr(label) if path.strip() and label.strip() else "none"
+            msg = f"split {spec.path.name!r}, {where}: a value in column {empty!r} was expected, {came} came"
             raise DataError(msg)
     return rows
 
@@ -119,5 +122,5 @@ def _no_such_columns(spec: TableSplit, names: list[str]) -> DataError:
     shown = ", ".join(repr(name[:40]) for name in names[:8]) + (", ..." if len(names) > 8 else "")
     wanted = f"columns {spec.path_column!r} and {spec.label_column!r}"
     return DataError(
-        f"split {spec.path.name!r}: {wanted} were expected, {shown} came; say path_column and label_column"
+        f"split {spec.path.name!r}: {wanted} were expected, {shown or 'nothing'} came; say path_column and label_column"
     )

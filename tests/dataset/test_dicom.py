@@ -90,6 +90,13 @@ def test_one_by_hand(tmp_path: Path) -> None:
     torch.testing.assert_close(values.ravel(), torch.tensor([0.84, 0.16]))
 
 
+def test_a_file_needs_no_suffix(tmp_path: Path) -> None:
+    """As scanners write them."""
+    folder(tmp_path, dicom())
+    (tmp_path / "val" / "a" / "IM0001").write_bytes(dicom(STORED + 1))
+    assert folder(tmp_path).sample_ids == ("a/0.dcm", "a/IM0001")
+
+
 def test_a_compressed_one_is_the_same(tmp_path: Path) -> None:
     file = pydicom.dcmread(io.BytesIO(dicom()))
     file.compress(RLELossless)
@@ -109,7 +116,7 @@ def test_a_compressed_one_is_the_same(tmp_path: Path) -> None:
         (dicom(ModalityLUTSequence=Sequence([])), "a scale by RescaleSlope .*, a table"),
         (dicom()[:-4], "cannot be read: .*pixel data"),
         (dicom()[:300], "cannot be read: it has no pixels"),
-        (b"no preamble", "cannot be read: cannot identify"),
+        (b"no preamble", "cannot be read: its format"),
     ],
 )  # fmt: skip
 def test_what_is_no_such_picture_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:

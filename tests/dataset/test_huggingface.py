@@ -103,7 +103,7 @@ def deep() -> bytes:
         (encoded(noise(1, (6, 6, 4))), "an opaque picture was expected"),
         (encoded(noise(1), "GIF", save_all=True, append_images=[noise(2)]), "one picture was expected, 2 came"),
         (encoded(noise(1))[:70], "cannot be read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot be read: cannot identify"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot be read: its format"),
         (b"", "cannot be read"),
         (None, "cannot be read: its bytes are not in the data set"),
         (deep(), "8 bits a channel were expected, mode I;16 came"),

@@ -127,6 +127,7 @@ def of_unsigned(values: np.ndarray) -> bytes:
         ("0_tiff", of_unsigned(np.array([[-5, 7]], np.int32)), r"values below 2 \*\* 31 were expected"),
         ("0_pgm", b"P5 2 1 4095\n\x0f\xff\x00\x00", "a PPM, whose values are stretched, came"),
         ("0_pgm", b"P2 2 1 4095\n4095 0\n", "a PPM, whose values are stretched, came"),
+        ("0_jp2", Image.fromarray(VALUES["uint16"]), "a JPEG2000, whose values are stretched, came"),
         ("0_png", noise(1), r"more than 8 bits .* as preprocessing.window is \[-100.0, 400.0\], 8 bits came"),
     ],
 )  # fmt: skip

@@ -29,7 +29,7 @@ def test_more_than_may_be_left_out_is_an_error(val: Path, allowed: int) -> None:
     with pytest.raises(DataError) as error:
         read(val, allowed)
     said = str(error.value)
-    assert said.startswith("image 'ant/1.png' of split 'val' cannot be read: cannot identify image file")
+    assert said.startswith("image 'ant/1.png' of split 'val' cannot be read: its format cannot be identified")
     assert "(1 other images cannot be read either: bee/0.png)" in said
     assert said.endswith("mend them, or leave such out by split.unreadable: 2")
     assert ("split.unreadable allows 1" in said) == (allowed == 1)
@@ -40,7 +40,7 @@ def test_those_left_out_are_named_and_the_others_stay_in_their_places(val: Path)
     assert raw.sample_ids == ("ant/0.png", "ant/2.png", "bee/1.png", "bee/2.png")
     assert raw.labels.tolist() == [0, 0, 1, 1]
     [note] = raw.notes
-    assert note.startswith("2 of 6 images of 'val' cannot be read and were left out: ant/1.png (cannot identify")
+    assert note.startswith("2 of 6 images of 'val' cannot be read and were left out: ant/1.png (its format")
     shown = prepare(raw, ("ant", "bee"), RGB)[1]
     expected = [noise(i).getpixel((0, 0)) for i in (0, 2, 4, 5)]
     assert [tuple(p) for p in (all_of(shown)[:, :, 0, 0] * 255).round().int().tolist()] == expected
@@ -73,6 +73,12 @@ def test_a_file_that_a_table_names_and_is_not_there(val: Path) -> None:
     assert raw.notes == (
         "1 of 2 images of 't' cannot be read and were left out: ant/9.png (No such file or directory).",
     )
+
+
+def test_what_is_said_is_the_same_every_time(val: Path) -> None:
+    """Notes are stored with the verdict."""
+    assert read(val, 2).notes == read(val, 2).notes
+    assert "0x" not in read(val, 2).notes[0]
 
 
 def test_nothing_left_is_an_error(val: Path) -> None:
