@@ -31,5 +31,6 @@ def distinct(raw: RawSplit) -> RawSplit:
         labels=raw.labels[np.array(places)],
         contents=tuple(raw.contents[i] for i in places),
         pixels=tuple(raw.pixels[i] for i in places) if raw.pixels else (),
+        scales=tuple(raw.scales[i] for i in places) if raw.scales else (),
         notes=notes,
     )

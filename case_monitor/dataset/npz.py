@@ -9,33 +9,51 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from case_monitor.dataset.raw_split import RawSplit, content_digest
+from case_monitor.dataset.scales import Values, scale_of, why_no_values
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import DataError
 from case_monitor.logs.foreign_errors import short_message
+from case_monitor.settings import NpzSplit
+
+_DEEP = {"int16", "uint16", "int32", "float32"}
+"""Kinds of numbers that a window maps."""
 
 
 class _ArrayImages(Dataset[Any]):
-    def __init__(self, images: npt.NDArray[np.uint8], labels: IntArray) -> None:
+    def __init__(self, images: npt.NDArray[Any], labels: IntArray) -> None:
         self._images, self._labels = images, labels
 
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        image = self._images[index]
-        return Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image), int(self._labels[index])
+    def __getitem__(self, index: int) -> tuple[Image.Image | Tensor | Values, int]:
+        return self._image(self._images[index]), int(self._labels[index])
+
+    def _image(self, image: npt.NDArray[Any]) -> Image.Image | Tensor | Values:
+        if image.dtype != np.uint8:
+            return _values(image)
+        if image.shape[2:] in {(), (1,), (3,)}:
+            return Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
-def read_npz(path: Path) -> RawSplit:
+def read_npz(spec: NpzSplit) -> RawSplit:
     """Read an archive, whole."""
+    path = spec.path
     content = _read_arrays(path)
     missing = {"images", "labels"} - content.keys()
     if missing:
         msg = f"split {path.name}: arrays 'images' and 'labels' were expected, {sorted(content)} came"
         raise DataError(msg)
     images, labels = content["images"], content["labels"]
+    images = images.astype(images.dtype.newbyteorder("="), copy=False)
     _check_arrays(path, images, labels)
+    deep = images.dtype != np.uint8
+    # Those of uint8 are called as they were when there were no others.
+    about = [images.shape, str(images.dtype)] if deep else [images.shape]
     labels = labels.astype(np.int64)
     ids = _texts(content.get("ids", np.array([f"{i:06d}" for i in range(len(labels))])))
     if len(ids) != len(labels) or len(set(ids)) < len(ids):
@@ -47,8 +65,11 @@ def read_npz(path: Path) -> RawSplit:
         sample_ids=ids,
         labels=labels,
         class_names=_texts(content["class_names"]) if "class_names" in content else None,
-        digest=hashlib.sha256(json.dumps([images.shape, ids]).encode() + images.tobytes()).hexdigest(),
-        contents=tuple(content_digest(image.tobytes()) for image in images),
+        digest=hashlib.sha256(json.dumps([*about, ids]).encode() + images.tobytes()).hexdigest(),
+        contents=tuple(
+            content_digest((str(image.dtype) if deep else "").encode() + image.tobytes()) for image in images
+        ),
+        scales=tuple(scale_of(_values(image)) if deep else None for image in images),
     )
 
 
@@ -69,11 +90,20 @@ def _texts(array: npt.NDArray[Any]) -> tuple[str, ...]:
     return tuple(array.astype(str).ravel().tolist())
 
 
+def _values(image: npt.NDArray[Any]) -> Values:
+    return Values(array=image if image.ndim == 3 else image[..., None], kind=f"values of {image.dtype}")
+
+
 def _check_arrays(path: Path, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
-    channels = images.shape[3] if images.ndim == 4 else 1
-    if images.dtype != np.uint8 or images.ndim not in {3, 4} or channels not in {1, 3}:
-        msg = f"split {path.name}: images (N, H, W) or (N, H, W, 1 or 3) of uint8 were expected"
+    kinds = {"uint8"} | _DEEP
+    if str(images.dtype) not in kinds or images.ndim not in {3, 4} or 0 in images.shape[1:]:
+        msg = f"split {path.name}: images (N, H, W) or (N, H, W, C) of {', '.join(sorted(kinds))} were expected"
         raise DataError(f"{msg}, {images.shape} of {images.dtype} came")
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         msg = f"split {path.name}: integer labels ({len(images)},) were expected"
         raise DataError(f"{msg}, {labels.shape} of {labels.dtype} came")
+    problems = (why_no_values(_values(image)) for image in images)
+    bad = next(((u, problem) for u, problem in enumerate(problems) if problem), None)
+    if bad:
+        msg = f"split {path.name}, image {bad[0]}: {bad[1]}"
+        raise DataError(msg)

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from case_monitor.dataset.matched_classes import match_classes
 from case_monitor.dataset.prepared_images import PreparedImages
 from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.scales import clipped, why_no_scale
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.split import Split
@@ -27,9 +29,11 @@ def prepare(
         num_workers: processes that read images.
 
     Raises:
-        DataError: the class names or their number contradict each other; the message says both sides.
+        DataError: the class names or their number contradict each other; the message says both sides. Or images have a
+            scale that nobody has said.
     """
-    names, target = _match_classes(raw, class_names)
+    names, target = match_classes(raw, class_names)
+    _require_scales(raw, preprocessing)
     settings = preprocessing.identity if preprocessing else None
     # The targets too: in another order of its own classes, a data set has the same images and other targets.
     target_digest = hashlib.sha256(target.tobytes()).hexdigest()
@@ -43,13 +47,44 @@ def prepare(
         labels_digest=raw.labels_digest,
         field_of_view=preprocessing.field_of_view if preprocessing else "as the data set prepares it",
         notes=(
+            *_declared(raw, names, target),
             *raw.notes,
             *_turned(raw, preprocessing),
+            *_clipped(raw, preprocessing),
             *_unconfirmed(raw, class_names),
             *_missing(raw, names, target),
         ),
     )
     return split, PreparedImages(raw, target, preprocessing, num_workers)
+
+
+def _require_scales(raw: RawSplit, preprocessing: Preprocessing | None) -> None:
+    """Before hours are spent: each image is asked again when it is prepared."""
+    if preprocessing is None:
+        return
+    kinds = (None if scale is None else scale.kind for scale in raw.scales)
+    problems = [why_no_scale(kind, preprocessing.window) for kind in kinds]
+    bad = [(name, why) for name, why in zip(raw.sample_ids, problems, strict=False) if why]
+    if bad:
+        name, problem = bad[0]
+        others = f" ({len(bad) - 1} other images of the split are no such pictures either)" if len(bad) > 1 else ""
+        msg = f"image {name!r} of split {raw.name!r}: {problem}{others}"
+        raise DataError(msg)
+
+
+def _clipped(raw: RawSplit, preprocessing: Preprocessing | None) -> Iterator[str]:
+    """What there is to say about values beyond the window."""
+    if preprocessing is None or preprocessing.window is None:
+        return
+    some, whole = clipped(raw.scales, preprocessing.window)
+    if some:
+        known = [scale for scale in raw.scales if scale is not None]
+        low, high = min(scale.low for scale in known), max(scale.high for scale in known)
+        outside = f"; {whole} have no others and are of one colour" if whole else ""
+        yield (
+            f"{some} of {len(raw.scales)} images of {raw.name!r} have values beyond preprocessing.window "
+            f"{list(preprocessing.window)}, which are clipped: all values are in {low:g}..{high:g}{outside}."
+        )
 
 
 def _turned(raw: RawSplit, preprocessing: Preprocessing | None) -> Iterator[str]:
@@ -73,12 +108,13 @@ def _unconfirmed(raw: RawSplit, class_names: Sequence[str] | None) -> Iterator[s
     say = (
         "log class_names with the model (model_metadata), or give models.<name>.class_names, in the order of its logits"
     )
-    other = next((o for o in _usual_orders(own) if o != own), None) if own == tuple(sorted(own)) else None
+    keys = raw.sorted_by or own
+    other = next((o for o in _usual_orders(keys) if o != keys), None) if keys == tuple(sorted(keys)) else None
     if other is not None:
-        u = next(u for u, (a, b) in enumerate(zip(own, other, strict=True)) if a != b)
+        u = next(u for u, (a, b) in enumerate(zip(keys, other, strict=True)) if a != b)
         msg = (
             f"class names: the model has none, and those of {raw.name!r} are sorted in several ways: class {u} is "
-            f"{own[u]!r} by their characters and {other[u]!r} as people do; {say}"
+            f"{keys[u]!r} by their characters and {other[u]!r} as people do; {say}"
         )
         raise DataError(msg)
     shown = ", ".join(own[:5]) + (", ..." if len(own) > 5 else "")
@@ -94,35 +130,19 @@ def _usual_orders(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
     yield tuple(sorted(names, key=lambda name: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", name)]))
 
 
+def _declared(raw: RawSplit, names: Sequence[str], target: IntArray) -> Iterator[str]:
+    """What there is to say where not all classes are judged, which whoever reads a verdict takes for granted."""
+    seen = len(np.unique(target))
+    if raw.subset and seen < len(names):
+        yield (
+            f"This verdict is about {seen} of the model's {len(names)} classes ALONE: {raw.name!r} is declared to hold "
+            "a subset of them (split.classes)."
+        )
+
+
 def _missing(raw: RawSplit, names: Sequence[str], target: IntArray) -> Iterator[str]:
     """What there is to say about classes without an image."""
     empty = [name for u, name in enumerate(names) if not (target == u).any()]
     if empty:
         shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
         yield f"{len(empty)} of {len(names)} classes have no image in {raw.name!r}; nothing is known of them: {shown}."
-
-
-def _match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[str, ...], IntArray]:
-    own = raw.class_names
-    if class_names is None:
-        return own or tuple(str(u) for u in range(int(raw.labels.max()) + 1)), raw.labels
-    names = tuple(class_names)
-    count = len(own) if own else int(raw.labels.max()) + 1
-    if count != len(names):
-        source = "" if own else " (by its highest label; it brings no class names)"
-        msg = f"number of classes: the data set {raw.name!r} has {count}{source}, the model has {len(names)}"
-        extra = sorted(set(own or ()) - set(names))
-        raise DataError(f"{msg}; only the data set has {extra[:5]}" if extra else msg)
-    if own is None or own == names:
-        return names, raw.labels
-    if set(own) != set(names):
-        theirs, ours = sorted(set(own) - set(names)), sorted(set(names) - set(own))
-        msg = f"class names: only the data set {raw.name!r} has {theirs[:5]}, only the model has {ours[:5]}"
-        raise DataError(msg)
-    if len(set(names)) < count:
-        twice = next(name for name in names if names.count(name) > 1)
-        msg = f"class names: {twice!r} stands twice, so the other order of the data set {raw.name!r} cannot be matched"
-        raise DataError(msg)
-    # The same classes in another order, as when folders are sorted by name and logits are not.
-    order = np.array([names.index(name) for name in own], dtype=np.int64)
-    return names, order[raw.labels]

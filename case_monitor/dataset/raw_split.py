@@ -6,6 +6,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from case_monitor.dataset.scales import Scale
 from case_monitor.domain.arrays import IntArray
 
 
@@ -15,14 +16,17 @@ class RawSplit:
 
     Attributes:
         name: for people.
-        images: dataset of (image, class index). An image is a PIL image, a uint8 tensor (C, H, W), or a float tensor
-            (C, H, W) that is preprocessed already.
+        images: dataset of (image, class index). An image is a PIL image, a uint8 tensor (C, H, W), `Values` whose scale
+            a window says, or a float tensor (C, H, W) that is preprocessed already.
         sample_ids: stable names.
         labels: (N,) class indices in the data set's own order.
         class_names: the data set's own, or None.
+        sorted_by: what these were put in their order by, where it is not themselves.
         digest: SHA-256 of the images and their names; `prepare` adds targets, class names and preprocessing.
         contents: (N,) a digest of each image alone, as stored.
         pixels: (N,) the same of what is seen of it, whatever it is stored as; empty: `contents` are of that.
+        scales: (N,) what stored values of more than 8 bits are, None for 8 bits; empty: nobody has looked.
+        subset: whether it is declared that the model has more classes.
         turned: how many images say that they are to be turned before they are looked at (EXIF).
         notes: what is to be said about the images.
     """
@@ -34,7 +38,10 @@ class RawSplit:
     class_names: tuple[str, ...] | None
     digest: str
     contents: tuple[bytes, ...]
+    sorted_by: tuple[str, ...] | None = None
     pixels: tuple[bytes, ...] = ()
+    scales: tuple[Scale | None, ...] = ()
+    subset: bool = False
     turned: int = 0
     notes: tuple[str, ...] = ()
 

@@ -33,8 +33,9 @@ class _CentreRoundedDown(torch.nn.Module):
 def input_transform(preprocessing: Preprocessing) -> Transform:
     """What a preprocessing says, as a function."""
     placing = [*_resize(preprocessing), *_crop(preprocessing)]
+    colours: list[torch.nn.Module] = {1: [v2.Grayscale()], 3: [v2.RGB()]}.get(len(preprocessing.mean), [])
     steps = [
-        v2.Grayscale() if len(preprocessing.mean) == 1 else v2.RGB(),
+        *colours,
         *([v2.ToImage(), *placing] if preprocessing.manner != "pictures" else [*placing, v2.ToImage()]),
         v2.ToDtype(torch.float32, scale=True),
         v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),

@@ -13,7 +13,7 @@ from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import RegisteredModel, fetch
 from case_monitor.registry.reconcile import reconcile, with_target_layer
 from case_monitor.registry.split_artifact import open_split
-from case_monitor.settings import ArtifactSplit, Preprocessing, Settings
+from case_monitor.settings import ArtifactSplit, FetchedSplit, Settings, declares_subset
 
 _NO_REGISTRY, _NO_VERSION = "the registry does not answer", "no version is registered"
 _REFUSED = "see what the checks of MLflow above say; its server's log says more"
@@ -100,17 +100,19 @@ def _of_registry(look: Callable[[], Answer]) -> Callable[[], Answer]:
 
 
 def _split_remedy(settings: Settings, name: str) -> str:
-    stored = isinstance(settings.models[name].split, ArtifactSplit)
+    stored = isinstance(settings.models[name].split, ArtifactSplit | FetchedSplit)
     return f"correct `models.{name}.split`, or {_REACH_STORE if stored else 'put the images there'}"
 
 
 def _open_split(settings: Settings, name: str) -> Answer:
-    """`value` is the split, and where it is. One image is prepared, as the configuration says: no model may load."""
+    """`value` is the split, and where it is. One image is prepared, if it is said how: no model may load."""
     spec = settings.models[name]
     Registry(settings.tracking_uri, settings.registry_uri)  # where an MLflow artifact is downloaded from
     place = RemotePlace(spec.split)
     opened = open_split(place, spec.split)
-    _ = opened.prepared(None, spec.preprocessing or Preprocessing()).shape
+    # What is logged with a model may name another scale, more channels, or the classes of which these are some.
+    if spec.preprocessing is not None and not (spec.class_names is None and declares_subset(spec.split)):
+        _ = opened.prepared(spec.class_names, spec.preprocessing).shape
     title, size, named = opened.about
     classes = f", {named} classes" if named is not None else ""
     return ok(f"{title!r}: {size} images{classes}", _Opened(place=place, split=opened))

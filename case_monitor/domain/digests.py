@@ -8,7 +8,7 @@ from importlib.metadata import version
 from case_monitor.domain.evaluation import EvaluationKey
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy
-from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.protocol import RANDOM, Protocol
 from case_monitor.domain.split import Split
 
 FIGURES = 6
@@ -25,7 +25,10 @@ def digest(record: object) -> str:
 
 def protocol_digest(protocol: Protocol) -> str:
     """Of everything beside model, split and policy that makes a figure: the protocol, this code, and torch's."""
-    return digest([asdict(protocol), FIGURES, version("torch").partition(".")[0]])
+    fields = asdict(protocol)
+    if protocol.sampling == RANDOM:
+        del fields["sampling"]  # there was no such field, and evidence that is stored is of what it is now
+    return digest([fields, FIGURES, version("torch").partition(".")[0]])
 
 
 def evaluation_key(

@@ -12,6 +12,8 @@ DEFAULT_SHARD_SIZE = 2048
 
 FILLS = ("mean", "blur")
 """What can replace pixels."""
+RANDOM, STRATIFIED = SAMPLINGS = ("random", "stratified")
+"""How images to explain are drawn."""
 AUTO, LOGITS, SOFTMAX, SIGMOID = OUTPUTS = ("auto", "logits", "softmax", "sigmoid")
 """What a model can return."""
 
@@ -40,6 +42,9 @@ class Protocol:
     `auto` tells logits from softmax. One column is the second of two classes."""
     sample_size: int = 500
     """Images drawn from the split; the correctly classified ones are explained."""
+    sampling: str = RANDOM
+    """How they are drawn: `random`, or `stratified`, as equal a number of each class as there are images of it: figures
+    of all images then weigh classes alike."""
     contrast_k: int = 3
     """Size of a contrast set."""
     observed_only: bool = False
@@ -63,6 +68,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         expect(self.outputs in OUTPUTS, "outputs", f"one of {', '.join(OUTPUTS)}", self.outputs)
+        expect(self.sampling in SAMPLINGS, "sampling", f"one of {', '.join(SAMPLINGS)}", self.sampling)
         expect(self.sample_size >= 1, "sample_size", "1 or more", self.sample_size)
         expect(self.contrast_k >= 0, "contrast_k", "0 or more", self.contrast_k)
         expect(self.batch_size is None or self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)

@@ -14,6 +14,25 @@ def drawn_indices(size: int, sample_size: int, seed: int) -> IntArray:
     return np.asarray(np.sort(np.random.default_rng(seed).permutation(size)[:sample_size]), dtype=np.int64)
 
 
+def drawn_by_class(target: IntArray, sample_size: int, seed: int) -> IntArray:
+    """The same with as equal a number of each class as there are images of it.
+
+    One image of every class is drawn, then a second one, and so on; in the last round, the seed says of which classes.
+    Classes count by the images that they have, so that versions that number them otherwise get the same images.
+
+    Example:
+        >>> np.array([0, 0, 0, 0, 0, 1, 2, 2])[drawn_by_class(np.array([0, 0, 0, 0, 0, 1, 2, 2]), 5, seed=0)].tolist()
+        [0, 0, 1, 2, 2]
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(target))
+    _, first, kind, counts = np.unique(target, return_index=True, return_inverse=True, return_counts=True)
+    turns = rng.permutation(len(first))[first.argsort().argsort()][kind]  # by where classes stand, not by their numbers
+    rounds = np.empty(len(target), dtype=np.int64)
+    rounds[order[np.argsort(target[order], kind="stable")]] = np.concatenate([np.arange(n) for n in (0, *counts)])
+    return np.asarray(np.sort(np.lexsort((turns, rounds))[:sample_size]), dtype=np.int64)
+
+
 def second_best(logits: npt.NDArray[np.float32], top1: IntArray) -> IntArray:
     """(n,) the class with the highest logit beside `top1`, the lowest index where several are equal.
 

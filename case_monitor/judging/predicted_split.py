@@ -11,8 +11,8 @@ from case_monitor.domain.arrays import FloatArray, IntArray
 from case_monitor.domain.confusion_matrix import ConfusionMatrix
 from case_monitor.domain.errors import ModelError
 from case_monitor.domain.predictions import PredictedClasses, PredictedPart, Predictions
-from case_monitor.domain.protocol import Protocol
-from case_monitor.domain.sample import Sample, drawn_indices
+from case_monitor.domain.protocol import STRATIFIED, Protocol
+from case_monitor.domain.sample import Sample, drawn_by_class, drawn_indices
 from case_monitor.judging.confusion import ConfusionCounter
 
 
@@ -54,7 +54,10 @@ def join_predicted(
         ModelError: there are predictions of fewer images.
     """
     size = len(sample_ids)
-    drawn = drawn_indices(size, protocol.sample_size, protocol.seed)
+    if protocol.sampling == STRATIFIED:
+        drawn = drawn_by_class(target, protocol.sample_size, protocol.seed)
+    else:
+        drawn = drawn_indices(size, protocol.sample_size, protocol.seed)
     confusion = ConfusionCounter(num_classes)
     predicted = np.empty(size, dtype=np.int64)
     confidence = np.empty(size)

@@ -52,6 +52,12 @@ def remember_password(url: str) -> None:
     remember(*secrets, *map(unquote, secrets))
 
 
+def remember_query(url: str) -> None:
+    """Mask the values in the query of this URL: a signed one has its signature there, under a name of its store's."""
+    values = [value for query in url.split("?")[1:] for value in re.findall(r"=([^&#:\s]+)", query)]
+    remember(*(value for text in values for value in (text, unquote(text)) if len(value) >= _UNMISTAKABLE))
+
+
 def remember_url(url: str) -> None:
     """Mask this whole URL, and what in it may be a token: services are told them in the path, and even as the host."""
     rest = url.partition("://")[2]

@@ -1,4 +1,4 @@
-"""Splits stored as MLflow artifacts: who may ask the server downloads them, and they are read like any other."""
+"""Splits that are stored elsewhere: who may ask for them downloads them, and they are read like any other."""
 
 import shutil
 import tempfile
@@ -7,7 +7,8 @@ from pathlib import Path
 from case_monitor.domain.errors import DataError
 from case_monitor.logs.foreign_errors import short_message
 from case_monitor.measuring_process.place import OpenedSplit, Place
-from case_monitor.settings import ArtifactSplit, ImageFolderSplit, NpzSplit, SplitSpec
+from case_monitor.registry.fetched_files import fetch
+from case_monitor.settings import ArtifactSplit, FetchedSplit, SplitSpec
 
 
 def open_split(place: Place, spec: SplitSpec) -> OpenedSplit:
@@ -16,11 +17,12 @@ def open_split(place: Place, spec: SplitSpec) -> OpenedSplit:
     Raises:
         DataError: it cannot be downloaded, or what is there is not what the spec says.
     """
-    if not isinstance(spec, ArtifactSplit):
+    if not isinstance(spec, ArtifactSplit | FetchedSplit):
         return place.open_split(spec)
     folder = Path(tempfile.mkdtemp(prefix="case-monitor-"))
     try:
-        opened = place.open_split(_downloaded(spec, folder))
+        there = _downloaded(spec, folder) if isinstance(spec, ArtifactSplit) else fetch(spec.url, folder)
+        opened = place.open_split(spec.inside(there))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -28,14 +30,11 @@ def open_split(place: Place, spec: SplitSpec) -> OpenedSplit:
     return opened
 
 
-def _downloaded(spec: ArtifactSplit, folder: Path) -> SplitSpec:
+def _downloaded(spec: ArtifactSplit, folder: Path) -> Path:
     import mlflow  # takes seconds, which who needs no artifact would spend
 
     try:
-        path = Path(mlflow.artifacts.download_artifacts(spec.uri, dst_path=str(folder)))
+        return Path(mlflow.artifacts.download_artifacts(spec.uri, dst_path=str(folder)))
     except Exception as error:
         msg = f"split: the MLflow artifact {short_message(spec.uri)} cannot be downloaded: {short_message(error)}"
         raise DataError(msg) from None
-    if spec.format == "image_folder":
-        return ImageFolderSplit(kind="image_folder", path=path)
-    return NpzSplit(kind="npz", path=path)

@@ -6,16 +6,22 @@ in `sqlite:///` URLs, are relative to the configuration file, so a check gives t
 
 from case_monitor.settings.isolation import IsolationSettings
 from case_monitor.settings.load import load_settings
-from case_monitor.settings.model_settings import (
+from case_monitor.settings.model_settings import ModelSettings
+from case_monitor.settings.preprocessing import Preprocessing
+from case_monitor.settings.splits import (
     ArtifactSplit,
     CifarSplit,
+    FetchedSplit,
     FunctionSplit,
+    HuggingfaceSplit,
     ImageFolderSplit,
-    ModelSettings,
+    ImagenetSplit,
     NpzSplit,
     SplitSpec,
+    TableSplit,
+    WebdatasetSplit,
+    declares_subset,
 )
-from case_monitor.settings.preprocessing import Preprocessing
 from case_monitor.settings.top_level import Settings
 from case_monitor.settings.web_access import TrustedProxy
 from case_monitor.settings.workers import EngineSpec, RayEngine, ThreadsEngine
@@ -24,8 +30,11 @@ __all__ = [
     "ArtifactSplit",
     "CifarSplit",
     "EngineSpec",
+    "FetchedSplit",
     "FunctionSplit",
+    "HuggingfaceSplit",
     "ImageFolderSplit",
+    "ImagenetSplit",
     "IsolationSettings",
     "ModelSettings",
     "NpzSplit",
@@ -33,7 +42,10 @@ __all__ = [
     "RayEngine",
     "Settings",
     "SplitSpec",
+    "TableSplit",
     "ThreadsEngine",
     "TrustedProxy",
+    "WebdatasetSplit",
+    "declares_subset",
     "load_settings",
 ]

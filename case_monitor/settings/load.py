@@ -10,12 +10,12 @@ from pydantic_settings import SettingsError
 
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.policy_check import check_policy
-from case_monitor.logs.masking import remember, remember_password, remember_url
+from case_monitor.logs.masking import remember, remember_password, remember_query, remember_url
 from case_monitor.settings.environment import require_known_variables
-from case_monitor.settings.model_settings import ArtifactSplit
 from case_monitor.settings.policy_and_protocol import spelled_out
 from case_monitor.settings.problems import first_problems
 from case_monitor.settings.relative_places import anchored
+from case_monitor.settings.splits import ArtifactSplit, FetchedSplit
 from case_monitor.settings.top_level import ENV_PREFIX, Settings
 
 DEFAULT_CONFIG = "case-monitor.yaml"
@@ -85,6 +85,10 @@ def _remember_secrets(settings: Settings) -> None:
     splits = [model.split.uri for model in settings.models.values() if isinstance(model.split, ArtifactSplit)]
     for url in (settings.database_url.get_secret_value(), settings.tracking_uri, settings.registry_uri or "", *splits):
         remember_password(url)
+    for model in settings.models.values():
+        if isinstance(model.split, FetchedSplit):
+            remember_password(model.split.url)
+            remember_query(model.split.url)
     for channel in settings.notify:
         remember_url(channel.get_secret_value())
     for secret in (settings.webhook_secret, settings.read_token, settings.write_token):

@@ -1,9 +1,12 @@
 """From a stored image to the model's input."""
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
+
+from case_monitor.settings.strict import Strict
 
 
 def _pixels(value: object) -> object:
@@ -20,14 +23,12 @@ def _pixels(value: object) -> object:
 Pixels = Annotated[int | tuple[int, int], BeforeValidator(_pixels)]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
 
-_ADDED_LATER = {"exif", "interpolation", "antialias", "manner"}
+_ADDED_LATER = {"exif", "interpolation", "antialias", "manner", "window"}
 """Evidence that is stored from before is of what they are where they are not said."""
 
 
-class Preprocessing(BaseModel):
+class Preprocessing(Strict):
     """From a stored image to the model's input: resize, crop, scale to [0, 1], normalise."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     resize: Pixels | None = None
     """Length of the shorter side after resizing, or height and width, which may change the image's proportions; omit to
@@ -43,9 +44,13 @@ class Preprocessing(BaseModel):
     level of 255; or tensors as image processors of `transformers` do, which also crop a pixel further up or left where
     an odd number is left over."""
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    """Per channel; its length, 1 or 3, says whether images become grey or RGB."""
+    """Per channel. A length of 1 or 3 says whether images become grey or RGB; of another, images must have as many
+    channels."""
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     """Per channel."""
+    window: tuple[float, float] | None = None
+    """The stored values that become 0 and 1, for images of more than 8 bits a channel: those between become numbers
+    between, those beyond become 0 and 1. Omitted, such images are refused; given, those of 8 bits are."""
     exif: Literal["apply", "ignore"] | None = None
     """Whether pictures that say so (EXIF) are turned first. Omitted, they are not, as in torchvision, and a note says
     how many say so."""
@@ -79,9 +84,16 @@ class Preprocessing(BaseModel):
 
     @model_validator(mode="after")
     def _channels(self) -> "Preprocessing":
-        if len(self.mean) not in {1, 3} or len(self.std) != len(self.mean) or min(self.std) <= 0:
-            msg = "std: as many as mean, 1 (grey) or 3 (RGB), and all positive, were expected"
+        if not self.mean or len(self.std) != len(self.mean) or min(self.std) <= 0:
+            msg = "std: as many as mean, at least 1 (grey), and all positive, were expected"
             raise ValueError(f"{msg}; mean {self.mean} and std {self.std} came")
+        return self
+
+    @model_validator(mode="after")
+    def _window(self) -> "Preprocessing":
+        if self.window is not None and not -math.inf < self.window[0] < self.window[1] < math.inf:
+            msg = f"window: two numbers, the lower one first, were expected, {list(self.window)} came"
+            raise ValueError(msg)
         return self
 
     @model_validator(mode="after")

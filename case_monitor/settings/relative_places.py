@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from case_monitor.settings.model_settings import CifarSplit, ImageFolderSplit, NpzSplit, SplitSpec
+from case_monitor.settings.splits import anchored_split
 from case_monitor.settings.top_level import Settings
 
 _SQLITE = "sqlite:///"
@@ -13,7 +13,7 @@ _SQLITE = "sqlite:///"
 def anchored(settings: Settings, base: Path) -> Settings:
     """Make relative paths relative to the configuration file."""
     models = {
-        name: model.model_copy(update={"split": _anchored_split(model.split, base)})
+        name: model.model_copy(update={"split": anchored_split(model.split, base)})
         for name, model in settings.models.items()
     }
     return settings.model_copy(
@@ -28,12 +28,6 @@ def anchored(settings: Settings, base: Path) -> Settings:
             "signing_key": settings.signing_key and base / settings.signing_key,
         }
     )
-
-
-def _anchored_split(split: SplitSpec, base: Path) -> SplitSpec:
-    if isinstance(split, ImageFolderSplit | CifarSplit | NpzSplit):
-        return split.model_copy(update={"path": base / split.path})
-    return split
 
 
 def _anchored_url(url: str, base: Path) -> str:

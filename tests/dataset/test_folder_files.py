@@ -71,6 +71,14 @@ def test_a_folder_that_is_called_like_a_picture_holds_pictures(val: Path) -> Non
     assert read(val).sample_ids == ("ant/0.png", "bee/0.png", "bee/x.png/1.png")
 
 
+def test_two_ways_to_write_a_class_are_not_two_classes(val: Path) -> None:
+    for name in ("caf\u00e9", "cafe\u0301"):
+        (val / name).mkdir()
+        noise(len(name)).save(val / name / "0.png")
+    with pytest.raises(DataError, match=r"split 'val': class names that differ were expected, two ways to write"):
+        read(val)
+
+
 def a_pipe(file: Path) -> None:
     os.mkfifo(file)
 

@@ -45,6 +45,15 @@ models:
     split: { kind: image_folder, path: validation }
 ```
 
+Other splits:
+
+- `split: { kind: table, path: validation.csv, path_column: file, label_column: species }`
+- `split: { kind: imagenet, path: val, truth: LOC_val_solution.csv, names: LOC_synset_mapping.txt }`
+- `split: { kind: webdataset, path: shards, label_field: class, labels: names }`
+- `split: { kind: huggingface, path: beans, split: validation, label_column: labels }`
+- `split: { kind: fetched, url: "s3://bucket/validation", format: table, options: { path: labels.parquet } }`
+- DICOM, or 16 bits, beside the split: `preprocessing: { mean: [0.5], std: [0.5], window: [-160, 240] }`
+
 `policy: contrast` and `policy: paper` are rules by a word, and `policy: { thresholds: contrast, min_samples: 200 }`
 sets other fields beside them; so do `CASE_MONITOR_POLICY=contrast` and `CASE_MONITOR_POLICY__MIN_SAMPLES=200`. What
 each asks is in [the README](../README.md#verdicts-and-exit-codes).
@@ -57,9 +66,14 @@ SECTIONS = {
     "ModelSettings": "`models.<name>`",
     "Preprocessing": "`models.<name>.preprocessing`",
     "ImageFolderSplit": "`models.<name>.split`, kind `image_folder`",
+    "TableSplit": "`models.<name>.split`, kind `table`",
+    "ImagenetSplit": "`models.<name>.split`, kind `imagenet`",
     "CifarSplit": "`models.<name>.split`, kind `cifar10` or `cifar100`",
     "NpzSplit": "`models.<name>.split`, kind `npz`",
+    "HuggingfaceSplit": "`models.<name>.split`, kind `huggingface`",
+    "WebdatasetSplit": "`models.<name>.split`, kind `webdataset`",
     "ArtifactSplit": "`models.<name>.split`, kind `mlflow_artifact`",
+    "FetchedSplit": "`models.<name>.split`, kind `fetched`",
     "FunctionSplit": "`models.<name>.split`, kind `function`",
     "TrustedProxy": "`trusted_proxy`",
     "IsolationSettings": "`isolation`",

@@ -102,7 +102,7 @@ def test_a_split_without_a_kind_is_an_error(load: Load) -> None:
         ),
         (MODEL.format("protocol: {sample_size: 0}"), "models.digits.protocol.sample_size"),
         (MODEL.format("preprocessing: {mean: [0.5]}"), "models.digits.preprocessing.std"),
-        (MODEL.format("preprocessing: {mean: [0, 0], std: [1, 1]}"), "models.digits.preprocessing.std"),
+        (MODEL.format("preprocessing: {mean: [0, 0], std: [1]}"), "models.digits.preprocessing.std"),
         (MODEL.format("preprocessing: {mean: [0.5], std: [0]}"), "models.digits.preprocessing.std"),
         (MODEL.format("preprocessing: {resize: 0}"), "models.digits.preprocessing.resize"),
         (MODEL.format("preprocessing: {crop: -3}"), "models.digits.preprocessing.crop"),

@@ -1,0 +1,69 @@
+"""The classes of a data set among those of a model: by name, where both have names."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.errors import DataError
+
+
+def match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[str, ...], IntArray]:
+    """The class names of the logits, and the class of each image among them.
+
+    Raises:
+        DataError: they contradict each other; the message says both sides.
+    """
+    if raw.subset:
+        return _some_of(raw, class_names)
+    own = raw.class_names
+    if class_names is None:
+        return own or tuple(str(u) for u in range(int(raw.labels.max()) + 1)), raw.labels
+    names = tuple(class_names)
+    count = len(own) if own else int(raw.labels.max()) + 1
+    if count != len(names):
+        source = "" if own else " (by its highest label; it brings no class names)"
+        msg = f"number of classes: the data set {raw.name!r} has {count}{source}, the model has {len(names)}"
+        extra = sorted(set(own or ()) - set(names))
+        raise DataError(f"{msg}; only the data set has {extra[:5]}" if extra else msg)
+    if own is None or own == names:
+        return names, raw.labels
+    if set(own) != set(names):
+        theirs, ours = sorted(set(own) - set(names)), sorted(set(names) - set(own))
+        msg = f"class names: only the data set {raw.name!r} has {theirs[:5]}, only the model has {ours[:5]}"
+        raise DataError(msg)
+    if len(set(names)) < count:
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"class names: {twice!r} stands twice, so the other order of the data set {raw.name!r} cannot be matched"
+        raise DataError(msg)
+    # The same classes in another order, as when folders are sorted by name and logits are not.
+    order = np.array([names.index(name) for name in own], dtype=np.int64)
+    return names, order[raw.labels]
+
+
+def _some_of(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[str, ...], IntArray]:
+    """The same where the model may have more classes, as is declared."""
+    own = raw.class_names
+    if class_names is None:
+        msg = (
+            f"split.classes: {raw.name!r} is declared a subset of the model's classes, and the model has no class names"
+        )
+        raise DataError(f"{msg}; log class_names with the model (model_metadata), or give models.<name>.class_names")
+    names = tuple(class_names)
+    if own is None:
+        if int(raw.labels.max()) >= len(names):
+            top = int(raw.labels.max())
+            raise DataError(
+                f"number of classes: {raw.name!r} has labels up to {top}, the model has {len(names)} classes"
+            )
+        return names, raw.labels
+    unknown = sorted(set(own) - set(names))
+    if unknown:
+        msg = f"class names: a subset of the model's was expected, only the data set {raw.name!r} has {unknown[:5]}"
+        raise DataError(msg)
+    twice = next((name for name in own if names.count(name) > 1 or own.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"class names: {twice!r} stands twice, so {raw.name!r} cannot be matched as a subset")
+    order = np.array([names.index(name) for name in own], dtype=np.int64)
+    return names, order[raw.labels]
