@@ -1,6 +1,7 @@
 """CIFAR-10 and CIFAR-100 in the authors' Python format."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 from torchvision.datasets import CIFAR10, CIFAR100
@@ -16,8 +17,10 @@ def read_cifar(spec: CifarSplit) -> RawSplit:
     try:
         cifar = dataset(str(spec.path), train=False, download=False)
     except RuntimeError:  # its text advises an argument that is not ours
-        msg = f"split: the files of {spec.kind} were expected in {spec.path}; they are missing or damaged"
-        raise DataError(msg) from None
+        folder = spec.path / dataset.base_folder
+        raise DataError(
+            f"split: the files of {spec.kind} were expected in {folder}; {_why_not(dataset, folder)}"
+        ) from None
     labels = np.array(cifar.targets, dtype=np.int64)
     return RawSplit(
         name=f"{spec.kind}-test",
@@ -28,3 +31,16 @@ def read_cifar(spec: CifarSplit) -> RawSplit:
         digest=hashlib.sha256(cifar.data.tobytes() + labels.tobytes()).hexdigest(),
         contents=tuple(content_digest(image.tobytes()) for image in cifar.data),
     )
+
+
+def _why_not(dataset: type[CIFAR10], folder: Path) -> str:
+    """Which of the files is not as its authors gave it."""
+    meta = dataset.meta["filename"], dataset.meta["md5"]
+    for name, expected in (*dataset.train_list, *dataset.test_list, meta):  # torchvision wants all of them
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        with (folder / name).open("rb") as file:
+            came = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if came != expected:
+            return f"{name} has the MD5 sum {came}, {expected} was expected: it is damaged, or another"
+    return "they are missing or damaged"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -75,15 +76,29 @@ def read_npz(spec: NpzSplit) -> RawSplit:
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
+        _require_memory(path)
         archive = np.load(path, allow_pickle=False)  # object arrays are pickles, so code
         if not isinstance(archive, np.lib.npyio.NpzFile):
             msg = "a single array came"
             raise ValueError(msg)
         with archive:
             return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        msg = f"split: a NumPy archive (.npz) was expected at {path}: {short_message(error)}"
-        raise DataError(msg) from None
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        # NumPy's own words on pickles tell people to load them.
+        why = "text, or objects that are pickles, came" if "allow_pickle" in str(error) else short_message(error)
+        raise DataError(f"split: a NumPy archive (.npz) was expected at {path}: {why}") from None
+
+
+def _require_memory(path: Path) -> None:
+    """See that what an archive holds, decompressed, has room: it is read whole."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > memory:
+        msg = f"it holds {size >> 30} GiB, and this machine has {memory >> 30} GiB of memory; use image files"
+        raise ValueError(msg)
 
 
 def _texts(array: npt.NDArray[Any]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ _OF_PLACES = {
     "tests/cli/test_light_commands.py": "slow",
     "tests/cli/test_standard_output.py": "slow",
     "tests/cli/test_supervision.py": "slow",
+    "tests/corpus/": "slow",
     "tests/dashboard/api/test_api_by_schema.py": "slow",
     "tests/dashboard/pages/test_alerts.py": "slow",
     "tests/dashboard/pages/test_classes.py": "slow",
