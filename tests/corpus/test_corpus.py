@@ -20,8 +20,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "bad-inputs.md"
 HEAD = """# Bad and strange images, and what is said of them
 
 Made by `tests/corpus`, which builds each of these in a folder of its own and reads it as a check does, with a model of
-the classes "a" and "b": a split called `split`, or a file `x...`. Where an error stands, the command ends with exit code
-2 before a model is asked, and nothing is stored. All of them together take less than a gigabyte.
+the classes "a" and "b": a split called `split`, or a file `x...`. Where an error stands, the command ends with exit
+code 2 before a model is asked, and nothing is stored. All of them together take less than a gigabyte.
 
 """
 TIMEOUT_S = 600

@@ -246,11 +246,11 @@ class TestCifar:
     def test_a_changed_byte_is_an_error(self, cifar: Path) -> None:
         file = cifar / "cifar-10-batches-py" / "test_batch"
         file.write_bytes(file.read_bytes()[:-9] + b"x" + file.read_bytes()[-8:])
-        with pytest.raises(DataError, match=r"files of cifar10 were expected in .*missing or damaged$"):
+        with pytest.raises(DataError, match="test_batch has the MD5 sum .*: it is damaged, or another$"):
             load_split(CifarSplit(kind="cifar10", path=cifar))
 
     def test_a_missing_archive_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="files of cifar100 were expected"):
+        with pytest.raises(DataError, match="files of cifar100 were expected in .*cifar-100-python; train is missing"):
             load_split(CifarSplit(kind="cifar100", path=tmp_path))
 
 
@@ -312,7 +312,7 @@ class TestNpz:
         trap = np.array([Trap(tmp_path / "sprung")], dtype=object)
         path = write_npz(tmp_path / "val.npz", class_names=trap)
         assert not (tmp_path / "sprung").exists()
-        with pytest.raises(DataError, match="Object arrays cannot be loaded"):
+        with pytest.raises(DataError, match="objects that are pickles, came"):
             npz(path)
         assert not (tmp_path / "sprung").exists()
         with np.load(path, allow_pickle=True) as archive:  # the trap does work
