@@ -246,11 +246,11 @@ class TestCifar:
     def test_a_changed_byte_is_an_error(self, cifar: Path) -> None:
         file = cifar / "cifar-10-batches-py" / "test_batch"
         file.write_bytes(file.read_bytes()[:-9] + b"x" + file.read_bytes()[-8:])
-        with pytest.raises(DataError, match="test_batch has the MD5 sum .*: it is damaged, or another$"):
+        with pytest.raises(DataError, match=r"test_batch has the MD5 sum .*: it is damaged, or another$"):
             load_split(CifarSplit(kind="cifar10", path=cifar))
 
     def test_a_missing_archive_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="files of cifar100 were expected in .*cifar-100-python; train is missing"):
+        with pytest.raises(DataError, match=r"files of cifar100 were expected in .*cifar-100-python; train is missing"):
             load_split(CifarSplit(kind="cifar100", path=tmp_path))
 
 
