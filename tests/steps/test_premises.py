@@ -65,6 +65,13 @@ def test_a_model_of_another_type_gets_its_images_in_it(dtype: torch.dtype, atol:
     assert (plain.verdict.status, other.verdict.status) == (Status.PASS, Status.PASS)
 
 
+def test_a_compiled_model_is_the_one_inside() -> None:
+    plain, net = judged(Ending(ChannelBlobNet(4), lambda s: s), FOUR, 4), Ending(ChannelBlobNet(4), lambda s: s)
+    other = judged(torch.compile(net, backend="eager"), FOUR, 4)
+    assert (plain.verdict.status, other.verdict.status) == (Status.PASS, Status.PASS)
+    assert figures(other) == figures(plain)
+
+
 class Casting(nn.Module):
     """Has parameters of several types, and casts what it needs."""
 
