@@ -38,6 +38,14 @@ def settle(engine: Engine, evaluation_id: int, evidence: Evidence, run_id: str, 
     return was_there
 
 
+def give_up(engine: Engine, evaluation_id: int, evidence: Evidence) -> None:
+    """Keep this evidence no longer, though nobody has it."""
+    with writing(engine) as connection:
+        connection.execute(
+            delete(OutboxRow).where(OutboxRow.evaluation_id == evaluation_id, OutboxRow.made_at == evidence.made_at)
+        )
+
+
 def note_failure(engine: Engine, evaluation_id: int, failure: str) -> None:
     """Remember why a try came to nothing."""
     row = bindable(OutboxRow, {"failure": failure})
