@@ -51,6 +51,10 @@ def read_huggingface(spec: HuggingfaceSplit) -> RawSplit:
     if not isinstance(dataset.features[spec.image_column], datasets.Image):
         kind = type(dataset.features[spec.image_column]).__name__
         raise DataError(f"split {split!r}, column {spec.image_column!r}: images were expected, {kind} came; cast it")
+    mode = dataset.features[spec.image_column].mode
+    if mode is not None:
+        msg = f"images as they are stored were expected, the data set says mode {mode!r}"
+        raise DataError(f"split {split!r}, column {spec.image_column!r}: {msg}; cast it to Image() and save it so")
     class_names, labels = _labels(dataset, spec.label_column, split)
     listed = Listed(
         name=split,

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -85,8 +85,17 @@ def picture_split(listed: Listed, unreadable: int = 0) -> RawSplit:
         pixels=tuple(one.pixels for one in seen),
         scales=tuple(one.scale for one in seen),
         turned=sum(one.turned for one in seen),
-        notes=listed.notes + notes,
+        notes=(*listed.notes, *notes, *_halved(listed.name, seen)),
     )
+
+
+def _halved(split: str, seen: Sequence[Look]) -> Iterator[str]:
+    count = sum(one.halved for one in seen)
+    if count:
+        yield (
+            f"{count} images of {split!r} have 16 bits a channel, of which Pillow takes the upper 8: values that fill "
+            "only a part of the 16 are nearly black."
+        )
 
 
 def shown(names: Sequence[str]) -> str:

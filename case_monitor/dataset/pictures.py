@@ -12,6 +12,7 @@ from case_monitor.dataset.raw_split import content_digest
 from case_monitor.dataset.scales import (
     Scale,
     Values,
+    has_halved,
     has_wrapped,
     is_deep,
     scale_of,
@@ -27,7 +28,7 @@ Image.init()
 _USUAL = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "AVIF", "JPEG2000", "SGI", "PCX", "TGA")
 FORMATS = tuple(name for name in _USUAL if name in Image.OPEN)
 """What is read, where this Pillow can: no format of which another program makes a picture (EPS), and none of stubs."""
-_ANIMATED = {"GIF", "PNG", "TIFF", "WEBP"}
+_ANIMATED = {"AVIF", "GIF", "PNG", "TIFF", "WEBP"}
 _LARGEST = 1 << 30
 """Bytes of a picture: it is read whole."""
 
@@ -40,6 +41,7 @@ class Look:
         content: its digest, which is that of the split: the pixels of a JPEG depend a little on the decoder.
         pixels: that of its pixels, which are the same in another encoding.
         scale: of stored values that have more than 8 bits.
+        halved: whether it has 16 bits a channel, of which Pillow takes the upper 8, as in RGB.
         turned: whether it says that it is to be turned before it is looked at (EXIF).
         problem: what is to be decided about it before it is a picture, with the remedy.
         unreadable: why it cannot be read at all.
@@ -48,6 +50,7 @@ class Look:
     content: bytes = b""
     pixels: bytes = b""
     scale: Scale | None = None
+    halved: bool = False
     turned: bool = False
     problem: str | None = None
     unreadable: str | None = None
@@ -147,10 +150,12 @@ def _look_at(content: bytes) -> Look:
             if found.scale is not None and has_wrapped(image, found.scale):
                 raise NoPictureError("values below 2 ** 31 were expected, greater ones came; save it as floats")
             return found
+        halved = has_halved(image)
         rgb = image.convert("RGB")
         turned = is_turned(image)  # a TIFF no longer is: Pillow turns it when it is loaded
-    pixels = f"{rgb.size} {'turned ' if turned else ''}".encode() + rgb.tobytes()
-    return Look(content=digest, pixels=content_digest(pixels), turned=turned)
+        way = image.getexif().get(ExifTags.Base.Orientation, 1) if turned else ""
+    pixels = f"{rgb.size} {f'turned {way} ' if turned else ''}".encode() + rgb.tobytes()
+    return Look(content=digest, pixels=content_digest(pixels), halved=halved, turned=turned)
 
 
 def _look_at_values(digest: bytes, values: Values, turned: bool) -> Look:

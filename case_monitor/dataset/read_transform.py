@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic import ValidationError
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
@@ -15,8 +16,9 @@ from case_monitor.settings import Preprocessing
 
 _CLOSE = 1e-4
 """Of normalised values: rounding, and no level of 255."""
-_SIZES = ((97, 131), (332, 245), (64, 64))
-"""(height, width) of pictures on which what was read is tried: odd and even, high and wide, larger and smaller."""
+_SIZES = [(64, 64), (332, 245), *((97 + i, 131) for i in range(12)), *((143, 97 + i) for i in range(12))]
+"""(height, width) of pictures on which what was read is tried: high and wide, larger and smaller, and with whatever is
+left over by a crop, which libraries round in different ways."""
 _TO_TENSOR = {"ToTensor", "MaybeToTensor", "PILToTensor", "MaybePILToTensor", "ToImage"}
 _WITHOUT_FIELDS = {"ToPureTensor", "ToDtype", "ConvertImageDtype", "RGB"}
 _PILLOW = {
@@ -58,7 +60,10 @@ def preprocessing_of(transform: Any) -> Preprocessing:
             fields, run = _of_preset(transform), transform
         else:
             fields, run = _of_steps(transform), transform
-    preprocessing = Preprocessing.model_validate(fields)
+    try:
+        preprocessing = Preprocessing.model_validate(fields)
+    except ValidationError as error:
+        raise ConfigError(f"transform: {name} cannot be said: {error.errors()[0]['msg']}") from None
     for height, width in _SIZES:
         picture = _picture(height, width)
         with foreign_code(f"transform: {name}", "does not take a picture", ConfigError):
@@ -91,14 +96,9 @@ def _of_steps(transform: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
     tensors = False
     for step in _flat(transform):
-        name = type(step).__name__
+        name = _name(step)
         if name == "Resize":
-            if step.max_size is not None:
-                msg = f"transform: Resize without max_size was expected, {step.max_size} came"
-                raise ConfigError(msg)
-            fields |= {"resize": _size(step.size), "interpolation": _interpolation(step.interpolation)}
-            if tensors:
-                fields |= {"manner": "tensors", "antialias": bool(step.antialias)}
+            fields |= _of_resize(step, tensors)
         elif name == "CenterCrop":
             fields["crop"] = _size(step.size)
         elif name == "Normalize":
@@ -113,18 +113,32 @@ def _of_steps(transform: Any) -> dict[str, Any]:
     return fields
 
 
+def _name(step: Any) -> str:
+    """Of a step that is known; one of somebody else's may do anything under the same name."""
+    kind = type(step)
+    known = kind.__module__.startswith(("torchvision.transforms", "timm.data"))
+    return kind.__name__ if known else f"{kind.__name__} of {kind.__module__}"
+
+
+def _of_resize(step: Any, tensors: bool) -> dict[str, Any]:
+    if step.max_size is not None:
+        msg = f"transform: Resize without max_size was expected, {step.max_size} came"
+        raise ConfigError(msg)
+    fields = {"resize": _size(step.size), "interpolation": _interpolation(step.interpolation)}
+    return fields | ({"manner": "tensors", "antialias": bool(step.antialias)} if tensors else {})
+
+
 def _flat(transform: Any) -> Iterator[Any]:
-    steps = getattr(transform, "transforms", None)
-    if steps is None:
+    if type(transform).__name__ != "Compose":
         yield transform
         return
-    for step in steps:
+    for step in transform.transforms:
         yield from _flat(step)
 
 
 def _of_processor(processor: Any) -> dict[str, Any]:
     """An image processor of transformers."""
-    manner = "pictures" if getattr(processor, "backend", None) == "pil" else "transformers"
+    manner = "transformers_pillow" if getattr(processor, "backend", None) == "pil" else "transformers"
     fields: dict[str, Any] = {"manner": manner, "mean": (0.0,) * 3, "std": (1.0,) * 3}
     if processor.do_normalize:
         fields |= {"mean": _numbers(processor.image_mean), "std": _numbers(processor.image_std)}

@@ -14,6 +14,7 @@ Window = tuple[float, float]
 _ONE_BYTE = {"1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "LAB", "LA", "La", "PA", "RGBA", "RGBa", "RGBX"}
 _AS_STORED = {None, "PNG", "TIFF", "PPM"}
 """Formats of whose deep pictures Pillow gives the stored values; others it stretches to 16 bits. None: made here."""
+_BITS, _ONE_BYTE_MOST = 258, 255
 _PHOTOMETRIC, _SAMPLE_FORMAT, _WHITE_IS_ZERO, _UNSIGNED = 262, 339, 0, 1
 
 
@@ -43,6 +44,18 @@ class Scale(NamedTuple):
 def is_deep(image: Image.Image) -> bool:
     """Whether a channel has more than 8 bits: Pillow would cut off what is above 255."""
     return image.mode not in _ONE_BYTE
+
+
+def has_halved(image: Image.Image) -> bool:
+    """Whether the file has more bits a channel than Pillow's mode of it: 16-bit RGB is opened as RGB of 8."""
+    if is_deep(image):
+        return False
+    tiles: Any = getattr(image, "tile", [])
+    tags: Any = getattr(image, "tag_v2", {})
+    given = [part for tile in tiles for part in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]
+    raw = any(isinstance(part, str) and ";16" in part for part in given)
+    most = max((part for part in given if isinstance(part, int)), default=0) if image.format == "PPM" else 0
+    return raw or most > _ONE_BYTE_MOST or max(tags.get(_BITS, (8,)), default=8) > 8
 
 
 def values_of(image: Image.Image) -> Values:

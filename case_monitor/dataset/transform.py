@@ -20,13 +20,15 @@ class _CentreRoundedDown(torch.nn.Module):
         super().__init__()
         self._size = size
 
-    def forward(self, image: Tensor) -> Tensor:
-        (height, width), (had_height, had_width) = self._size, image.shape[-2:]
+    def forward(self, image: Tensor | Image.Image) -> Tensor | Image.Image:
+        (height, width), (had_height, had_width) = self._size, functional.get_size(image)
         if height > had_height or width > had_width:
             more = max(height - had_height, 0), max(width - had_width, 0)
             image = functional.pad(image, [more[1] // 2, more[0] // 2, (more[1] + 1) // 2, (more[0] + 1) // 2])
-            had_height, had_width = image.shape[-2:]
-        cut: Tensor = functional.crop(image, (had_height - height) // 2, (had_width - width) // 2, height, width)
+            had_height, had_width = functional.get_size(image)
+        cut: Tensor | Image.Image = functional.crop(
+            image, (had_height - height) // 2, (had_width - width) // 2, height, width
+        )
         return cut
 
 
@@ -36,7 +38,7 @@ def input_transform(preprocessing: Preprocessing) -> Transform:
     colours: list[torch.nn.Module] = {1: [v2.Grayscale()], 3: [v2.RGB()]}.get(len(preprocessing.mean), [])
     steps = [
         *colours,
-        *([v2.ToImage(), *placing] if preprocessing.manner != "pictures" else [*placing, v2.ToImage()]),
+        *([v2.ToImage(), *placing] if not preprocessing.of_pictures else [*placing, v2.ToImage()]),
         v2.ToDtype(torch.float32, scale=True),
         v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
         v2.ToPureTensor(),
@@ -56,4 +58,4 @@ def _crop(preprocessing: Preprocessing) -> list[torch.nn.Module]:
     if preprocessing.crop is None:
         return []
     crop = preprocessing.crop if isinstance(preprocessing.crop, tuple) else (preprocessing.crop,) * 2
-    return [v2.CenterCrop(crop) if preprocessing.manner != "transformers" else _CentreRoundedDown(crop)]
+    return [_CentreRoundedDown(crop) if preprocessing.manner.startswith("transformers") else v2.CenterCrop(crop)]

@@ -5,7 +5,9 @@ import importlib.util
 import os
 import pickle
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -50,8 +52,29 @@ def _pretrained(folder: Path, title: str) -> nn.Module:
         raise ModelError(f"{msg}, it is not installed; pip install transformers")
     os.environ["HF_HUB_OFFLINE"] = "1"
     classifiers = importlib.import_module("transformers").AutoModelForImageClassification
-    model: nn.Module = classifiers.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    model: nn.Module
+    model, found = classifiers.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False, output_loading_info=True
+    )
+    _require_all_weights(found, type(model).__name__, title)
     return model.eval()
+
+
+def _require_all_weights(found: Mapping[str, Any], network: str, title: str) -> None:
+    """See that every weight was filled, and every one that was stored has its place: the rest would be random.
+
+    Raises:
+        ModelError: it is not so.
+    """
+    kinds = (
+        ("missing_keys", "lack"),
+        ("mismatched_keys", "have in another shape"),
+        ("unexpected_keys", "have besides"),
+    )
+    off = [f"{verb} {sorted(map(str, found[kind]))[:3]}" for kind, verb in kinds if found.get(kind)]
+    if off:
+        msg = f"{title}: the weights of a {network} were expected, those that came {' and '.join(off)}"
+        raise ModelError(f"{msg}; log a network with layers of its own with mlflow.pytorch.log_model")
 
 
 def _put_first(code: Path) -> None:

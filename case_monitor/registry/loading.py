@@ -64,6 +64,11 @@ def fetch(registry: Registry, name: str, version: int, trust: Trust = ALL_ALLOWE
         flavor, data = next((name, data) for name, data in _DATA.items() if name in info.flavors)
         files = _files(path, info.flavors[flavor], data, f"model {identity}", held)
         named = labels_of(path / files.data / "config.json", f"model {identity}") if flavor == _TRANSFORMERS else None
+    logged = metadata.class_names
+    if named and logged and named != logged and set(named) == set(logged):
+        u = next(u for u, (a, b) in enumerate(zip(named, logged, strict=False)) if a != b)
+        msg = f"model {identity}: class {u} is {logged[u]!r} by its metadata, and {named[u]!r} by id2label"
+        raise ModelError(f"{msg} in its config.json; log it with the order of its logits in both")
     return RegisteredModel(
         version=identity,
         files=files,

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from case_monitor.domain.errors import ConfigError
+from case_monitor.domain.protocol import OUTPUTS
+from case_monitor.saliency.target_layer import TargetLayer
 
 _SIZES = ("input", "layer")
 
@@ -32,6 +34,25 @@ def check_arguments(
         raise _wrong("batch_size", "1 or more was", repr(batch_size))
 
 
+def check_ways(target_layer: Any, outputs: Any, amp: Any, progress: Any, switches: Mapping[str, Any]) -> None:
+    """See that what is said about the model, and how it is run, is of the kind that it should be.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not isinstance(target_layer, str | nn.Module | TargetLayer):
+        raise _wrong("target_layer", "a name, a module or a TargetLayer was", _kind(target_layer))
+    if outputs not in OUTPUTS:
+        raise _wrong("outputs", f"one of {', '.join(OUTPUTS)} was", repr(outputs))
+    if amp not in {None, torch.float16, torch.bfloat16}:
+        raise _wrong("amp", "torch.float16, torch.bfloat16 or None was", repr(amp))
+    if progress is not None and not callable(progress):
+        raise _wrong("progress", "a function was", _kind(progress))
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise _wrong(name, "True or False was", repr(value))
+
+
 def check_contrast(contrast_sets: Any, contrast_k: Any) -> None:
     """See that contrast sets are classes with other classes, or with weights.
 
@@ -48,7 +69,9 @@ def check_contrast(contrast_sets: Any, contrast_k: Any) -> None:
         if not _is_integer(u):
             raise _wrong("contrast_sets", "class indices were", f"{u!r}, a {_kind(u)},")
         of = f"contrast set of class {u}"
-        if isinstance(members, str | bytes) or not isinstance(members, Mapping | Sequence | Tensor):
+        if isinstance(members, Tensor) and members.ndim == 1 and not members.is_floating_point():
+            members = members.tolist()
+        if isinstance(members, str | bytes) or not isinstance(members, Mapping | Sequence):
             raise _wrong(of, "a sequence of classes, or a mapping from classes to weights, was", _kind(members))
         _check_members(of, members)
 
@@ -76,6 +99,8 @@ def _check_images(images: Any) -> None:
     if not images.is_floating_point():
         remedy = "; scale and normalise them as in training"
         raise _wrong("images", "floating-point numbers were", _type(images), remedy)
+    if not bool(images.isfinite().all()):
+        raise _wrong("images", "finite numbers were", "NaN or infinity")
 
 
 def _check_targets(targets: Any, images: Tensor) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.methods import METHODS as CATALOGUE
 from case_monitor.domain.protocol import AUTO
-from case_monitor.saliency.arguments import check_arguments, check_contrast
+from case_monitor.saliency.arguments import check_arguments, check_contrast, check_ways
 from case_monitor.saliency.contrast_weights import ContrastWeights
 from case_monitor.saliency.find_layer import find_target_layer
 from case_monitor.saliency.forward import Speed
@@ -122,6 +122,8 @@ def saliency_maps(
     """
     check_arguments(model, images, targets, methods, tuple(METHODS), size, batch_size)
     check_contrast(contrast_sets, contrast_k)
+    check_ways(target_layer, outputs, amp, progress, {"min_max": min_max, "compile": compile})
+    batch_size = None if batch_size is None else int(batch_size)
     if not methods and more is None:
         msg = "methods: at least one name was expected, none came"
         raise ConfigError(msg)

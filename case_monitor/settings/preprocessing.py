@@ -39,10 +39,10 @@ class Preprocessing(Strict):
     """How pixels are made that lie between others."""
     antialias: bool = True
     """Whether an image is smoothed before it is made smaller."""
-    manner: Literal["pictures", "tensors", "transformers"] = "pictures"
+    manner: Literal["pictures", "tensors", "transformers", "transformers_pillow"] = "pictures"
     """What is resized: `pictures`, as Pillow does, which torchvision and timm take first; `tensors`, which differs by a
-    level of 255; or tensors as image processors of `transformers` do, which also crop a pixel further up or left where
-    an odd number is left over."""
+    level of 255; or tensors or pictures as image processors of transformers do, which also crop a pixel further up or
+    left where an odd number is left over. With a window, values are resized as tensors in any case."""
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     """Per channel. A length of 1 or 3 says whether images become grey or RGB; of another, images must have as many
     channels."""
@@ -53,12 +53,17 @@ class Preprocessing(Strict):
     between, those beyond become 0 and 1. Omitted, such images are refused; given, those of 8 bits are."""
     exif: Literal["apply", "ignore"] | None = None
     """Whether pictures that say so (EXIF) are turned first. Omitted, they are not, as in torchvision, and a note says
-    how many say so."""
+    how many say so. TIFFs always are, by Pillow."""
 
     @property
     def field_of_view(self) -> str:
         """What part of an image is left, whatever its size in pixels then."""
         return f"{self._part}, upright" if self.exif == "apply" else self._part
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether Pillow resizes."""
+        return self.manner in {"pictures", "transformers_pillow"}
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -98,12 +103,10 @@ class Preprocessing(Strict):
 
     @model_validator(mode="after")
     def _possible(self) -> "Preprocessing":
-        if self.manner == "pictures" and not self.antialias:
-            msg = (
-                "manner: tensors or transformers was expected with antialias: false, for Pillow always smooths pictures"
-            )
-            raise ValueError(f"{msg}; pictures came")
-        if self.manner != "pictures" and self.interpolation in {"box", "hamming"}:
+        if self.of_pictures and not self.antialias:
+            msg = "manner: tensors or transformers was expected with antialias: false, as Pillow always smooths"
+            raise ValueError(f"{msg}; {self.manner} came")
+        if not self.of_pictures and self.interpolation in {"box", "hamming"}:
             msg = f"interpolation: nearest, bilinear, bicubic or lanczos was expected with manner: {self.manner}"
             raise ValueError(f"{msg}, {self.interpolation} came")
         return self

@@ -40,6 +40,20 @@ def _png(width: int, height: int, *more: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + b"".join(more) + _chunk(b"IDAT", zlib.compress(b"\0")) + _chunk(b"IEND", b"")
 
 
+def _deep_png(kind: int) -> bytes:
+    """Of colours (2) or colours and alpha (6), 12 bits of 16."""
+    channels = {2: 3, 6: 4}[kind]
+    values = np.random.default_rng(1).integers(0, 4096, (_SIDE, _SIDE, channels), dtype=np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", _SIDE, _SIDE, 16, kind, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+
+
+def _deep_ppm() -> bytes:
+    values = np.random.default_rng(1).integers(0, 4096, (_SIDE, _SIDE, 3), dtype=np.uint16)
+    return f"P6 {_SIDE} {_SIDE} 65535\n".encode() + values.astype(">u2").tobytes()
+
+
 def _in_folder(name: str, put: Put) -> Callable[[Path], SplitSpec]:
     def build(place: Path) -> SplitSpec:
         for folder in ("a", "b"):
@@ -107,6 +121,8 @@ _REFUSED: list[tuple[str, str, Put, str]] = [
     ("an EPS by another name", "x.png", _holds(b"%!PS-Adobe-3.0 EPSF-3.0\n"), "'a/x.png' of split"),
     ("a PNG of 16 bits", "x.png", _saved(Image.fromarray(_DEEP)), "8 bits a channel were expected, mode I;16 came"),
     ("a TIFF of 16 bits", "x.tiff", _saved(Image.fromarray(_DEEP)), "8 bits a channel were expected"),
+    ("a PNG of 16 bits with transparent pixels", "x.png", _holds(_deep_png(6)), "transparent pixels came (mode RGBA)"),
+    ("an AVIF of two pictures", "x.avif", _saved(_rgb(), **_FRAMES), "one picture was expected, 2 came"),
     ("a TIFF of 32 bits", "x.tif", _saved(Image.fromarray(_DEEP.astype(np.int32))), "mode I came"),
     ("a TIFF of floats", "x.tif", _saved(Image.fromarray(_FLOATS)), "mode F came"),
     ("a TIFF of NaN", "x.tif", _saved(Image.fromarray(_NAN)), "'a/x.tif' of split"),
@@ -139,6 +155,14 @@ _READ: list[tuple[str, str, Put, int, str | None]] = [
     ("a PNG with a line break in its name", "x\ny.png", _saved(_rgb()), 2, None),
     ("a PNG whose name is no UTF-8", os.fsdecode(b"x\xff.png"), _saved(_rgb()), 2, None),
     ("a JPEG that is to be turned (EXIF)", "x.jpg", _turned(), 2, "are to be turned first (EXIF), and are not"),
+    (
+        "a PNG of 16 bits and three channels",
+        "x.png",
+        _holds(_deep_png(2)),
+        2,
+        "1 images of 'split' have 16 bits a channel",
+    ),
+    ("a PPM of 16 bits", "x.ppm", _holds(_deep_ppm()), 2, "Pillow takes the upper 8"),
     ("a folder named x.png, with a picture", "x.png", lambda f: (f.mkdir(), _rgb().save(f / "1.png")), 2, None),
     ("an SVG", "x.svg", _holds(b"<svg/>"), 1, "1 files that are no pictures"),
     ("what a file manager left", "Thumbs.db", _holds(b"\xd0\xcf\x11\xe0"), 1, "Thumbs.db"),

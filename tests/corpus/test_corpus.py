@@ -21,11 +21,12 @@ HEAD = """# Bad and strange images, and what is said of them
 
 Made by `tests/corpus`, which builds each of these in a folder of its own and reads it as a check does, with a model of
 the classes "a" and "b": a split called `split`, or a file `x...`. Where an error stands, the command ends with exit
-code 2 before a model is asked, and nothing is stored. All of them together take less than a gigabyte.
+code 2 before a model is asked, and nothing is stored. All of them together take less than half a gigabyte beside the
+libraries.
 
 """
 TIMEOUT_S = 600
-LARGEST_KIB = 1 << 20
+LARGEST_KIB = 1 << 19
 
 
 @functools.cache

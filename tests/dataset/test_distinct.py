@@ -112,3 +112,15 @@ def test_digests_tell_images_from_labels(tmp_path: Path) -> None:
 )
 def test_fields_of_view(first: dict[str, int], second: dict[str, int], equal: bool) -> None:
     assert (Preprocessing(**first).field_of_view == Preprocessing(**second).field_of_view) is equal
+
+
+def test_pictures_that_are_turned_in_other_ways_are_no_repeats(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    pixels = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8))
+    for way in (1, 3, 6, 8, 8):
+        exif = Image.Exif()
+        exif[0x0112] = way
+        pixels.save(tmp_path / "a" / f"{way}{len(list((tmp_path / 'a').iterdir()))}.png", exif=exif)
+    raw = load_split(ImageFolderSplit(kind="image_folder", path=tmp_path))
+    assert len(raw.sample_ids) == 4
+    assert any("1 of the 5 images" in note for note in raw.notes)

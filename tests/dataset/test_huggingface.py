@@ -166,3 +166,9 @@ def test_the_extra_is_named_where_it_is_missing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=r"needs the extra case-monitor\[huggingface\]"):
         read(tmp_path)
+
+
+def test_a_mode_that_the_library_would_convert_to_is_refused(tmp_path: Path) -> None:
+    dataset = built().cast_column("image", datasets.Image(mode="L"))
+    with pytest.raises(DataError, match=r"images as they are stored were expected, the data set says mode 'L'"):
+        read(tmp_path, dataset)

@@ -25,7 +25,8 @@ def _picture(height: int, width: int, seed: int = 1) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-PICTURES = [_picture(height, width) for height, width in ((50, 71), (71, 50), (301, 260), (260, 303), (224, 224))]
+SIZES = ((50, 71), (71, 50), (301, 260), (260, 303), (224, 224), (500, 334), (427, 640), (31, 29), (97, 110))
+PICTURES = [_picture(height, width) for height, width in SIZES]
 
 
 def _timm(name: str, **config: Any) -> Callable[[Image.Image], torch.Tensor]:
@@ -84,9 +85,11 @@ def _processors() -> dict[str, tuple[Any, dict[str, object]]]:
     from transformers import (
         BeitImageProcessor,
         CLIPImageProcessor,
+        CLIPImageProcessorPil,
         ConvNextImageProcessor,
         DeiTImageProcessor,
         MobileNetV2ImageProcessor,
+        PoolFormerImageProcessorPil,
         ViTImageProcessor,
         ViTImageProcessorPil,
     )
@@ -94,7 +97,7 @@ def _processors() -> dict[str, tuple[Any, dict[str, object]]]:
     cut = {"size": {"shortest_edge": 60}, "do_center_crop": True}
     return {
         "vit": (ViTImageProcessor(), {"resize": (224, 224), "crop": None, "manner": "transformers"}),
-        "vit, pillow": (ViTImageProcessorPil(), {"resize": (224, 224), "manner": "pictures"}),
+        "vit, pillow": (ViTImageProcessorPil(), {"resize": (224, 224), "manner": "transformers_pillow"}),
         "odd rest": (
             ViTImageProcessor(**cut, crop_size={"height": 51, "width": 45}),
             {"resize": 60},
@@ -104,6 +107,8 @@ def _processors() -> dict[str, tuple[Any, dict[str, object]]]:
             ViTImageProcessor(**cut, crop_size={"height": 81, "width": 64}),
             {},
         ),
+        "clip, pillow": (CLIPImageProcessorPil(size={"shortest_edge": 72}, crop_size={"height": 64, "width": 64}), {}),
+        "poolformer, pillow": (PoolFormerImageProcessorPil(), {"manner": "transformers_pillow"}),
         "deit": (DeiTImageProcessor(), {"interpolation": "bicubic", "crop": (224, 224)}),
         "beit": (BeitImageProcessor(), {}),
         "clip": (CLIPImageProcessor(), {"resize": 224, "crop": (224, 224)}),
@@ -128,6 +133,13 @@ def test_transformers(name: str) -> None:
         torch.testing.assert_close(ours(picture), theirs, rtol=0, atol=1e-5)
 
 
+class Resize:
+    """Does what it likes."""
+
+    def __call__(self, picture: Image.Image) -> Image.Image:
+        return picture
+
+
 def _refused() -> dict[str, tuple[Any, str]]:
     from transformers import EfficientNetImageProcessor, LevitImageProcessor, ViTImageProcessor
 
@@ -136,11 +148,18 @@ def _refused() -> dict[str, tuple[Any, str]]:
         "another order": (v2.Compose([v2.CenterCrop(40), v2.Resize(60), *TO_FLOAT]), r"makes \(3, 60, 60\)"),
         "normalised twice": (v2.Compose([*TO_FLOAT, v2.Normalize(MEAN, STD)]), "up to"),
         "no tensor": (v2.Compose([v2.Resize(32)]), "it makes Image"),
-        "bytes": (v2.Compose([v2.Resize(32), v2.PILToTensor()]), r"it makes \(3, 32, 43\) of uint8"),
+        "bytes": (v2.Compose([v2.Resize(32), v2.PILToTensor()]), r"it makes \(3, 32, 32\) of uint8"),
         "longest": (v2.Compose([v2.Resize(60, max_size=80), *TO_FLOAT]), "Resize without max_size"),
         "padded": (timm.data.create_transform((3, 224, 224), crop_mode="border"), "a step ResizeKeepRatio came"),
-        "a function": (np.asarray, "a step builtin_function_or_method came"),
-        "nothing": (None, "a step NoneType came"),
+        "a function": (np.asarray, "a step builtin_function_or_method of"),
+        "nothing": (None, "a step NoneType of builtins came"),
+        "now and then": (transforms.Compose([transforms.RandomApply([v2.CenterCrop(48)], 0.9)]), "RandomApply came"),
+        "in any order": (transforms.RandomOrder([v2.Resize(60), v2.CenterCrop(48)]), "a step RandomOrder came"),
+        "one's own by a known name": (v2.Compose([Resize(), *TO_FLOAT]), f"a step Resize of {__name__} came"),
+        "no such interpolation": (
+            v2.Compose([v2.Resize(60, InterpolationMode.NEAREST_EXACT), *TO_FLOAT]),
+            "cannot be said: Input should be 'nearest'",
+        ),
         "another size": (LevitImageProcessor(size={"shortest_edge": 224}), "it makes"),
         "another scale": (ViTImageProcessor(rescale_factor=1 / 128), "up to"),
         "an offset": (EfficientNetImageProcessor(rescale_offset=True), "up to"),
@@ -188,6 +207,7 @@ def test_what_was_not_there_before_changes_no_identity() -> None:
     ("fields", "message"),
     [
         ({"antialias": False}, "manner: tensors or transformers was expected"),
+        ({"antialias": False, "manner": "transformers_pillow"}, "transformers_pillow came"),
         ({"manner": "tensors", "interpolation": "box"}, "interpolation: nearest, bilinear"),
         ({"resize": (3, 0)}, "resize"),
         ({"interpolation": "cubic"}, "interpolation"),

@@ -153,6 +153,48 @@ def test_code_beside_the_weights_does_not_run(tmp_path: Path) -> None:
     assert not ran.exists()
 
 
+class _OwnHead(ViTForImageClassification):
+    """As people write it: a layer more in the place of the head."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__(config)
+        self.classifier = torch.nn.Sequential(torch.nn.Linear(24, 12), torch.nn.ReLU(), torch.nn.Linear(12, 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"num_hidden_layers": 3}, r"the weights of a ViTForImageClassification were expected, those that came lack"),
+        ({"num_hidden_layers": 1}, r".* those that came have besides"),
+        ({"model_type": "deit"}, r"the weights of a DeiTForImageClassification were expected, those that came lack"),
+    ],
+)
+def test_weights_that_do_not_fit_are_not_filled_up(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    """They would be random, and others at each load."""
+    folder = _saved(tmp_path / "model", change)
+    with pytest.raises(ModelError, match=f"^model pets/1: {words}") as caught:
+        load_model(folder, tmp_path / "code", "model pets/1")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_head_of_ones_own_is_not_taken_for_the_usual_one(log: Any, sqlite_tracking: str) -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    version = log(_OwnHead(ViTConfig(**sizes, image_size=32, patch_size=8, num_labels=3)).eval())
+    model = ConfinedModel(fetch(Registry(sqlite_tracking), "pets", version).files, Protocol(), "cpu", Isolation())
+    try:
+        with pytest.raises(ModelError, match=r"lack \['classifier\..*log a network with layers of its own"):
+            model.load()
+    finally:
+        model.end()
+
+
+def test_two_orders_of_the_same_names_are_refused(log: Any, sqlite_tracking: str) -> None:
+    version = log(_vit(id2label=NAMES), metadata=model_metadata(class_names=("dog", "cat", "eel")))
+    with pytest.raises(ModelError, match="class 0 is 'dog' by its metadata, and 'cat' by id2label"):
+        fetch(Registry(sqlite_tracking), "pets", version)
+
+
 def test_who_has_no_transformers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = _saved(tmp_path / "model", {})
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -173,6 +173,21 @@ def test_resizing_is_bilinear_with_half_pixel_centres() -> None:
         ({"contrast_sets": {0: [1, 5]}}, ConfigError, "class 0.*5 came"),
         ({"contrast_sets": {0: [1, -1]}}, ConfigError, "class 0.*-1 came"),
         ({"contrast_sets": {0: {1: 0.5, 0: 0.5}}}, ConfigError, "contrast set of class 0.*0 came"),
+        ({"images": torch.full((2, 3, 12, 16), float("nan"))}, ConfigError, "finite numbers were expected, NaN"),
+        (
+            {"outputs": "Sigmoid"},
+            ConfigError,
+            "outputs: one of auto, logits, softmax, sigmoid was expected, 'Sigmoid' came",
+        ),
+        ({"outputs": None}, ConfigError, "None came"),
+        ({"target_layer": 3}, ConfigError, "target_layer: a name, a module or a TargetLayer was expected, int came"),
+        ({"target_layer": ["relu"]}, ConfigError, "list came"),
+        ({"amp": True}, ConfigError, r"amp: torch\.float16, torch\.bfloat16 or None was expected, True came"),
+        ({"amp": torch.int8}, ConfigError, r"torch\.int8 came"),
+        ({"progress": 3}, ConfigError, "progress: a function was expected, int came"),
+        ({"min_max": "no"}, ConfigError, "min_max: True or False was expected, 'no' came"),
+        ({"compile": "no"}, ConfigError, "compile: True or False was expected, 'no' came"),
+        ({"contrast_sets": {0: torch.tensor([1.0])}}, ConfigError, "a sequence of classes.*Tensor came"),
         ({"contrast_sets": {7: [1]}}, ConfigError, "contrast_sets: class indices below 5 were expected, 7 came"),
         ({"contrast_sets": {"0": [1]}}, ConfigError, "contrast_sets: class indices .*, '0', a str, came"),
         ({"contrast_sets": {0: ["1"]}}, ConfigError, "contrast set of class 0: class indices .*, '1', a str, came"),
@@ -198,6 +213,8 @@ def test_integers_and_members_of_other_libraries_count() -> None:
         assert torch.equal(
             saliency_maps(a_cnn(1), some_images(), TARGETS, contrast_sets=sets, **given)["case"], expected
         )
+    one = {"contrast_sets": {0: [1, 2]}, "batch_size": np.int64(1)} | given
+    torch.testing.assert_close(saliency_maps(a_cnn(1), some_images(), TARGETS, **one)["case"], expected)
     small = TARGETS.to(torch.int32)
     assert torch.equal(
         saliency_maps(a_cnn(1), some_images(), small, contrast_sets={0: [1, 2]}, **given)["case"], expected

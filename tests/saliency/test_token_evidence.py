@@ -49,10 +49,10 @@ def _transformer(prefix: int) -> VisionTransformer:
     return model
 
 
-def _trained(model: VisionTransformer, steps: int = 200) -> VisionTransformer:
+def _trained(model: VisionTransformer, steps: int = 100) -> VisionTransformer:
     images, target, _ = _squares(2048, seed=1)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     random = torch.Generator().manual_seed(5)
     for _ in range(steps):
         rows = torch.randint(0, len(images), (64,), generator=random)
