@@ -61,12 +61,12 @@ def fetch(registry: Registry, name: str, version: int, trust: Trust = ALL_ALLOWE
         remove_uncounted(path)
         info = _description(path, identity)
         metadata = _metadata(info, identity)
-        flavor, data = next((name, data) for name, data in _DATA.items() if name in info.flavors)
+        flavor, data = next((name, data) for name, data in _DATA.items() if isinstance(info.flavors.get(name), dict))
         files = _files(path, info.flavors[flavor], data, f"model {identity}", held)
         named = labels_of(path / files.data / "config.json", f"model {identity}") if flavor == _TRANSFORMERS else None
     logged = metadata.class_names
-    if named and logged and named != logged and set(named) == set(logged):
-        u = next(u for u, (a, b) in enumerate(zip(named, logged, strict=False)) if a != b)
+    if named and logged and named != logged and sorted(named) == sorted(logged):
+        u = next(u for u, (a, b) in enumerate(zip(named, logged, strict=True)) if a != b)
         msg = f"model {identity}: class {u} is {logged[u]!r} by its metadata, and {named[u]!r} by id2label"
         raise ModelError(f"{msg} in its config.json; log it with the order of its logits in both")
     return RegisteredModel(
@@ -93,8 +93,10 @@ def _description(path: Path, version: ModelVersion) -> Any:
             "mlflow.pytorch.log_model, or a classifier of transformers with mlflow.transformers.log_model"
         )
         raise ModelError(msg)
-    task = flavors.get(_TRANSFORMERS, {}).get("task")
-    if "pytorch" not in flavors and task != _TASK:
+    if isinstance(flavors.get("pytorch"), dict):
+        return info
+    task = flavors[_TRANSFORMERS].get("task")
+    if task != _TASK:
         msg = f"model {version}: the task {_TASK} was expected of a model of transformers, {str(task)[:80]!r} came"
         raise ModelError(msg)
     return info
