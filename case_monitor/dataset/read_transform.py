@@ -54,9 +54,11 @@ def preprocessing_of(transform: Any) -> Preprocessing:
     """
     name = type(transform).__name__
     with foreign_code(f"transform: {name}", "is not understood", ConfigError):
-        if hasattr(transform, "image_mean"):
+        # Of somebody else's class nothing is known but what it does to some pictures.
+        module = type(transform).__module__
+        if hasattr(transform, "image_mean") and module.startswith("transformers."):
             fields, run = _of_processor(transform), _processed_by(transform)
-        elif hasattr(transform, "crop_size"):
+        elif hasattr(transform, "crop_size") and module == "torchvision.transforms._presets":
             fields, run = _of_preset(transform), transform
         else:
             fields, run = _of_steps(transform), transform

@@ -11,6 +11,7 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.models import ConvNeXt_Tiny_Weights, EfficientNet_B0_Weights, ResNet18_Weights, ViT_B_16_Weights
 from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms._presets import ImageClassification
 
 from case_monitor.dataset.read_transform import preprocessing_of
 from case_monitor.dataset.transform import input_transform
@@ -133,6 +134,10 @@ def test_transformers(name: str) -> None:
         torch.testing.assert_close(ours(picture), theirs, rtol=0, atol=1e-5)
 
 
+class Preset(ImageClassification):
+    """Does what it likes where nobody looks."""
+
+
 class Resize:
     """Does what it likes."""
 
@@ -155,6 +160,7 @@ def _refused() -> dict[str, tuple[Any, str]]:
         "nothing": (None, "a step NoneType of builtins came"),
         "now and then": (transforms.Compose([transforms.RandomApply([v2.CenterCrop(48)], 0.9)]), "RandomApply came"),
         "in any order": (transforms.RandomOrder([v2.Resize(60), v2.CenterCrop(48)]), "a step RandomOrder came"),
+        "a preset of one's own": (Preset(crop_size=64, resize_size=64), f"a step Preset of {__name__} came"),
         "one's own by a known name": (v2.Compose([Resize(), *TO_FLOAT]), f"a step Resize of {__name__} came"),
         "no such interpolation": (
             v2.Compose([v2.Resize(60, InterpolationMode.NEAREST_EXACT), *TO_FLOAT]),
