@@ -36,7 +36,7 @@ from tests.support.servers import free_port
 
 FIGURES = {
     *("confusion_matrix", "contrast", "agreement_histograms", "fidelity"),
-    *("gallery", "saliency_maps", "channel_activity"),
+    *("gallery", "saliency_maps", "channel_activity", "model_inputs"),
 }
 ARTIFACTS = (
     {f"figures/{name}.png" for name in FIGURES}
