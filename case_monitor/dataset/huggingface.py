@@ -40,10 +40,9 @@ class Row:
 
 def read_huggingface(spec: HuggingfaceSplit) -> RawSplit:
     """Read a data set; its pictures go through the same looks as files."""
+    datasets = _library()
     dataset = _loaded(spec)
     split = spec.split or spec.path.name
-    import datasets  # an extra, which `_loaded` has asked for
-
     for column in (spec.image_column, spec.label_column):
         if column not in dataset.column_names:
             came = ", ".join(dataset.column_names[:8])
@@ -66,17 +65,27 @@ def read_huggingface(spec: HuggingfaceSplit) -> RawSplit:
     return picture_split(listed, spec.unreadable)
 
 
-def _loaded(spec: HuggingfaceSplit) -> "Dataset":
-    """The data set, or the part of several that is asked for.
+def _library() -> Any:
+    """The package that reads them.
 
     Raises:
-        DataError: it cannot be read, or the part is not there.
+        DataError: it is not installed.
     """
     try:
         import datasets  # an extra, which takes seconds
     except ImportError:
         msg = "split: a data set of Hugging Face needs the extra case-monitor[huggingface]; install it"
         raise DataError(msg) from None
+    return datasets
+
+
+def _loaded(spec: HuggingfaceSplit) -> "Dataset":
+    """The data set, or the part of several that is asked for.
+
+    Raises:
+        DataError: it cannot be read, or the part is not there.
+    """
+    datasets = _library()
     if not spec.path.is_dir():
         msg = "a folder that save_to_disk made was expected"
         raise DataError(f"split: {msg} at {spec.path}, none is there")
@@ -116,8 +125,7 @@ def _require_own_files(path: Path) -> None:
 
 def _labels(dataset: "Dataset", column: str, split: str) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
     """Class names, and the class of each row."""
-    import datasets  # as above
-
+    datasets = _library()
     feature = dataset.features[column]
     cells = dataset.data.column(column)
     if cells.null_count:
