@@ -140,32 +140,36 @@ def upright(image: Image.Image) -> Image.Image:
 def _look_at(content: bytes) -> Look:
     digest = hashlib.sha256(content).digest()
     if is_dicom(content):
-        return _look_at_values(digest, read_dicom(content), turned=False)
+        return _look_at_values(digest, read_dicom(content))
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         problem = why_no_picture(image)
         if problem:
             return Look(content=digest, problem=problem)
         if is_deep(image):
-            found = _look_at_values(digest, values_of(image), is_turned(image))
+            found = _look_at_values(digest, values_of(image), _way(image))
             if found.scale is not None and has_wrapped(image, found.scale):
                 raise NoPictureError("values below 2 ** 31 were expected, greater ones came; save it as floats")
             return found
         halved = has_halved(image)
         rgb = image.convert("RGB")
-        turned = is_turned(image)  # a TIFF no longer is: Pillow turns it when it is loaded
-        way = image.getexif().get(ExifTags.Base.Orientation, 1) if turned else ""
-    pixels = f"{rgb.size} {f'turned {way} ' if turned else ''}".encode() + rgb.tobytes()
-    return Look(content=digest, pixels=content_digest(pixels), halved=halved, turned=turned)
+        way = _way(image)  # a TIFF has none any more: Pillow turns it when it is loaded
+    pixels = f"{rgb.size} {way}".encode() + rgb.tobytes()
+    return Look(content=digest, pixels=content_digest(pixels), halved=halved, turned=bool(way))
 
 
-def _look_at_values(digest: bytes, values: Values, turned: bool) -> Look:
+def _way(image: Image.Image) -> str:
+    """How it is to be turned, or mirrored, before it is looked at; "": not at all."""
+    return f"turned {image.getexif()[ExifTags.Base.Orientation]} " if is_turned(image) else ""
+
+
+def _look_at_values(digest: bytes, values: Values, way: str = "") -> Look:
     problem = why_no_values(values)
     if problem:
         raise NoPictureError(problem)
     array = values.array
-    about = f"{array.shape} {array.dtype} {values.inverted} {'turned ' if turned else ''}"
+    about = f"{array.shape} {array.dtype} {values.inverted} {way}"
     pixels = content_digest(about.encode() + array.tobytes())
-    return Look(content=digest, pixels=pixels, scale=scale_of(values), turned=turned)
+    return Look(content=digest, pixels=pixels, scale=scale_of(values), turned=bool(way))
 
 
 def _alpha(image: Image.Image) -> Image.Image:

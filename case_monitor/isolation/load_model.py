@@ -32,7 +32,10 @@ def load_model(data: Path, code: Path, title: str) -> nn.Module:
     if code.is_dir():
         _put_first(code)
     pickled = data / _PICKLED if data.is_dir() else data
-    if (data / _PRETRAINED).exists():
+    kinds = [name for name in (_PICKLED, _EXPORTED, _PRETRAINED) if (data / name).exists()]
+    if len(kinds) > 1:  # whoever serves it may load another one than is judged here
+        raise ModelError(f"{title}: files of one kind of model were expected, {' and '.join(kinds)} came")
+    if kinds == [_PRETRAINED]:
         return _pretrained(data, title)
     if pickled.exists():
         model = torch.load(pickled, map_location="cpu", pickle_module=pickle, weights_only=False)

@@ -93,8 +93,15 @@ def _description(path: Path, version: ModelVersion) -> Any:
             "mlflow.pytorch.log_model, or a classifier of transformers with mlflow.transformers.log_model"
         )
         raise ModelError(msg)
-    if isinstance(flavors.get("pytorch"), dict):
+    if "pytorch" in flavors and _TRANSFORMERS in flavors:
+        msg = f"model {version}: one of the flavours pytorch and transformers was expected, both came"
+        raise ModelError(f"{msg}: they may be two networks")
+    if "pytorch" in flavors:
         return info
+    whole = "model_binary" in flavors[_TRANSFORMERS] and "peft_adaptor" not in flavors[_TRANSFORMERS]
+    if not whole:
+        msg = f"model {version}: a whole network was expected, an adapter or a reference to a model hub came"
+        raise ModelError(f"{msg}; merge it, and log it with its weights")
     task = flavors[_TRANSFORMERS].get("task")
     if task != _TASK:
         msg = f"model {version}: the task {_TASK} was expected of a model of transformers, {str(task)[:80]!r} came"

@@ -1,6 +1,7 @@
 """Each image counts once, and what is odd about the images is said."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,9 +115,10 @@ def test_fields_of_view(first: dict[str, int], second: dict[str, int], equal: bo
     assert (Preprocessing(**first).field_of_view == Preprocessing(**second).field_of_view) is equal
 
 
-def test_pictures_that_are_turned_in_other_ways_are_no_repeats(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("shape", "kind"), [((8, 12, 3), np.uint8), ((8, 12), np.uint16)])
+def test_pictures_that_are_turned_in_other_ways_are_no_repeats(tmp_path: Path, shape: Any, kind: Any) -> None:
     (tmp_path / "a").mkdir()
-    pixels = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8))
+    pixels = Image.fromarray(np.random.default_rng(0).integers(0, 256, shape).astype(kind))
     for way in (1, 3, 6, 8, 8):
         exif = Image.Exif()
         exif[0x0112] = way

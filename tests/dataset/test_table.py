@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -47,7 +48,7 @@ def test_labels_are_those_of_the_rows(home: Path) -> None:
     assert raw.notes == ()
     split, source = prepare(raw, ("dog", "cat"), RGB)
     assert source.target.tolist() == [0, 1, 0]
-    assert (all_of(source)[1, :, 0, 0] * 255).round().tolist() == list(noise(2).getpixel((0, 0)))  # type: ignore[arg-type]
+    assert (all_of(source)[1, :, 0, 0] * 255).round().tolist() == np.array(noise(2))[0, 0].tolist()
     assert split.size == 3
 
 

@@ -21,13 +21,14 @@ from transformers import (
 from case_monitor.dataset import preprocessing_of
 from case_monitor.domain.errors import ModelError
 from case_monitor.domain.isolation import Isolation
+from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.protocol import Protocol
 from case_monitor.isolation.confined_model import ConfinedModel
 from case_monitor.isolation.load_model import load_model
 from case_monitor.registry import model_metadata
 from case_monitor.registry.artifact import Trust
 from case_monitor.registry.client import Registry
-from case_monitor.registry.loading import fetch
+from case_monitor.registry.loading import _description, fetch
 from case_monitor.registry.pretrained import labels_of
 
 NAMES = {0: "cat", 1: "dog", 2: "eel"}
@@ -193,6 +194,43 @@ def test_two_orders_of_the_same_names_are_refused(log: Any, sqlite_tracking: str
     version = log(_vit(id2label=NAMES), metadata=model_metadata(class_names=("dog", "cat", "eel")))
     with pytest.raises(ModelError, match="class 0 is 'dog' by its metadata, and 'cat' by id2label"):
         fetch(Registry(sqlite_tracking), "pets", version)
+
+
+@pytest.mark.parametrize("other", ["model.pth", "model.pt2"])
+def test_files_of_two_kinds_are_refused(tmp_path: Path, other: str) -> None:
+    """Whoever serves the version loads one of them, and the other might be judged."""
+    folder = _saved(tmp_path / "model", {})
+    (folder / other).write_bytes(b"another network")
+    with pytest.raises(ModelError, match=rf"^model pets/1: files of one kind .*{other} and config\.json came$"):
+        load_model(folder, tmp_path / "code", "model pets/1")
+
+
+def _flavours(folder: Path, **changes: Any) -> Any:
+    """A description as MLflow writes it."""
+    folder.mkdir()
+    flavours: dict[str, Any] = {"transformers": {"task": "image-classification", "model_binary": "model"}} | changes
+    (folder / "MLmodel").write_text(json.dumps({"flavors": flavours}))
+    return _description(folder, ModelVersion(name="pets", version=1, run_id=None, digest=""))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pytorch": {"model_data": "data"}}, "one of the flavours pytorch and transformers was expected, both came"),
+        (
+            {"transformers": {"task": "image-classification", "model_binary": "model", "peft_adaptor": "peft"}},
+            "adapter",
+        ),
+        (
+            {"transformers": {"task": "image-classification", "source_model_name": "a/b"}},
+            "reference to a model hub came",
+        ),
+    ],
+)
+def test_a_version_that_may_be_another_network_is_refused(tmp_path: Path, changes: Any, message: str) -> None:
+    assert _flavours(tmp_path / "as usual").flavors["transformers"]["model_binary"] == "model"
+    with pytest.raises(ModelError, match=message):
+        _flavours(tmp_path / "changed", **changes)
 
 
 def test_who_has_no_transformers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

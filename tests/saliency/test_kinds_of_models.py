@@ -45,16 +45,18 @@ def _auxiliary(net: nn.Sequential, images: Tensor) -> Output:
 
 
 def _cut_off(net: nn.Sequential, images: Tensor) -> Tensor:
-    return net[4:](net[:4](images).detach())  # type: ignore[no-any-return] # nn.Sequential has no types
+    logits: Tensor = net[4:](net[:4](images).detach())
+    return logits
 
 
 def _reentrant(net: nn.Sequential, images: Tensor) -> Tensor:
-    return net[4:](checkpoint(net[:4], images, use_reentrant=True))  # type: ignore[no-any-return]
+    logits: Tensor = net[4:](checkpoint(net[:4], images, use_reentrant=True))
+    return logits
 
 
 def _copies(net: nn.Sequential, images: Tensor) -> Tensor:
-    both = net(torch.cat([images, images.flip(-1)]))
-    return both.view(2, len(images), -1).mean(0)  # type: ignore[no-any-return]
+    both: Tensor = net(torch.cat([images, images.flip(-1)]))
+    return both.view(2, len(images), -1).mean(0)
 
 
 WORK: dict[str, tuple[Callable[[], nn.Module], str]] = {
@@ -89,7 +91,8 @@ class _Recurrent(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         rows, _ = self.rows(self.early(images).mean(3).transpose(1, 2))
-        return self.head(rows[:, -1])  # type: ignore[no-any-return]
+        logits: Tensor = self.head(rows[:, -1])
+        return logits
 
 
 def test_a_recurrent_head_is_one_that_gradients_pass() -> None:
