@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from torchvision.datasets import CIFAR10, CIFAR100
+from torchvision.datasets.utils import calculate_md5
 
 from case_monitor.dataset.raw_split import RawSplit, content_digest
 from case_monitor.domain.errors import DataError
@@ -39,8 +40,7 @@ def _why_not(dataset: type[CIFAR10], folder: Path) -> str:
     for name, expected in (*dataset.train_list, *dataset.test_list, meta):  # torchvision wants all of them
         if not (folder / name).is_file():
             return f"{name} is missing"
-        with (folder / name).open("rb") as file:
-            came = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        came = calculate_md5(folder / name)
         if came != expected:
             return f"{name} has the MD5 sum {came}, {expected} was expected: it is damaged, or another"
     return "they are missing or damaged"

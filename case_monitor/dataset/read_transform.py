@@ -21,14 +21,6 @@ _SIZES = [(64, 64), (332, 245), *((97 + i, 131) for i in range(12)), *((143, 97 
 left over by a crop, which libraries round in different ways."""
 _TO_TENSOR = {"ToTensor", "MaybeToTensor", "PILToTensor", "MaybePILToTensor", "ToImage"}
 _WITHOUT_FIELDS = {"ToPureTensor", "ToDtype", "ConvertImageDtype", "RGB"}
-_PILLOW = {
-    Image.Resampling.NEAREST: "nearest",
-    Image.Resampling.BILINEAR: "bilinear",
-    Image.Resampling.BICUBIC: "bicubic",
-    Image.Resampling.BOX: "box",
-    Image.Resampling.HAMMING: "hamming",
-    Image.Resampling.LANCZOS: "lanczos",
-}
 
 
 def preprocessing_of(transform: Any) -> Preprocessing:
@@ -197,7 +189,7 @@ def _numbers(values: Any) -> tuple[float, ...]:
 def _interpolation(mode: Any) -> str:
     if isinstance(mode, InterpolationMode | str):
         return str(InterpolationMode(mode).value)
-    return _PILLOW[Image.Resampling(2 if mode is None else mode)]
+    return Image.Resampling(Image.Resampling.BILINEAR if mode is None else mode).name.lower()
 
 
 def _picture(height: int, width: int) -> Image.Image:

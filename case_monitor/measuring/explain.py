@@ -141,7 +141,7 @@ class Explainer:
             place: Shown(
                 likeness=alike[row],
                 image=pictures[i].copy(),
-                input=images[row].cpu().clone(),
+                input=images[row].cpu().clone() if place in by_class else None,
                 maps={method: m[i].clone() for method, m in picked.items()},
             )
             for i, (place, row) in enumerate(zip(chosen, rows, strict=True))

@@ -28,13 +28,13 @@ class Shown:
     Attributes:
         likeness: how alike its maps for two classes are, in [0, 1].
         image: (H, W, 3) uint8, as a person would see it.
-        input: (C, H, W) float32, as the model gets it.
+        input: (C, H, W) float32, as the model gets it, of those chosen by their class; None of others.
         maps: method -> (2, h, w) as small as the layer, for the top-1 and the top-2 class.
     """
 
     likeness: float
     image: npt.NDArray[np.uint8]
-    input: Tensor
+    input: Tensor | None
     maps: Mapping[str, Tensor]
 
 
@@ -84,6 +84,7 @@ def gallery_of(
     if not shown:
         return Gallery.empty(tuple(methods))
     places = list(shown)
+    inputs = [image.input for image in shown.values() if image.input is not None]
     images = np.stack([image.image for image in shown.values()])
     stacked = {m: torch.stack([image.maps[m] for image in shown.values()]) for m in methods}
     return Gallery(
@@ -93,9 +94,7 @@ def gallery_of(
         top2=top2[places],
         maps={m: resize_maps(maps, images.shape[1:3]).numpy() for m, maps in stacked.items()},
         worst=sum(place not in by_class for place in places),
-        inputs=model_inputs(torch.stack([image.input for place, image in shown.items() if place in by_class]))
-        if any(place in by_class for place in places)
-        else None,
+        inputs=model_inputs(torch.stack(inputs)) if inputs else None,
     )
 
 

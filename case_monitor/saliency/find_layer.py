@@ -70,6 +70,7 @@ def require_picture(model: nn.Module, name: str, images: Tensor, outputs: Output
         TargetLayerError: it does not, or has no grid.
     """
     model = unwrapped(model)
+    require_gradients(model)
     output = _output_of(tap_layer(model, name, outputs), images)
     surely = not has_shape_of(output, images)
     if not surely and output.shape[2] == output.shape[3]:

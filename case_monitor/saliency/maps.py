@@ -23,8 +23,9 @@ from case_monitor.saliency.methods.hirescam import hirescam
 from case_monitor.saliency.methods.layercam import layercam
 from case_monitor.saliency.methods.occlusion import occlusion, occlusion_and_evidence
 from case_monitor.saliency.methods.scorecam import scorecam, scorecam_and_centred
+from case_monitor.saliency.no_gradients import require_gradients
 from case_monitor.saliency.outputs import Key, Outputs
-from case_monitor.saliency.taps import Tap, inspecting, tap_layer
+from case_monitor.saliency.taps import Tap, inspecting, tap_layer, unwrapped
 from case_monitor.saliency.target_layer import TargetLayer
 from case_monitor.saliency.trace import Options, Trace, record
 
@@ -127,6 +128,7 @@ def saliency_maps(
     if not methods and more is None:
         msg = "methods: at least one name was expected, none came"
         raise ConfigError(msg)
+    require_gradients(unwrapped(model))
     read = Outputs(output_key, outputs)
     if isinstance(target_layer, str) and target_layer == AUTO:
         target_layer = find_target_layer(model, images[:_LOOKED_AT], read)

@@ -16,7 +16,6 @@ from torch import Tensor, fx, nn
 from case_monitor.domain.errors import TargetLayerError
 from case_monitor.saliency.graph_tap import GraphTap
 from case_monitor.saliency.module_tap import ModuleTap
-from case_monitor.saliency.no_gradients import require_gradients
 from case_monitor.saliency.outputs import Outputs
 from case_monitor.saliency.target_layer import Layout, TargetLayer
 
@@ -127,10 +126,8 @@ def tap_layer(model: nn.Module, target_layer: nn.Module | str | TargetLayer, out
 
     Raises:
         TargetLayerError: there is no such layer.
-        ModelError: no layer has gradients.
     """
     inner = unwrapped(model)
-    require_gradients(inner)
     target, outputs = _resolve(inner, target_layer), outputs or Outputs()
     return GraphTap(inner, target, outputs) if is_exported(inner) else ModuleTap(inner, target, outputs)
 

@@ -27,12 +27,12 @@ from tests.support.whole import explainer
 NAN = float("nan")
 
 
-def shown(place: int, alike: float) -> Shown:
+def shown(place: int, alike: float, *, by_class: bool = False) -> Shown:
     """A picture that says where it is from."""
     return Shown(
         likeness=alike,
         image=np.full((4, 6, 3), place, np.uint8),
-        input=torch.full((1, 4, 6), float(place)),
+        input=torch.full((1, 4, 6), float(place)) if by_class else None,
         maps={"case": torch.full((2, 2, 3), float(place))},
     )
 
@@ -90,7 +90,9 @@ def test_the_cut_changes_nothing_and_few_are_held(alike: list[float], cuts: set[
 
 def test_a_gallery_of_those_that_stayed() -> None:
     preds, top2 = predictions(np.eye(3)[[0, 1, 2, 0]], [0, 1, 2, 0]), np.array([1, 2, 0, 2])
-    gallery = gallery_of({1: shown(1, 0.1), 3: shown(3, 0.9), 0: shown(0, 0.5)}, preds, top2, [1], ("case",))
+    gallery = gallery_of(
+        {1: shown(1, 0.1, by_class=True), 3: shown(3, 0.9), 0: shown(0, 0.5)}, preds, top2, [1], ("case",)
+    )
     assert gallery.sample_ids == ("image-0001", "image-0003", "image-0000")
     assert (gallery.target.tolist(), gallery.top2.tolist()) == ([1, 0, 0], [2, 2, 1])
     assert gallery.images[:, 0, 0, 0].tolist() == [1, 3, 0]
