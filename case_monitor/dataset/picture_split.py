@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from case_monitor.dataset.class_labels import require_told_apart
 from case_monitor.dataset.pictures import Look, look, read
-from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.raw_split import RawSplit, require_no_problem
 from case_monitor.dataset.scales import Values
 from case_monitor.dataset.stored import Stored
 from case_monitor.domain.errors import DataError
@@ -121,12 +121,7 @@ def _left_out(listed: Listed, looks: Sequence[Look], allowed: int) -> tuple[str,
 
 
 def _require_pictures(listed: Listed, looks: Sequence[Look]) -> None:
-    bad = [(name, one.problem) for name, one in zip(listed.sample_ids, looks, strict=True) if one.problem]
-    if bad:
-        name, problem = bad[0]
-        others = f" ({len(bad) - 1} other images of the split are no such pictures either)" if len(bad) > 1 else ""
-        msg = f"image {name!r} of split {listed.name!r}: {problem}{others}"
-        raise DataError(msg)
+    require_no_problem(listed.name, zip(listed.sample_ids, (one.problem for one in looks), strict=True))
 
 
 def _digest(names: Sequence[str], looks: Sequence[Look]) -> str:

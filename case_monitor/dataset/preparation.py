@@ -9,7 +9,7 @@ import numpy as np
 
 from case_monitor.dataset.matched_classes import match_classes
 from case_monitor.dataset.prepared_images import PreparedImages
-from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.raw_split import RawSplit, require_no_problem
 from case_monitor.dataset.scales import clipped, why_no_scale
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import DataError
@@ -63,13 +63,8 @@ def _require_scales(raw: RawSplit, preprocessing: Preprocessing | None) -> None:
     if preprocessing is None:
         return
     kinds = (None if scale is None else scale.kind for scale in raw.scales)
-    problems = [why_no_scale(kind, preprocessing.window) for kind in kinds]
-    bad = [(name, why) for name, why in zip(raw.sample_ids, problems, strict=False) if why]
-    if bad:
-        name, problem = bad[0]
-        others = f" ({len(bad) - 1} other images of the split are no such pictures either)" if len(bad) > 1 else ""
-        msg = f"image {name!r} of split {raw.name!r}: {problem}{others}"
-        raise DataError(msg)
+    problems = (why_no_scale(kind, preprocessing.window) for kind in kinds)
+    require_no_problem(raw.name, zip(raw.sample_ids, problems, strict=False))
 
 
 def _clipped(raw: RawSplit, preprocessing: Preprocessing | None) -> Iterator[str]:

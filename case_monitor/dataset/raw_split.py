@@ -1,6 +1,7 @@
 """A split as its reader gives it, whatever the format."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch.utils.data import Dataset
 
 from case_monitor.dataset.scales import Scale
 from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,3 +64,20 @@ class RawSplit:
 def content_digest(pixels: bytes) -> bytes:
     """Of one image alone."""
     return hashlib.blake2b(pixels, digest_size=16).digest()
+
+
+def require_no_problem(split: str, problems: Iterable[tuple[str, str | None]]) -> None:
+    """See that no image is to be decided about.
+
+    Args:
+        split: its name, for people.
+        problems: name of each image, and what there is to decide; None: nothing.
+
+    Raises:
+        DataError: one is; says of how many others, too.
+    """
+    bad = [(name, problem) for name, problem in problems if problem]
+    if bad:
+        name, problem = bad[0]
+        others = f" ({len(bad) - 1} other images of the split are no such pictures either)" if len(bad) > 1 else ""
+        raise DataError(f"image {name!r} of split {split!r}: {problem}{others}")
