@@ -28,6 +28,10 @@ _PATIENCE_S = 600.0  # it imports torch before it answers first; a model can sto
 _KIND = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_STREAM
 
 
+class ServerGoneError(ConfinementError):
+    """The fork server ended before it answered, and with it whatever it had started."""
+
+
 class ForkServer:
     """A process that imports torch once, and is forked for every model."""
 
@@ -66,7 +70,8 @@ class ForkServer:
         """Its answer.
 
         Raises:
-            ConfinementError: it is gone.
+            ServerGoneError: it is gone.
+            ConfinementError: it does not answer, and is given up.
         """
         with self._turn:
             number = next(self._numbers)
@@ -77,9 +82,12 @@ class ForkServer:
                     answer: dict[str, object] = json.loads(content)
                     if answer["to"] == number:  # who was interrupted has left an answer behind
                         return answer
-            except OSError:
+            except TimeoutError:
                 self._control.close()  # an answer that comes late is nobody's
-        raise ConfinementError("the process that models' processes are started from is gone; try again")
+                raise ConfinementError("the process that models' processes are started from does not answer") from None
+            except OSError:
+                self._control.close()
+        raise ServerGoneError("the process that models' processes are started from is gone; try again")
 
     def forked(self) -> "ForkServer":
         """Another like it, for a process that was forked from the one that started this one."""

@@ -5,12 +5,12 @@ import signal
 import socket
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from case_monitor.domain.errors import ConfinementError
 from case_monitor.isolation.scratch import remove
-from case_monitor.isolation.servers import ForkServer, fork_server
+from case_monitor.isolation.servers import ForkServer, ServerGoneError, fork_server
 from case_monitor.isolation.words import OF_MODELS, Words
 
 _TELLING = {
@@ -36,14 +36,13 @@ class Started:
 
     def __init__(self, title: str, request: Mapping[str, object], logger: str = OF_MODELS) -> None:
         self._of = os.getpid()
-        server = fork_server()
         self.connection, theirs = socket.socketpair()
         read, write = os.pipe()
         scratch = Path(tempfile.mkdtemp(prefix="case-monitor-"))
         try:
             with theirs, open(write, "wb") as theirs_to_say:
                 given = [theirs.fileno(), theirs_to_say.fileno()]
-                self.pid: int = server.ask({**request, "scratch": str(scratch)}, given)["pid"]
+                server, self.pid = _started({**request, "scratch": str(scratch)}, given)
         except BaseException:
             self.connection.close()
             os.close(read)
@@ -69,6 +68,16 @@ class Started:
     def last_words(self) -> str:
         """What it said last, for the end of a sentence."""
         return self._words.last()
+
+
+def _started(request: Mapping[str, object], given: Sequence[int]) -> tuple[ForkServer, int]:
+    """The server that started it, and its number."""
+    server = fork_server()
+    try:
+        return server, server.ask(request, given)["pid"]
+    except ServerGoneError:  # it was ended since it was looked at; what it may have started has ended with it
+        server = fork_server()
+        return server, server.ask(request, given)["pid"]
 
 
 def _told(status: int | None) -> str:

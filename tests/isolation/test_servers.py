@@ -64,6 +64,19 @@ def test_killed_between_models(network: Network) -> None:
         assert predicted(model).tolist() == expected.tolist()
 
 
+def test_killed_while_it_is_asked_for_a_model(network: Network) -> None:
+    with confined(network) as model:
+        expected = predicted(model)
+    pid = server_pid()
+    os.kill(pid, signal.SIGSTOP)  # it is there when it is looked at, and never answers
+    killer = threading.Timer(1.0, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+    with confined(network) as model:
+        assert predicted(model).tolist() == expected.tolist()
+    killer.join()
+    assert server_pid() != pid
+
+
 def test_asked_to_end_it_waits_for_who_asked(network: Network) -> None:
     with confined(network) as model:
         predicted(model)
@@ -90,7 +103,10 @@ def test_one_that_does_not_answer_is_given_up() -> None:
     server._prepare()
     server._control.settimeout(0.05)
     assert not server.gone
-    with other, pytest.raises(ConfinementError, match=r"^the process that models' processes are started from is gone"):
+    with (
+        other,
+        pytest.raises(ConfinementError, match=r"^the process that models' processes are started from does not answer$"),
+    ):
         server.ask({"do": "end", "pid": 1})
     assert server.gone
 
