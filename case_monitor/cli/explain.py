@@ -4,6 +4,7 @@ from pathlib import Path
 
 from case_monitor.cli.say import say
 from case_monitor.cli.standard_output import results_console
+from case_monitor.domain.class_groups import group_classes
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.evidence.pictures import Caption, heat_maps
@@ -11,8 +12,8 @@ from case_monitor.measuring_process.remote import RemotePlace
 from case_monitor.registry.artifact import Trust
 from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import RegisteredModel, fetch
-from case_monitor.registry.reconcile import choose_preprocessing, with_target_layer
-from case_monitor.settings import Settings, load_settings
+from case_monitor.registry.reconcile import choose_class_names, choose_preprocessing, with_target_layer
+from case_monitor.settings import ModelSettings, Settings, load_settings, read_class_map
 from case_monitor.store import read
 from case_monitor.store.open import open_store
 
@@ -31,10 +32,13 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     registered = fetch(registry, ref.name, registry.resolve(ref), Trust.of(settings, ref.name))
     preprocessing = choose_preprocessing(registered, settings.model(ref.name))
     images = place.open_image(image.absolute()).prepared(None, preprocessing)
-    contrast, names = _stored(settings, registered)
+    names, groups = _classes(registered, settings.model(ref.name))
+    contrast, stored_names = _stored(settings, registered)
+    if names is not None and names != stored_names:
+        contrast = None  # it is of other classes
     protocol = with_target_layer(settings.protocol_of(ref.name), registered)
-    gallery = images.shown(registered.files, protocol, contrast, settings.isolation.record)
-    labels = registered.class_names or settings.model(ref.name).class_names or names
+    gallery = images.shown(registered.files, protocol, contrast, settings.isolation.record, groups)
+    labels = names or stored_names
     most = max(*gallery.target.tolist(), *gallery.top2.tolist())
     caption = Caption(
         subject=str(registered.version),
@@ -47,6 +51,18 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
         note = f"{registered.version} has not been checked: CASE contrasts with this image's next classes."
         say(note)
     results_console().print(str(output), markup=False, highlight=False, soft_wrap=True)
+
+
+def _classes(registered: RegisteredModel, settings: ModelSettings) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
+    """Names of the classes that are explained, and for each of the model's as which of them it counts."""
+    names, class_map = choose_class_names(registered, settings), read_class_map(settings.class_map)
+    if class_map is None:
+        return names, ()
+    if names is None:
+        msg = "class_map: class names of the model were expected, it has none; give models.<name>.class_names"
+        raise DataError(msg)
+    found = group_classes(names, class_map)
+    return found.names, found.groups
 
 
 def _stored(settings: Settings, registered: RegisteredModel) -> tuple[Contrast | None, tuple[str, ...] | None]:

@@ -1,12 +1,16 @@
 """The classes of a data set among those of a model: by name, where both have names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.class_groups import ClassGroups, counts_as, group_classes
 from case_monitor.domain.errors import DataError
+
+_NAMED = 5
 
 
 def match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[str, ...], IntArray]:
@@ -40,6 +44,51 @@ def match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tup
     # The same classes in another order, as when folders are sorted by name and logits are not.
     order = np.array([names.index(name) for name in own], dtype=np.int64)
     return names, order[raw.labels]
+
+
+def with_class_map(
+    raw: RawSplit, class_names: Sequence[str] | None, class_map: Mapping[str, str]
+) -> tuple[RawSplit, tuple[str, ...], tuple[int, ...]]:
+    """The split with the classes that those of the model count as, their names, and which each of the model's is.
+
+    Images may be of the model's classes, or of those that they count as. Without names of the model, its classes are
+    those of the data set, in that order.
+
+    Raises:
+        DataError: the class map, the model and the data set contradict each other.
+    """
+    own = raw.class_names
+    fine = class_names
+    if fine is None and own is not None and set(own) <= class_map.keys():
+        fine = own
+    if fine is None:
+        raise DataError(
+            f"class_map: the model has no class names, and those of the data set {raw.name!r} are not its own; log "
+            "class_names with the model (model_metadata), or give models.<name>.class_names"
+        )
+    found = group_classes(fine, class_map)
+    if own is None:  # numbers are the model's own
+        names, labels = match_classes(raw, fine)
+        return _counted(raw, found, [found.groups[u] for u in range(len(names))], labels), found.names, found.groups
+    coarse = [counts_as(name, class_map) for name in own]
+    unknown = [name for name, of in zip(own, coarse, strict=True) if of not in found.names]
+    if unknown:
+        raise DataError(
+            f"class_map: classes of the model, or that they count as, were expected in the data set {raw.name!r}; "
+            f"{unknown[:_NAMED]} are neither"
+        )
+    return (
+        _counted(raw, found, [found.names.index(str(name)) for name in coarse], raw.labels),
+        found.names,
+        found.groups,
+    )
+
+
+def _counted(raw: RawSplit, found: ClassGroups, group_of: Sequence[int], labels: IntArray) -> RawSplit:
+    """The split with only those classes that its own, or the model's, count as."""
+    kept = sorted(set(group_of))
+    order = np.array([kept.index(group) for group in group_of], dtype=np.int64)
+    return replace(raw, labels=order[labels], class_names=tuple(found.names[group] for group in kept))
 
 
 def _some_of(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[str, ...], IntArray]:

@@ -3,11 +3,11 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from case_monitor.dataset.matched_classes import match_classes
+from case_monitor.dataset.matched_classes import match_classes, with_class_map
 from case_monitor.dataset.prepared_images import PreparedImages
 from case_monitor.dataset.raw_split import RawSplit, require_no_problem
 from case_monitor.dataset.scales import clipped, why_no_scale
@@ -18,7 +18,11 @@ from case_monitor.settings import Preprocessing
 
 
 def prepare(
-    raw: RawSplit, class_names: Sequence[str] | None, preprocessing: Preprocessing | None, num_workers: int = 0
+    raw: RawSplit,
+    class_names: Sequence[str] | None,
+    preprocessing: Preprocessing | None,
+    num_workers: int = 0,
+    class_map: Mapping[str, str] | None = None,
 ) -> tuple[Split, PreparedImages]:
     """Bring a split into the model's order of classes and its preprocessing.
 
@@ -27,17 +31,22 @@ def prepare(
         class_names: the model's, in the order of its logits; None takes the data set's.
         preprocessing: the model's; None for a data set that returns prepared tensors.
         num_workers: processes that read images.
+        class_map: as which class each of the model's counts; images may be of these or of the model's.
 
     Raises:
         DataError: the class names or their number contradict each other; the message says both sides. Or images have a
             scale that nobody has said.
     """
+    unconfirmed = tuple(_unconfirmed(raw, class_names))
+    groups: tuple[int, ...] = ()
+    if class_map is not None:
+        raw, class_names, groups = with_class_map(raw, class_names, class_map)
     names, target = match_classes(raw, class_names)
     _require_scales(raw, preprocessing)
     settings = preprocessing.identity if preprocessing else None
     # The targets too: in another order of its own classes, a data set has the same images and other targets.
     target_digest = hashlib.sha256(target.tobytes()).hexdigest()
-    identity = json.dumps([raw.digest, target_digest, list(names), settings])
+    identity = json.dumps([raw.digest, target_digest, list(names), settings, *([groups] if groups else [])])
     split = Split(
         name=raw.name,
         digest=hashlib.sha256(identity.encode()).hexdigest(),
@@ -46,12 +55,14 @@ def prepare(
         images_digest=raw.images_digest,
         labels_digest=raw.labels_digest,
         field_of_view=preprocessing.field_of_view if preprocessing else "as the data set prepares it",
+        groups=groups,
         notes=(
             *_declared(raw, names, target),
+            *_counted(groups, names),
             *raw.notes,
             *_turned(raw, preprocessing),
             *_clipped(raw, preprocessing),
-            *_unconfirmed(raw, class_names),
+            *unconfirmed,
             *_missing(raw, names, target),
         ),
     )
@@ -133,6 +144,12 @@ def _declared(raw: RawSplit, names: Sequence[str], target: IntArray) -> Iterator
             f"This verdict is about {seen} of the model's {len(names)} classes ALONE: {raw.name!r} is declared to hold "
             "a subset of them (split.classes)."
         )
+
+
+def _counted(groups: Sequence[int], names: Sequence[str]) -> Iterator[str]:
+    """What there is to say where classes of the model are judged as one."""
+    if groups:
+        yield f"The model's {len(groups)} classes are judged as {len(names)} (class_map), not told apart within these."
 
 
 def _missing(raw: RawSplit, names: Sequence[str], target: IntArray) -> Iterator[str]:

@@ -13,7 +13,7 @@ from case_monitor.registry.client import Registry
 from case_monitor.registry.loading import RegisteredModel, fetch
 from case_monitor.registry.reconcile import reconcile, with_target_layer
 from case_monitor.registry.split_artifact import open_split
-from case_monitor.settings import ArtifactSplit, FetchedSplit, Settings, declares_subset
+from case_monitor.settings import ArtifactSplit, FetchedSplit, Settings, declares_subset, read_class_map
 
 _NO_REGISTRY, _NO_VERSION = "the registry does not answer", "no version is registered"
 _REFUSED = "see what the checks of MLflow above say; its server's log says more"
@@ -111,8 +111,9 @@ def _open_split(settings: Settings, name: str) -> Answer:
     place = RemotePlace(spec.split)
     opened = open_split(place, spec.split)
     # What is logged with a model may name another scale, more channels, or the classes of which these are some.
-    if spec.preprocessing is not None and not (spec.class_names is None and declares_subset(spec.split)):
-        _ = opened.prepared(spec.class_names, spec.preprocessing).shape
+    needs_names = declares_subset(spec.split) or spec.class_map is not None
+    if spec.preprocessing is not None and not (spec.class_names is None and needs_names):
+        _ = opened.prepared(spec.class_names, spec.preprocessing, 0, read_class_map(spec.class_map)).shape
     title, size, named = opened.about
     classes = f", {named} classes" if named is not None else ""
     return ok(f"{title!r}: {size} images{classes}", _Opened(place=place, split=opened))

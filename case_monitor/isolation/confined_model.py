@@ -38,17 +38,24 @@ _TOLD_APART = (LOGITS, SOFTMAX)  # by `auto`
 
 
 class ConfinedModel:
-    """`MeasuredModel`: the files of a registered version, run by a protocol on a device, where they can do no harm."""
+    """`MeasuredModel`: the files of a registered version, run by a protocol on a device, where they can do no harm.
 
-    def __init__(self, files: ModelFiles, protocol: Protocol, device: str, isolation: Isolation) -> None:
+    Args:
+        groups: for each of its logits, as which class it counts; empty: each has its own.
+    """
+
+    def __init__(
+        self, files: ModelFiles, protocol: Protocol, device: str, isolation: Isolation, groups: tuple[int, ...] = ()
+    ) -> None:
         self._files, self._protocol, self._device, self._isolation = files, protocol, device, isolation
+        self._groups = groups
         self._process: ModelProcess | None = None
         self._busy = False  # with a request whose answers have not all come
         self._sizes: dict[tuple[object, ...], tuple[int, ...]] = {}  # of maps, by name, layer and size of images
 
     def __reduce__(self) -> tuple[object, ...]:
         """As it travels to another process: without its own."""
-        return ConfinedModel, (self._files, self._protocol, self._device, self._isolation)
+        return ConfinedModel, (self._files, self._protocol, self._device, self._isolation, self._groups)
 
     @property
     def title(self) -> str:
@@ -100,11 +107,11 @@ class ConfinedModel:
 
     def under(self, protocol: Protocol) -> Self:
         """The same model in another process."""
-        return type(self)(self._files, protocol, self._device, self._isolation)
+        return type(self)(self._files, protocol, self._device, self._isolation, self._groups)
 
     def apart(self, first: Tensor) -> Self:  # noqa: ARG002 - a process needs no trial
         """The same model in another process."""
-        twin = type(self)(self._files, self._protocol, self._device, self._isolation)
+        twin = type(self)(self._files, self._protocol, self._device, self._isolation, self._groups)
         twin._sizes = self._sizes
         return twin
 
@@ -175,6 +182,7 @@ class ConfinedModel:
                     "code": str(files.path / files.code),
                     "protocol": asdict(self._protocol),
                     "device": self._device,
+                    "groups": self._groups,
                     "threads": torch.get_num_threads(),
                 }
             )

@@ -66,7 +66,8 @@ def _load(head: Mapping[str, Any]) -> HeldModel:
                 f"{title} does not load: {error}; log that code with the model (code_paths), or name its folder in "
                 "isolation.readable"
             ) from None
-    return HeldModel(model=module, protocol=_protocol(head["protocol"]), device=head["device"])
+    protocol, groups = _protocol(head["protocol"]), tuple(head["groups"])
+    return HeldModel(model=module, protocol=protocol, device=head["device"], groups=groups)
 
 
 def _protocol(values: Mapping[str, object]) -> Protocol:

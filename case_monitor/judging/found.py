@@ -59,7 +59,7 @@ def find(subject: Subject, target_layer: str, protocol: Protocol, shown: str, *,
         of: of what, in the names of the stages that people see.
     """
     measurer = subject.measurer.at(target_layer)
-    seen = SeenOutputs()
+    seen = SeenOutputs(subject.split.groups)
     with closing(measurer.predict(f"predict{of}")) as parts:
         predicted = join_predicted(
             seen.of(parts), subject.sample_ids, subject.target, subject.split.num_classes, protocol

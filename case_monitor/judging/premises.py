@@ -1,6 +1,6 @@
 """Whether what a model returns is what the figures take it for: logits, one for each class, in the classes' order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,21 @@ from case_monitor.domain.protocol import AUTO, LOGITS, SIGMOID, SOFTMAX
 
 _ENOUGH = 20
 """Images of which not all logits lie between 0 and 1 by chance."""
+_ROUNDED = 1e-6
 _NAMED = 5
 """Classes that a note names."""
 
 
 class SeenOutputs:
-    """What all outputs have in common, seen as they pass by."""
+    """What all outputs have in common, seen as they pass by.
 
-    def __init__(self) -> None:
+    Args:
+        groups: (C,) for each of the model's classes, as which of fewer it counts; empty: outputs are of its own.
+    """
+
+    def __init__(self, groups: Sequence[int] = ()) -> None:
+        # Of n numbers between 0 and 1 the logarithm of the sum of their exponentials is as far above log n.
+        self._size = np.log(np.bincount(groups)) if groups else np.zeros(1)
         self._low, self._high, self._images = np.inf, -np.inf, 0
         self.one_column = True
         """Whether they are of two classes and came from one number, [-z/2, z/2]."""
@@ -36,7 +43,7 @@ class SeenOutputs:
         if not len(finite):
             return
         self.one_column &= bool(finite.shape[1] == 2 and (finite[:, 0] == -finite[:, 1]).all())
-        values = finite[:, 1] - finite[:, 0] if self.one_column else finite
+        values = finite[:, 1] - finite[:, 0] if self.one_column else finite - self._size
         self._low, self._high = min(self._low, float(values.min())), max(self._high, float(values.max()))
         self._images += len(finite)
 
@@ -53,7 +60,7 @@ class SeenOutputs:
         """
         if outputs != LOGITS or configured != AUTO or self._images < _ENOUGH:
             return
-        if self._low >= 0 and self._high <= 1:
+        if self._low >= -_ROUNDED and self._high <= 1 + _ROUNDED:
             msg = (
                 f"outputs of {model}: logits were expected, {self._low:.3g} to {self._high:.3g} came for all "
                 f"{self._images} images, as of a sigmoid: set protocol.outputs: {SIGMOID} for this model if it ends in "

@@ -53,15 +53,20 @@ _PLAINLY: Mapping[str, object] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeldModel:
-    """`MeasuredModel`: the module itself, measured by a protocol on a device."""
+    """`MeasuredModel`: the module itself, measured by a protocol on a device.
+
+    Attributes:
+        groups: for each of its logits, as which class it counts; empty: each has its own.
+    """
 
     model: nn.Module
     protocol: Protocol
     device: str
+    groups: tuple[int, ...] = ()
     outputs: Outputs = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "outputs", Outputs(self.protocol.output_key, self.protocol.outputs))
+        object.__setattr__(self, "outputs", Outputs(self.protocol.output_key, self.protocol.outputs, self.groups))
 
     def survey(self, first: Tensor, target_layer: str, known: bool = False) -> Surveyed:
         images = self._as_taken(first)
@@ -166,6 +171,7 @@ class HeldModel:
             size="layer",
             output_key=self.protocol.output_key,
             outputs=self.outputs.kind if at.outputs == AUTO else at.outputs,
+            groups=self.groups,
             batch_size=at.batch_size,
             **ways,
         )

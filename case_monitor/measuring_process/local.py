@@ -2,7 +2,7 @@
 
 import shutil
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,9 +74,13 @@ class LocalSplit:
         weakref.finalize(self.raw.images, shutil.rmtree, folder, ignore_errors=True)
 
     def prepared(
-        self, class_names: Sequence[str] | None, preprocessing: Preprocessing | None, num_workers: int = 0
+        self,
+        class_names: Sequence[str] | None,
+        preprocessing: Preprocessing | None,
+        num_workers: int = 0,
+        class_map: Mapping[str, str] | None = None,
     ) -> "LocalImages":
-        split, source = prepare(self.raw, class_names, preprocessing, num_workers)
+        split, source = prepare(self.raw, class_names, preprocessing, num_workers, class_map)
         return LocalImages(split=split, source=source, progress=self.progress)
 
 
@@ -113,17 +117,25 @@ class LocalImages:
 
     def measurer_at(self, files: ModelFiles, protocol: Protocol, isolation: Isolation, bench: Bench) -> LocalMeasurer:
         """The same where other workers work."""
-        model = ConfinedModel(files, protocol, bench.device, isolation)
+        model = ConfinedModel(files, protocol, bench.device, isolation, self.split.groups)
         num_classes = self.split.num_classes
         conditions = Conditions(source=self.source, num_classes=num_classes, protocol=protocol, device=bench.device)
         return LocalMeasurer(model=model, conditions=conditions, bench=bench)
 
-    def shown(self, files: ModelFiles, protocol: Protocol, contrast: Contrast | None, isolation: Isolation) -> Gallery:
+    def shown(
+        self,
+        files: ModelFiles,
+        protocol: Protocol,
+        contrast: Contrast | None,
+        isolation: Isolation,
+        groups: tuple[int, ...] = (),
+    ) -> Gallery:
         """The first image, explained for a person."""
-        return shown(self.source, ConfinedModel(files, protocol, pick_device("cpu"), isolation), protocol, contrast)
+        model = ConfinedModel(files, protocol, pick_device("cpu"), isolation, groups)
+        return shown(self.source, model, protocol, contrast)
 
     def tried(
         self, files: ModelFiles, protocol: Protocol, device: str, isolation: Isolation
     ) -> tuple[tuple[int, ...], str]:
         """What a version makes of the first image: the shape of its logits; and its target layer."""
-        return tried(self.source, ConfinedModel(files, protocol, device, isolation), protocol)
+        return tried(self.source, ConfinedModel(files, protocol, device, isolation, self.split.groups), protocol)

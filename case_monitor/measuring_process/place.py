@@ -1,6 +1,6 @@
 """What is asked about images and versions, wherever that is answered. Nothing here imports torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -80,7 +80,11 @@ class OpenedSplit(Protocol):
         ...
 
     def prepared(
-        self, class_names: Sequence[str] | None, preprocessing: Preprocessing | None, num_workers: int = 0
+        self,
+        class_names: Sequence[str] | None,
+        preprocessing: Preprocessing | None,
+        num_workers: int = 0,
+        class_map: Mapping[str, str] | None = None,
     ) -> Images:
         """The images for one version: `case_monitor.dataset.prepare`."""
         ...

@@ -81,9 +81,14 @@ class RemoteSplit:
         return of_kind(str, name), of_kind(int, size), None if named is None else of_kind(int, named)
 
     def prepared(
-        self, class_names: Sequence[str] | None, preprocessing: Preprocessing | None, num_workers: int = 0
+        self,
+        class_names: Sequence[str] | None,
+        preprocessing: Preprocessing | None,
+        num_workers: int = 0,
+        class_map: Mapping[str, str] | None = None,
     ) -> "RemoteImages":
-        return RemoteImages(self._held.ask("prepared", class_names, preprocessing, num_workers), self)
+        given = class_names, preprocessing, num_workers, class_map
+        return RemoteImages(self._held.ask("prepared", *given), self)
 
 
 class RemoteImages:
@@ -114,9 +119,16 @@ class RemoteImages:
         given = files, protocol, isolation, way.device, way.workers, way.shard_size
         return RemoteMeasurer(self._held.ask("measurer_of", *given), way, protocol, files)
 
-    def shown(self, files: ModelFiles, protocol: Protocol, contrast: Contrast | None, isolation: Isolation) -> Gallery:
+    def shown(
+        self,
+        files: ModelFiles,
+        protocol: Protocol,
+        contrast: Contrast | None,
+        isolation: Isolation,
+        groups: tuple[int, ...] = (),
+    ) -> Gallery:
         """The first image, explained for a person."""
-        return of_kind(Gallery, self._held.ask("shown", files, protocol, contrast, isolation))
+        return of_kind(Gallery, self._held.ask("shown", files, protocol, contrast, isolation, groups))
 
     def tried(
         self, files: ModelFiles, protocol: Protocol, device: str, isolation: Isolation

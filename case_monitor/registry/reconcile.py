@@ -1,13 +1,12 @@
 """Bring a model, its configuration and its data together; where two of them contradict, say both sides."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.protocol import Protocol
 from case_monitor.measuring_process.place import Images, OpenedSplit
 from case_monitor.registry.loading import RegisteredModel
-from case_monitor.settings import ModelSettings, Preprocessing
+from case_monitor.settings import ModelSettings, Preprocessing, read_class_map
 
 
 def reconcile(
@@ -18,9 +17,9 @@ def reconcile(
     Raises:
         DataError: class names, their number, preprocessing, channels or image size contradict each other.
     """
-    class_names = _class_names(registered, settings)
+    class_names = choose_class_names(registered, settings)
     preprocessing = choose_preprocessing(registered, settings)
-    images = opened.prepared(class_names, preprocessing, num_workers)
+    images = opened.prepared(class_names, preprocessing, num_workers, read_class_map(settings.class_map))
     _check_shape(registered, images.shape)
     return images
 
@@ -32,7 +31,12 @@ def with_target_layer(protocol: Protocol, registered: RegisteredModel) -> Protoc
     return protocol
 
 
-def _class_names(registered: RegisteredModel, settings: ModelSettings) -> Sequence[str] | None:
+def choose_class_names(registered: RegisteredModel, settings: ModelSettings) -> tuple[str, ...] | None:
+    """Those logged with the model, else the configured ones, in the order of the logits.
+
+    Raises:
+        DataError: both are there and differ.
+    """
     logged, configured = registered.class_names, settings.class_names
     if logged and configured and logged != configured:
         pairs = enumerate(zip(logged, configured, strict=False))

@@ -76,6 +76,23 @@ def check_contrast(contrast_sets: Any, contrast_k: Any) -> None:
         _check_members(of, members)
 
 
+def check_groups(groups: Any) -> None:
+    """See that they are indices from 0 without a gap, of two groups or more; or none.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    expected = "indices of groups from 0 without a gap, one for each class of the model, were"
+    if isinstance(groups, str | bytes) or not isinstance(groups, Sequence):
+        raise _wrong("groups", expected, _kind(groups))
+    for group in groups:
+        if not _is_integer(group):
+            raise _wrong("groups", expected, f"{group!r}, a {_kind(group)},")
+    found = {int(group) for group in groups}
+    if groups and (found != set(range(len(found))) or len(found) < 2):
+        raise _wrong("groups", expected, f"{sorted(found)[:10]}")
+
+
 def _check_members(of: str, members: Any) -> None:
     names = list(members)
     for v in names:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.methods import METHODS as CATALOGUE
 from case_monitor.domain.protocol import AUTO
-from case_monitor.saliency.arguments import check_arguments, check_contrast, check_ways
+from case_monitor.saliency.arguments import check_arguments, check_contrast, check_groups, check_ways
 from case_monitor.saliency.contrast_weights import ContrastWeights
 from case_monitor.saliency.find_layer import find_target_layer
 from case_monitor.saliency.forward import Speed
@@ -72,6 +72,7 @@ def saliency_maps(
     min_max: bool = False,
     output_key: Key | None = None,
     outputs: str = AUTO,
+    groups: Sequence[int] = (),
     batch_size: int | None = None,
     amp: torch.dtype | None = None,
     compile: bool = False,  # noqa: A002 - the name that torch gives it
@@ -102,6 +103,9 @@ def saliency_maps(
         output_key: which entry of the model's output holds the logits, where it is a tuple or a dict.
         outputs: what stands there: "logits", or probabilities by "softmax" or "sigmoid", of which the logits are taken
             back; "auto" tells logits from softmax by the first images. One column is two classes.
+        groups: (num_classes,) for each class of the model, as which of fewer classes it counts, from 0 without a gap:
+            `targets` and `contrast_sets` are of these then, and a logit is the logarithm of the sum of its members'
+            exponentials, whose softmax is the sum of theirs.
         batch_size: images per forward pass; None finds what memory takes well.
         amp: run Score-CAM's masked images under autocast with this type; changes rankings a little.
         compile: compile the model for Score-CAM's masked images; worth it for hundreds of images.
@@ -123,13 +127,14 @@ def saliency_maps(
     """
     check_arguments(model, images, targets, methods, tuple(METHODS), size, batch_size)
     check_contrast(contrast_sets, contrast_k)
+    check_groups(groups)
     check_ways(target_layer, outputs, amp, progress, {"min_max": min_max, "compile": compile})
     batch_size = None if batch_size is None else int(batch_size)
     if not methods and more is None:
         msg = "methods: at least one name was expected, none came"
         raise ConfigError(msg)
     require_gradients(unwrapped(model))
-    read = Outputs(output_key, outputs)
+    read = Outputs(output_key, outputs, tuple(map(int, groups)))
     if isinstance(target_layer, str) and target_layer == AUTO:
         target_layer = find_target_layer(model, images[:_LOOKED_AT], read)
     tap = tap_layer(model, target_layer, read)

@@ -1,7 +1,7 @@
 """Tensors inside what modules return: one entry of a tuple or a dict, and the logits of a model."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,17 +58,20 @@ class Outputs:
             taken (GoogLeNet's, Inception's, or those of a transformer library); a plain tuple needs one, because its
             order means nothing.
         kind: what stands there: `logits`, or probabilities by `softmax` or `sigmoid`; `auto` tells logits from softmax.
+        groups: (C,) for each of the model's classes, as which of fewer it counts; empty: each is its own.
     """
 
     key: Key | None = None
     kind: str = LOGITS
+    groups: tuple[int, ...] = ()
 
     def logits(self, output: object, rows: int) -> Tensor:
-        """(rows, C) the logits.
+        """(rows, C) the logits; with groups (rows, number of groups).
 
         The logarithm of a softmax's probabilities is its logits up to what all share, which no probability depends on.
         One column z, a sigmoid's logit, is two classes: [-z/2, z/2]. What is no probability is NaN; what is too near to
-        0 or 1 for its type counts as the last that is not.
+        0 or 1 for its type counts as the last that is not. The logit of a group is the logarithm of the sum of its
+        members' exponentials: its softmax is the sum of theirs.
 
         Raises:
             ModelError: there are none.
@@ -83,7 +86,8 @@ class Outputs:
         elif self.kind == SIGMOID:
             eps = torch.finfo(values.dtype).eps / 2  # 1 - p has no smaller values but 0
             values = _log(values, torch.finfo(values.dtype).tiny) - _log(1 - values, eps)
-        return values if values.shape[1] > 1 else torch.cat([-values / 2, values / 2], dim=1)
+        values = values if values.shape[1] > 1 else torch.cat([-values / 2, values / 2], dim=1)
+        return grouped(values, self.groups) if self.groups else values
 
     def _values(self, output: object, rows: int) -> Tensor:
         """(rows, C) floating-point numbers, of which C may be 1."""
@@ -104,6 +108,23 @@ class Outputs:
             msg = f"model output: floating-point logits were expected, the logits are integers ({kind})"
             raise ModelError(msg)
         return values
+
+
+def grouped(logits: Tensor, groups: Sequence[int]) -> Tensor:
+    """(rows, G) log of the sum of exp over the logits (rows, C) of each group; `groups` (C,) are from 0 to G - 1.
+
+    Raises:
+        ModelError: there are more or fewer logits than that.
+    """
+    if logits.shape[1] != len(groups):
+        msg = f"model output: {len(groups)} logits were expected, one for each class of the class map"
+        raise ModelError(f"{msg}, {logits.shape[1]} came")
+    index = torch.tensor(groups, device=logits.device)
+    wide = logits.float() if logits.dtype in _HALVES else logits
+    top = wide.detach().new_full((len(wide), max(groups) + 1), -torch.inf)
+    top = top.scatter_reduce(1, index.expand_as(wide), wide.detach(), "amax")  # so that no exponential overflows
+    total = torch.zeros_like(top).index_add(1, index, (wide - top[:, index]).exp())
+    return (total.log() + top).to(logits.dtype)
 
 
 def _are_softmax(values: Tensor) -> bool:

@@ -4,6 +4,7 @@ Every field is documented where it is declared; a wrong field is an error with i
 in `sqlite:///` URLs, are relative to the configuration file, so a check gives the same result from any directory.
 """
 
+from case_monitor.settings.class_map import read_class_map
 from case_monitor.settings.isolation import IsolationSettings
 from case_monitor.settings.load import load_settings
 from case_monitor.settings.model_settings import ModelSettings
@@ -48,4 +49,5 @@ __all__ = [
     "WebdatasetSplit",
     "declares_subset",
     "load_settings",
+    "read_class_map",
 ]

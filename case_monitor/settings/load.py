@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
@@ -14,11 +13,13 @@ from case_monitor.logs.masking import remember, remember_password, remember_quer
 from case_monitor.settings.environment import require_known_variables
 from case_monitor.settings.policy_and_protocol import spelled_out
 from case_monitor.settings.problems import first_problems
+from case_monitor.settings.read_yaml import read_fields
 from case_monitor.settings.relative_places import anchored
 from case_monitor.settings.splits import ArtifactSplit, FetchedSplit
 from case_monitor.settings.top_level import ENV_PREFIX, Settings
 
 DEFAULT_CONFIG = "case-monitor.yaml"
+_MISSING = "create it, or name another with --config"
 
 
 def load_settings(path: Path | str | None = None) -> Settings:
@@ -34,7 +35,7 @@ def load_settings(path: Path | str | None = None) -> Settings:
     require_known_variables(os.environ)
     chosen = path or os.environ.get("CASE_MONITOR_CONFIG")
     file = Path(chosen or DEFAULT_CONFIG).absolute()
-    content = _with_policies_spelled_out(_read_yaml(file) if chosen or file.exists() else {})
+    content = _with_policies_spelled_out(read_fields(file, _MISSING) if chosen or file.exists() else {})
     try:
         settings = Settings(**content)
     except ValidationError as error:
@@ -94,42 +95,3 @@ def _remember_secrets(settings: Settings) -> None:
     for secret in (settings.webhook_secret, settings.read_token, settings.write_token):
         if secret is not None:
             remember(secret.get_secret_value())
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a field that comes twice, of which YAML's loader would silently drop the first."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(problem="a field comes twice", problem_mark=key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
-        return node
-
-
-def _read_yaml(file: Path) -> dict[str, object]:
-    try:
-        content = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - a safe loader
-    except OSError as error:
-        msg = f"configuration file {file}: {error.strerror}; create it, or name another with --config"
-        raise ConfigError(msg) from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{file.name}: a text in UTF-8 was expected, other bytes came") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file.name}: not YAML: {_yaml_problem(error)}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        msg = f"{file.name}: fields (`name: value`) were expected, {type(content).__name__} came"
-        raise ConfigError(msg)
-    return content
-
-
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    """What is wrong and where, without quoting the line: it may hold a password."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-    return type(error).__name__

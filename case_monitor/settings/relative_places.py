@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from case_monitor.settings.model_settings import ModelSettings
 from case_monitor.settings.splits import anchored_split
 from case_monitor.settings.top_level import Settings
 
@@ -13,7 +14,7 @@ _SQLITE = "sqlite:///"
 def anchored(settings: Settings, base: Path) -> Settings:
     """Make relative paths relative to the configuration file."""
     models = {
-        name: model.model_copy(update={"split": anchored_split(model.split, base)})
+        name: model.model_copy(update={"split": anchored_split(model.split, base), "class_map": _anchored(model, base)})
         for name, model in settings.models.items()
     }
     return settings.model_copy(
@@ -28,6 +29,10 @@ def anchored(settings: Settings, base: Path) -> Settings:
             "signing_key": settings.signing_key and base / settings.signing_key,
         }
     )
+
+
+def _anchored(model: ModelSettings, base: Path) -> dict[str, str] | Path | None:
+    return base / model.class_map if isinstance(model.class_map, Path) else model.class_map
 
 
 def _anchored_url(url: str, base: Path) -> str:

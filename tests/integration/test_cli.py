@@ -14,6 +14,7 @@ from PIL import Image
 from prefect import get_client
 from sqlalchemy import create_engine, text
 
+from case_monitor.demo.digits import CLASS_NAMES
 from case_monitor.store.read.evaluations import latest_evaluation
 from case_monitor.store.read.gallery import gallery_entries, gallery_map
 from case_monitor.store.read.predictions import load_predictions
@@ -199,6 +200,33 @@ def test_explain_draws_one_image(cli: Cli, demo: Demo, tmp_path: Path) -> None:
     missing = cli("explain", "digits/1", "nothing.png", "--config", str(demo.config), cwd=tmp_path)
     assert missing.code == 2
     assert "nothing.png" in missing.err
+
+
+def test_digits_are_judged_and_explained_as_even_and_odd(
+    cli: Cli, demo: Demo, demo_copy: Callable[[str], Path]
+) -> None:
+    """By a class map in a file of its own; the images are of the model's classes."""
+    config = demo_copy(CONFIG + "    class_map: parity.yaml\n")
+    parity = {"even": (0, 2, 4, 6, 8), "odd": (1, 3, 5, 7, 9)}
+    lines = (f"{CLASS_NAMES[digit]}: {name}\n" for name, digits in parity.items() for digit in digits)
+    (config.parent / "parity.yaml").write_text("".join(lines))
+    ran = cli("check", "digits/2", cwd=config.parent)
+    assert ran.code in {0, 1, 3}, ran.err
+    assert "The model's 10 classes are judged as 2 (class_map)" in " ".join((ran.out + ran.err).split())
+    engine = create_engine(f"sqlite:///{config.parent / 'case-monitor.db'}")
+    stored = latest_evaluation(engine, "digits", 2)
+    assert stored is not None
+    assert stored.class_names == ("even", "odd")
+    predicted = load_predictions(engine, stored.id)
+    assert predicted is not None
+    target, preds = predicted
+    with np.load(demo.directory / "digits-validation.npz") as split:
+        assert target.tolist() == (split["labels"] % 2).tolist()
+        Image.fromarray(split["images"][0]).save(config.parent / "digit.png")
+    assert (preds == target).mean() > 0.9
+    ran = cli("explain", "digits/2", "digit.png", "--output", "explained.png", cwd=config.parent)
+    assert ran.code == 0, ran.err
+    assert "has not been checked" not in ran.err
 
 
 def test_help_imports_nothing_heavy() -> None:

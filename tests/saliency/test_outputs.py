@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from case_monitor.domain.errors import ModelError
+from case_monitor.domain.errors import ConfigError, ModelError
 from case_monitor.saliency import METHODS, Outputs, saliency_maps
 from tests.support.toys import Ending, a_cnn, some_images
 
@@ -129,3 +129,82 @@ def test_maps_of_probabilities_are_those_of_their_logits(method: str, ending: Ca
 
     expected = maps(Ending(a_cnn(), lambda s: s - s.logsumexp(1, keepdim=True)))
     torch.testing.assert_close(maps(Ending(a_cnn(), ending)), expected, rtol=1e-4, atol=1e-6)
+
+
+GROUPS = (1, 0, 1, 2, 0)
+
+
+class Grouping(nn.Module):
+    """The same classes as a network of its own: torch's logsumexp over each group's members."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.net(images)
+        members = [[u for u, of in enumerate(GROUPS) if of == group] for group in range(3)]
+        return torch.stack([logits[:, m].logsumexp(1) for m in members], 1)
+
+
+def test_a_group_is_as_probable_as_its_members_together() -> None:
+    """By hand: the probabilities are 1/2, 1/4, 1/8, 1/16, 1/16."""
+    p = torch.tensor([[0.5, 0.25, 0.125, 0.0625, 0.0625]])
+    expected = torch.tensor([[0.3125, 0.625, 0.0625]])
+    for values in (p.log() + 3, p):  # as logits, and as a softmax
+        found = Outputs(None, "auto", GROUPS).logits(values, 1)
+        torch.testing.assert_close(found.softmax(1), expected)
+
+
+def test_large_and_missing_logits_are_no_trouble() -> None:
+    infinity = float("inf")
+    logits = torch.tensor([[2e4, 1e4, -3e4, 0, 1], [0, -infinity, 1, 2, 3], [0, 1, float("nan"), 2, 3]])
+    found = Outputs(None, "logits", GROUPS).logits(logits, 3)
+    assert found[0].tolist() == [1e4, 2e4, 0]
+    assert found[1].tolist() == pytest.approx([3, 1.3132617, 2])
+    assert found[2].isnan().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_groups_keep_the_models_type(dtype: torch.dtype) -> None:
+    logits = torch.tensor([[9.0, 9.0, 9.0, 1.0, 1.0]], dtype=dtype)
+    found = Outputs(None, "logits", GROUPS).logits(logits, 1)
+    assert found.dtype == dtype
+    assert found.float()[0].tolist() == pytest.approx([9.0003, 9.6931, 1.0], rel=2e-2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_maps_of_groups_are_those_of_a_network_that_has_them(method: str) -> None:
+    """Every way that logits are made of: gradients, ablated and masked passes, and the product behind them."""
+    net, images, targets = a_cnn(), some_images(), torch.tensor([[0, 1], [1, 2]])
+    contrast = {0: [1], 1: [0, 2], 2: [0]}
+    found = saliency_maps(
+        net, images, targets, target_layer="relu", methods=(method,), contrast_sets=contrast, groups=GROUPS
+    )[method]
+    expected = saliency_maps(
+        Grouping(net), images, targets, target_layer="net.relu", methods=(method,), contrast_sets=contrast
+    )[method]
+    assert expected.amax((-2, -1)).gt(0).any()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("groups", "problem"),
+    [
+        (
+            (0, 2, 2, 0, 0),
+            r"indices of groups from 0 without a gap, one for each class of the model, were expected, \[0, 2",
+        ),
+        ((0, 0, 0, 0, 0), r"groups: .* expected, \[0\] came"),
+        ((0, 1.0, 0, 0, 1), "1.0, a float, came"),
+        ("01", "str came"),
+    ],
+)
+def test_groups_that_are_none_are_refused(groups: tuple[int, ...], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        saliency_maps(a_cnn(), some_images(), torch.tensor([[0], [1]]), target_layer="relu", groups=groups)
+
+
+def test_groups_of_other_classes_are_refused() -> None:
+    with pytest.raises(ModelError, match="4 logits were expected, one for each class of the class map, 5 came"):
+        saliency_maps(a_cnn(), some_images(), torch.tensor([[0], [1]]), target_layer="relu", groups=(0, 1, 1, 0))

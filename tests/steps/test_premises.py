@@ -1,5 +1,7 @@
 """What a figure supposes of a model is looked at first: that it returns logits, one a class, in the classes' order."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,11 +26,15 @@ JUDGED = ("accuracy", "skill", "pair_contrast", "fidelity_dz", "shown_contrast",
 
 
 def judged(
-    model: nn.Module, source: TensorSource, num_classes: int, outputs: str = "auto", layer: str = "net.relu"
+    model: nn.Module,
+    source: TensorSource,
+    num_classes: int,
+    outputs: str = "auto",
+    layer: str = "net.relu",
+    groups: tuple[int, ...] = (),
 ) -> Evaluation:
-    loaded = LoadedVersion(
-        version=version(1), model=model, split=a_split(num_classes, len(source.sample_ids)), source=source
-    )
+    split = replace(a_split(num_classes, len(source.sample_ids)), groups=groups)
+    loaded = LoadedVersion(version=version(1), model=model, split=split, source=source)
     protocol = Protocol(methods=("gradcam",), sample_size=120, batch_size=8, outputs=outputs, target_layer=layer)
     return evaluate(loaded, None, policy=POLICY, protocol=protocol).evaluation
 
@@ -131,6 +137,45 @@ def test_what_turns_out_to_be_no_probability_never_passes() -> None:
 
     evaluation = judged(Ending(ChannelBlobNet(4), turning), FOUR, 4)
     assert evaluation.verdict.status is not judged(Ending(ChannelBlobNet(4), lambda s: s), FOUR, 4).verdict.status
+
+
+EIGHT = tuple(u // 2 for u in range(8))
+
+
+class Halves(nn.Module):
+    """Each of four classes as two, of which nobody can tell which is right: by log 2 less likely, and a bit apart."""
+
+    def __init__(self, ending: Callable[[Tensor], Tensor] = lambda s: s) -> None:
+        super().__init__()
+        self.net, self.ending = ChannelBlobNet(4), ending
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.net(images)
+        two = torch.stack([logits + 0.3, logits - 0.3], 2).flatten(1)
+        return self.ending(two - torch.tensor([0.3, -0.3]).logsumexp(0))
+
+
+@pytest.mark.parametrize("ending", [lambda s: s, lambda s: s.softmax(1)])
+def test_classes_that_count_as_one_get_the_verdict_of_the_one(ending: Any) -> None:
+    plain, halves = (
+        judged(Ending(ChannelBlobNet(4), lambda s: s), FOUR, 4),
+        judged(Halves(ending), FOUR, 4, groups=EIGHT),
+    )
+    assert halves.verdict.status is plain.verdict.status is Status.PASS
+    expected = figures(plain)
+    assert set(figures(halves)) == set(expected)
+    for key, value in figures(halves).items():
+        assert value == pytest.approx(expected[key], abs=0.02), key
+
+
+def test_probabilities_are_seen_through_groups() -> None:
+    with pytest.raises(ModelError, match="as of a sigmoid"):
+        judged(Halves(torch.sigmoid), FOUR, 4, groups=EIGHT)
+    zeros = part(*[(np.log(2.0), np.log(3.0))] * 20)  # of logits 0, which a sigmoid says of what is surely not there
+    outputs = SeenOutputs((0, 0, 1, 1, 1))
+    assert len(list(outputs.of([zeros]))) == 1
+    with pytest.raises(ModelError, match="came for all 20 images, as of a sigmoid"):
+        outputs.require_logits("model a/1", "logits", "auto")
 
 
 def part(*rows: tuple[float, ...]) -> PredictedPart:

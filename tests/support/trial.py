@@ -83,7 +83,7 @@ def _subject(loaded: LoadedVersion, protocol: Protocol, bench: Bench, held: Exit
     """As it is judged; what its model holds is given up with `held`."""
     source = loaded.source
     conditions = Conditions(source=source, num_classes=loaded.split.num_classes, protocol=protocol, device=bench.device)
-    model = _measured(loaded.model, protocol, bench.device)
+    model = _measured(loaded, protocol, bench.device)
     held.callback(model.end)
     return Subject(
         version=loaded.version,
@@ -96,7 +96,7 @@ def _subject(loaded: LoadedVersion, protocol: Protocol, bench: Bench, held: Exit
     )
 
 
-def _measured(model: StartsModel | nn.Module, protocol: Protocol, device: str) -> MeasuredModel:
-    if isinstance(model, nn.Module):
-        return HeldModel(model=model, protocol=protocol, device=device)
-    return model(protocol, device)
+def _measured(loaded: LoadedVersion, protocol: Protocol, device: str) -> MeasuredModel:
+    if isinstance(loaded.model, nn.Module):
+        return HeldModel(model=loaded.model, protocol=protocol, device=device, groups=loaded.split.groups)
+    return loaded.model(protocol, device)
