@@ -113,7 +113,12 @@ def _starting() -> None:
 
 
 def _writing() -> None:
-    for place in ("/tmp/from a model", "/dev/shm/from a model", "/work", str(Path.home().parent / "x")):
+    for place in (
+        "/tmp/from a model",
+        "/dev/shm/from a model",
+        str(Path(sys.path[-1], "x")),
+        str(Path.home().parent / "x"),
+    ):
         try:
             Path(place).write_text("a model was here")
         except OSError:
@@ -139,8 +144,17 @@ def canary() -> bytes:
 def _places() -> Iterator[Path]:
     yield from (Path(f"/proc/{pid}/{name}") for pid in range(1, os.getpid() + 9) for name in ("environ", "cmdline"))
     yield from (Path(f"/proc/{pid}/mem") for pid in ("self", os.getppid()))
-    for folder in ("/tmp", "/root", "/home", "/work", os.environ["TMPDIR"], *sys.path[-1:]):
-        yield from (Path(top, name) for top, _, names in os.walk(folder) for name in names if "." in name)
+    readable = Path(sys.path[-1])
+    for folder in ("/tmp", "/root", "/home", readable.parent, os.environ["TMPDIR"], readable):
+        for top, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if not _is_everybodys(Path(top, name), readable)]
+            yield from (Path(top, name) for name in names if "." in name)
+
+
+def _is_everybodys(folder: Path, readable: Path) -> bool:
+    """Python's own and installed packages, which are gigabytes; and what tools keep in a checkout."""
+    installed = folder in map(Path, (sys.prefix, sys.base_prefix)) or (folder / "pyvenv.cfg").exists()
+    return installed or (folder.parent == readable and folder.name.startswith("."))
 
 
 def _holds(place: Path) -> bool:
