@@ -9,16 +9,19 @@ from case_monitor.domain.errors import TargetLayerError
 from case_monitor.saliency.follows_image import follows_image
 from case_monitor.saliency.gradient_modes import keeping_gradients
 from case_monitor.saliency.layer_run import Ran, run_looking
+from case_monitor.saliency.module_tap import keeps_channels_last
 from case_monitor.saliency.no_gradients import require_gradients
 from case_monitor.saliency.outputs import Outputs
-from case_monitor.saliency.taps import Tap, inspecting, tap_layer, unwrapped
-from case_monitor.saliency.target_layer import has_shape_of, token_grids
+from case_monitor.saliency.taps import Tap, inspecting, is_exported, resolve_layer, tap_layer, unwrapped
+from case_monitor.saliency.target_layer import find_layout, has_shape_of, token_grids
 from case_monitor.saliency.token_mixing import is_inside
 
 _ONE_BLOCK = 8
 """Layers with weights in a block, behind whose first norm a transformer's last attention lies."""
 _NAMED = 5
 """Layers that an error lists."""
+Grids = Callable[[str, Tensor], Tensor]
+"""A layer, as it is spelled, and its output or the gradient there -> (B, K, h, w)."""
 
 
 def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None = None) -> str:
@@ -41,8 +44,9 @@ def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None 
     with inspecting(model), torch.inference_mode(False), torch.enable_grad(), keeping_gradients():
         given = images.detach().clone().requires_grad_().clone()  # no leaf: a model may change its input in place
         ran = run_looking(model, given)
-        used = _used(model, ran, images, outputs.logits(ran.returned, len(images)))
-        reached = [(name, _reached(model, name, ran, gradient, images)) for name, gradient in used]
+        grids = _grids(model, images)
+        used = _used(ran, grids, outputs.logits(ran.returned, len(images)))
+        reached = [(name, _reached(name, ran, gradient, grids, images)) for name, gradient in used]
     passed_over: list[str] = []
     for name, spellings in reversed([one for one in reached if one[1]] or [(name, [name]) for name, _ in reached[-1:]]):
         if passed_over and ran.weights[name] < ran.weights[passed_over[0]]:
@@ -85,14 +89,25 @@ def require_picture(model: nn.Module, name: str, images: Tensor, outputs: Output
         raise TargetLayerError(msg)
 
 
-def _used(model: nn.Module, ran: Ran, images: Tensor, logits: Tensor) -> list[tuple[str, Tensor]]:
+def _grids(model: nn.Module, images: Tensor) -> Grids:
+    """As taps have them, of which one for each layer of a deep model would take longer than running it."""
+    swin = not is_exported(model) and keeps_channels_last(model)
+
+    def grid(spelled: str, output: Tensor) -> Tensor:
+        return find_layout(output, images, resolve_layer(model, spelled), swin=swin).to_grid(output)
+
+    return grid
+
+
+def _used(ran: Ran, grids: Grids, logits: Tensor) -> list[tuple[str, Tensor]]:
     """Layers with a grid, with the gradients of the logits that come there; weights that none come to are forgotten."""
+    tokens = ran.tokens
     candidates = [
         (name, output)
         for name, output in ran.outputs
         if not any(is_inside(name, other) for other in ran.attention)
-        and not _is_attention(output, ran.tokens)
-        and _is_grid(tap_layer(model, name), output, images)
+        and not _is_attention(output, tokens)
+        and _is_grid(grids, name, output)
     ]
     wanted = [output for _, output in candidates]
     gradients = _gradients(logits, wanted + ran.weighted)
@@ -103,15 +118,14 @@ def _used(model: nn.Module, ran: Ran, images: Tensor, logits: Tensor) -> list[tu
     return [(name, g) for (name, _), g in zip(candidates, gradients, strict=False) if g is not None]
 
 
-def _reached(model: nn.Module, name: str, ran: Ran, gradient: Tensor, images: Tensor) -> list[str]:
+def _reached(name: str, ran: Ran, gradient: Tensor, grids: Grids, images: Tensor) -> list[str]:
     """The name, with all places of the grid among the tokens at which gradients reach more than a class token or two.
 
     They reach nothing where a head starts with zeros, as some architectures do.
     """
     found = []
     for spelled in _spelled(name, ran, images):
-        grid = tap_layer(model, spelled).layout(gradient, images).to_grid(gradient)
-        cells = grid.abs().sum(1).amax(0) > 0
+        cells = grids(spelled, gradient).abs().sum(1).amax(0) > 0
         if int(cells.sum()) >= min(3, cells.numel()):
             found.append(spelled)
     return found
@@ -131,9 +145,9 @@ def _is_attention(output: Tensor, tokens: set[int]) -> bool:
     return output.ndim == 4 and output.shape[2] == output.shape[3] and output.shape[2] in tokens
 
 
-def _is_grid(tap: Tap, output: Tensor, images: Tensor) -> bool:
+def _is_grid(grids: Grids, name: str, output: Tensor) -> bool:
     try:
-        grid = tap.layout(output, images).to_grid(output)
+        grid = grids(name, output)
     except TargetLayerError:
         return False
     return grid.shape[1] > 1 and grid[0, 0].numel() > 1

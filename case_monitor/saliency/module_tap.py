@@ -12,6 +12,11 @@ from case_monitor.saliency.target_layer import Layout, TargetLayer, find_layout
 _SWIN = "torchvision.models.swin_transformer"  # keeps channels last throughout
 
 
+def keeps_channels_last(model: nn.Module) -> bool:
+    """Whether its outputs are (B, h, w, K) where their shape leaves it open."""
+    return any(type(module).__module__ == _SWIN for module in model.modules())
+
+
 class ModuleTap:
     """A `Tap` on one module of a model that calls its modules."""
 
@@ -20,7 +25,7 @@ class ModuleTap:
         self.module, path = _find(model, target.module)
         self.name = path if target.call is None else f"{path}@{target.call}"
         self._target, self._outputs = target, outputs
-        self._swin = any(type(module).__module__ == _SWIN for module in model.modules())
+        self._swin = keeps_channels_last(model)
 
     def logits(self, images: Tensor) -> Tensor:
         return self._outputs.logits(self.model(images), len(images))

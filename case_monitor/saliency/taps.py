@@ -128,18 +128,34 @@ def tap_layer(model: nn.Module, target_layer: nn.Module | str | TargetLayer, out
         TargetLayerError: there is no such layer.
     """
     inner = unwrapped(model)
-    target, outputs = _resolve(inner, target_layer), outputs or Outputs()
+    target, outputs = resolve_layer(inner, target_layer), outputs or Outputs()
     return GraphTap(inner, target, outputs) if is_exported(inner) else ModuleTap(inner, target, outputs)
 
 
-def _resolve(model: nn.Module, target_layer: nn.Module | str | TargetLayer) -> TargetLayer:
+def resolve_layer(model: nn.Module, target_layer: nn.Module | str | TargetLayer) -> TargetLayer:
+    """What a name says: a module of an unwrapped model, whatever signs its name has; or one with a call, a key, a grid.
+
+    Raises:
+        TargetLayerError: it says nothing.
+    """
     if isinstance(target_layer, nn.Module):
         return TargetLayer(target_layer)
     if isinstance(target_layer, TargetLayer):
         return target_layer
-    if target_layer in dict(model.named_modules(remove_duplicate=False)):
-        return TargetLayer(target_layer)  # whatever signs the name has
+    if _has_module(model, target_layer):
+        return TargetLayer(target_layer)
     if not target_layer:
         msg = "target layer: the name of a module was expected, nothing came"
         raise TargetLayerError(msg)
     return TargetLayer.parse(target_layer)
+
+
+def _has_module(model: nn.Module, name: str) -> bool:
+    """Whether a module has that dotted name; asked for every layer, so that none but those on the way is looked at."""
+    module = model
+    for part in name.split("."):
+        found = module._modules.get(part)
+        if found is None:
+            return False
+        module = found
+    return True
