@@ -20,8 +20,8 @@ test-fast: $(VENV)/.test
 	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not (slow or server or browser)' --db sqlite \
 		--hypothesis-profile fast
 
-# Once before a release: faults by lot, and what the service and a worker hold after many rounds. SEED=7 repeats what that
-# seed struck, TRIALS=200 tries each fault so often. As root, disks run full, too.
+# Once before a release: faults by lot, what the service and a worker hold after many rounds, and the tests that take long
+# beside others like them. SEED=7 repeats what that seed struck, TRIALS=200 tries each fault so often. As root, disks run full, too.
 test-long: $(VENV)/.test
 	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 -m long \
 		$${SEED:+--fault-seed $$SEED} $${TRIALS:+--fault-trials $$TRIALS}

@@ -8,7 +8,7 @@ MARKERS = {
     "slow": "takes seconds: real networks, references, pictures, processes",
     "server": "needs PostgreSQL, MLflow over HTTP or Prefect",
     "browser": "needs a browser",
-    "long": "minutes of faults (make test-long); left out unless -m asks for it",
+    "long": "faults by lot, and what takes long beside others like it (make test-long); left out unless -m asks for it",
 }
 _OF_FIXTURES = {
     "browser": "browser",
@@ -94,6 +94,18 @@ _OF_PLACES = {
     "tests/support/test_generated_store.py": "slow",
     "tests/zoo/": "slow",
 }
+# What takes longest where others ask nearly the same; the whole of `make test` has to fit between two commits.
+_ONLY_BEFORE_A_RELEASE = (
+    "tests/integration/browser/test_generated_pages.py::test_each_kind_of_page_of_a_hostile_model[360-dark]",
+    "tests/integration/test_ray.py::test_a_killed_worker_changes_nothing",
+    "tests/integration/test_servers.py::test_a_deployment_run_by_a_worker",
+    "tests/integration/test_trigger.py::test_versions_registered_at_once",
+    "tests/saliency/test_parity_architectures.py::test_perturbation_methods_equal_theirs_behind_a_relu[ablationcam-densenet201",
+    "tests/saliency/test_parity_architectures.py::test_perturbation_methods_equal_theirs_behind_a_relu[scorecam-densenet201",
+    "tests/service/test_soak.py::test_nothing_is_held_from_round_to_round[sqlite",
+)
+_ONCE_ON_POSTGRES = "tests/dashboard/"
+"""Whose tests ask the same of each database: the first of each kind on PostgreSQL, all on SQLite."""
 _FIRST = ("case_monitor/", "tests/domain/", "tests/judging/", "tests/alerts/", "tests/settings/", "tests/dataset/")
 
 
@@ -120,9 +132,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark, leave out, sort."""
+    kinds: set[str] = set()
     for item in items:
         for marker in _markers(item):
             item.add_marker(marker)
+        if item.nodeid.startswith(_ONLY_BEFORE_A_RELEASE) or _is_again_on_postgres(item, kinds):
+            item.add_marker("long")
     if "long" not in config.getoption("markexpr"):
         left_out = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=left_out)
@@ -132,6 +147,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not _needs_postgres(item)]
     items.sort(key=_turn)
+
+
+def _is_again_on_postgres(item: pytest.Item, kinds: set[str]) -> bool:
+    if not item.nodeid.startswith(_ONCE_ON_POSTGRES) or not _needs_postgres(item):
+        return False
+    kind = item.nodeid.partition("[")[0]
+    if kind in kinds:
+        return True
+    kinds.add(kind)
+    return False
 
 
 def _has_example(module: Path) -> bool:

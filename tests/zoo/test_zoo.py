@@ -13,6 +13,20 @@ from tests.zoo.families import Family, families
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 FAMILIES = list(families())
+LARGE = (
+    *(
+        "coat_tiny",
+        "coatnet_nano_rw_224",
+        "crossvit_9_240",
+        "davit_tiny",
+        "googlenet",
+        "hiera_tiny_224",
+        "inception_v3",
+    ),
+    *("maxvit_t", "nest_tiny", "nfnet_f0", "resmlp_12_224", "swinv2_cr_tiny_224", "tnt_s_patch16_224"),
+    *("twins_svt_small", "vgg11_bn", "vit_b_32", "volo_d1_224"),
+)
+"""Seconds each, and more than half of all: `make test-long` runs them."""
 PLACES = [(y, x) for y in (1 / 6, 1 / 2, 5 / 6) for x in (1 / 6, 1 / 2, 5 / 6)]
 
 
@@ -67,7 +81,9 @@ def changed(images: Tensor, y: float, x: float, side: int) -> Tensor:
     return images
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=spelled)
+@pytest.mark.parametrize(
+    "family", [pytest.param(f, id=spelled(f), marks=[pytest.mark.long] if f.name in LARGE else []) for f in FAMILIES]
+)
 def test_the_layer_is_a_picture_and_its_map_is_that_of_autograd(family: Family) -> None:
     model, images = family.model(), images_of(family)
     if not family.layer:
@@ -100,6 +116,7 @@ def test_the_layer_is_a_picture_and_its_map_is_that_of_autograd(family: Family) 
 
 def test_there_are_sixty_and_all_are_on_the_page() -> None:
     assert len(FAMILIES) > 60
+    assert set(LARGE) < {family.name for family in FAMILIES}
     assert table() in PAGE.read_text(encoding="utf-8"), f"docs/models.md needs this table:\n{table()}"
 
 
