@@ -37,8 +37,9 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     if names is not None and names != stored_names:
         contrast = None  # it is of other classes
     protocol = with_target_layer(settings.protocol_of(ref.name), registered)
-    gallery = images.shown(registered.files, protocol, contrast, settings.isolation.record, groups)
     labels = names or stored_names
+    num_classes = None if labels is None else len(labels)
+    gallery = images.shown(registered.files, protocol, contrast, settings.isolation.record, groups, num_classes)
     most = max(*gallery.target.tolist(), *gallery.top2.tolist())
     caption = Caption(
         subject=str(registered.version),

@@ -71,7 +71,8 @@ def with_class_map(
         names, labels = match_classes(raw, fine)
         return _counted(raw, found, [found.groups[u] for u in range(len(names))], labels), found.names, found.groups
     coarse = [counts_as(name, class_map) for name in own]
-    unknown = [name for name, of in zip(own, coarse, strict=True) if of not in found.names]
+    known = {*fine, *found.names}
+    unknown = [name for name, of in zip(own, coarse, strict=True) if of not in found.names or name not in known]
     if unknown:
         raise DataError(
             f"class_map: classes of the model, or that they count as, were expected in the data set {raw.name!r}; "

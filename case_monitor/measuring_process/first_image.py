@@ -16,7 +16,9 @@ from case_monitor.saliency import resize_maps
 Contrast = Mapping[int, Mapping[int, float]]
 
 
-def shown(source: ImageSource, model: ConfinedModel, protocol: Protocol, contrast: Contrast | None) -> Gallery:
+def shown(
+    source: ImageSource, model: ConfinedModel, protocol: Protocol, contrast: Contrast | None, num_classes: int | None
+) -> Gallery:
     """The first image with its maps for the top-1 and the top-2 class.
 
     Args:
@@ -24,9 +26,10 @@ def shown(source: ImageSource, model: ConfinedModel, protocol: Protocol, contras
         model: the version; its process is ended.
         protocol: how to explain.
         contrast: contrast sets of its classes; None: the image's own next classes.
+        num_classes: how many classes these are of, and it has names for; None: nobody knows.
 
     Raises:
-        ModelError: it does not work, or has fewer than two classes.
+        ModelError: it does not work, has fewer than two classes, or another number of them.
     """
     images = next(source.batches([0], 1))
     try:
@@ -35,6 +38,10 @@ def shown(source: ImageSource, model: ConfinedModel, protocol: Protocol, contras
         if answers.logits.ndim != 2 or answers.logits.shape[1] < 2:
             msg = f"{model.title}: logits of two or more classes were expected, {answers.logits.shape[1:]} came"
             raise ModelError(msg)
+        if num_classes is not None and answers.logits.shape[1] != num_classes:
+            came = answers.logits.shape[1]
+            msg = f"{model.title}: logits of {num_classes} classes were expected, by its names or its last check, "
+            raise ModelError(f"{msg}{came} came; correct models.<name>.class_names or class_map, or check it again")
         classes = torch.from_numpy(answers.logits).topk(2).indices
         at = At(layer=found.layer, contrast=contrast, batch_size=1, outputs=found.outputs)
         [maps] = model.draw(iter([ToDraw(images=images, classes=classes)]), at, protocol.methods)

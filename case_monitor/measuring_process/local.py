@@ -129,10 +129,11 @@ class LocalImages:
         contrast: Contrast | None,
         isolation: Isolation,
         groups: tuple[int, ...] = (),
+        num_classes: int | None = None,
     ) -> Gallery:
         """The first image, explained for a person."""
         model = ConfinedModel(files, protocol, pick_device("cpu"), isolation, groups)
-        return shown(self.source, model, protocol, contrast)
+        return shown(self.source, model, protocol, contrast, num_classes)
 
     def tried(
         self, files: ModelFiles, protocol: Protocol, device: str, isolation: Isolation

@@ -126,9 +126,10 @@ class RemoteImages:
         contrast: Contrast | None,
         isolation: Isolation,
         groups: tuple[int, ...] = (),
+        num_classes: int | None = None,
     ) -> Gallery:
         """The first image, explained for a person."""
-        return of_kind(Gallery, self._held.ask("shown", files, protocol, contrast, isolation, groups))
+        return of_kind(Gallery, self._held.ask("shown", files, protocol, contrast, isolation, groups, num_classes))
 
     def tried(
         self, files: ModelFiles, protocol: Protocol, device: str, isolation: Isolation

@@ -79,6 +79,12 @@ def test_what_is_neither_is_an_error(tmp_path: Path) -> None:
         prepare(folder(tmp_path, "bird", "cat", "dog", "fish"), MODEL, RGB, 0, CLASS_MAP)
 
 
+def test_a_class_that_the_model_has_never_heard_of_is_an_error_although_the_map_has_it(tmp_path: Path) -> None:
+    """As without a map: nobody has said that a model without lions is to know them for cats."""
+    with pytest.raises(DataError, match=r"\['lion'\] are neither"):
+        prepare(folder(tmp_path, "bird", "cat", "dog", "lion"), MODEL, RGB, 0, CLASS_MAP | {"lion": "cat"})
+
+
 def test_without_names_of_the_model_the_data_sets_are_its_own(tmp_path: Path) -> None:
     split, source = prepare(folder(tmp_path / "a", *sorted(MODEL)), None, RGB, 0, CLASS_MAP)
     assert split.groups == tuple(GROUPS[MODEL.index(name)] for name in sorted(MODEL))

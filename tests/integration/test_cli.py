@@ -227,6 +227,11 @@ def test_digits_are_judged_and_explained_as_even_and_odd(
     ran = cli("explain", "digits/2", "digit.png", "--output", "explained.png", cwd=config.parent)
     assert ran.code == 0, ran.err
     assert "has not been checked" not in ran.err
+    (config.parent / "parity.yaml").unlink()
+    config.write_text(config.read_text().replace("    class_map: parity.yaml\n", ""))
+    ran = cli("explain", "digits/2", "digit.png", "--output", "explained.png", cwd=config.parent)
+    assert ran.code == 0, ran.err
+    assert "has not been checked" in ran.err  # as one of ten classes
 
 
 def test_help_imports_nothing_heavy() -> None:
