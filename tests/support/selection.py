@@ -96,12 +96,15 @@ _OF_PLACES = {
 }
 # What takes longest where others ask nearly the same; the whole of `make test` has to fit between two commits.
 _ONLY_BEFORE_A_RELEASE = (
+    "tests/dataset/test_huggingface.py::test_two_workers_read_the_same",
+    "tests/integration/browser/test_demo_pages.py::test_every_link_works",
     "tests/integration/browser/test_generated_pages.py::test_each_kind_of_page_of_a_hostile_model[360-dark]",
     "tests/integration/test_ray.py::test_a_killed_worker_changes_nothing",
     "tests/integration/test_servers.py::test_a_deployment_run_by_a_worker",
     "tests/integration/test_trigger.py::test_versions_registered_at_once",
     "tests/integration/test_trigger.py::test_without_the_webhook_the_sweep",
     "tests/registry/artifacts/test_exported.py::test_networks_of_torchvision_may_be_loaded[swin_t",
+    "tests/registry/test_answers.py::test_a_real_server_behind_a_server_that_leaves_aliases_out",
     "tests/saliency/test_parity_architectures.py::test_perturbation_methods_equal_theirs_behind_a_relu[ablationcam-densenet201",
     "tests/saliency/test_parity_architectures.py::test_perturbation_methods_equal_theirs_behind_a_relu[scorecam-densenet201",
     "tests/service/test_soak.py::test_nothing_is_held_from_round_to_round[postgresql",
