@@ -67,9 +67,9 @@ def with_class_map(
             "class_names with the model (model_metadata), or give models.<name>.class_names"
         )
     found = group_classes(fine, class_map)
-    if own is None:  # numbers are the model's own
-        names, labels = match_classes(raw, fine)
-        return _counted(raw, found, [found.groups[u] for u in range(len(names))], labels), found.names, found.groups
+    if own is None:
+        match_classes(raw, fine)  # numbers are the model's own, if there are as many
+        return _counted(raw, found, found.groups), found.names, found.groups
     coarse = [counts_as(name, class_map) for name in own]
     known = {*fine, *found.names}
     unknown = [name for name, of in zip(own, coarse, strict=True) if of not in found.names or name not in known]
@@ -78,18 +78,14 @@ def with_class_map(
             f"class_map: classes of the model, or that they count as, were expected in the data set {raw.name!r}; "
             f"{unknown[:_NAMED]} are neither"
         )
-    return (
-        _counted(raw, found, [found.names.index(str(name)) for name in coarse], raw.labels),
-        found.names,
-        found.groups,
-    )
+    return _counted(raw, found, [found.names.index(str(name)) for name in coarse]), found.names, found.groups
 
 
-def _counted(raw: RawSplit, found: ClassGroups, group_of: Sequence[int], labels: IntArray) -> RawSplit:
-    """The split with only those classes that its own, or the model's, count as."""
+def _counted(raw: RawSplit, found: ClassGroups, group_of: Sequence[int]) -> RawSplit:
+    """The split with only those classes that its labels, by `group_of`, count as."""
     kept = sorted(set(group_of))
     order = np.array([kept.index(group) for group in group_of], dtype=np.int64)
-    return replace(raw, labels=order[labels], class_names=tuple(found.names[group] for group in kept))
+    return replace(raw, labels=order[raw.labels], class_names=tuple(found.names[group] for group in kept))
 
 
 def _some_of(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[str, ...], IntArray]:
