@@ -43,7 +43,7 @@ def read_fields(file: Path, remedy: str) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         msg = f"{file.name}: fields (`name: value`) were expected, {type(content).__name__} came"
-        raise ConfigError(msg)
+        raise ConfigError(f"{msg}; put names like 1, yes and no in quotes" if isinstance(content, dict) else msg)
     return content
 
 

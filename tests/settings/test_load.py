@@ -11,7 +11,7 @@ from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.policy import CONTRAST_THRESHOLDS, PAPER_THRESHOLDS, Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.logs.foreign_errors import short_message
-from case_monitor.settings import ImageFolderSplit, NpzSplit, Preprocessing, Settings, load_settings
+from case_monitor.settings import ImageFolderSplit, NpzSplit, Preprocessing, Settings, load_settings, read_class_map
 from case_monitor.settings.environment import require_known_variables
 
 Load = Callable[[str], Settings]
@@ -544,3 +544,36 @@ def test_pickles_are_allowed_unless_somebody_says_otherwise(load: Load) -> None:
 def test_whoever_asks_for_signatures_says_whose(load: Load, tmp_path: Path, text: str) -> None:
     assert "signing_key: a file was expected because " in error_of(load, text)
     assert load(f"signing_key: key.pub\n{text}").signing_key == tmp_path / "key.pub"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "0: even\n1: odd\n",
+            "fields (`name: value`) were expected, dict came; put names like 1, yes and no in quotes",
+        ),
+        ("no: animal\n", "dict came; put names like 1, yes and no in quotes"),
+        ("tabby: 1\n", "the name of a class was expected at 'tabby', int came; put it in quotes"),
+        ("- tabby\n", "fields (`name: value`) were expected, list came"),
+        ("tabby: cat\ntabby: dog\n", "not YAML: line 2, column 1: a field comes twice"),
+        (None, "create it, or write the class map into the configuration"),
+    ],
+)
+def test_a_class_map_that_is_none_is_said_in_one_line(tmp_path: Path, text: str | None, problem: str) -> None:
+    file = tmp_path / "classes.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        read_class_map(file)
+
+
+def test_a_class_map_is_read_from_where_the_configuration_lies(tmp_path: Path) -> None:
+    (tmp_path / "case-monitor.yaml").write_text(
+        "models: {pets: {split: {kind: npz, path: val.npz}, class_map: classes.yaml}}\n"
+    )
+    (tmp_path / "classes.yaml").write_text('"0": even\n"1": odd\n')
+    settings = load_settings(tmp_path / "case-monitor.yaml").model("pets")
+    assert read_class_map(settings.class_map) == {"0": "even", "1": "odd"}
+    assert read_class_map({"tabby": "cat"}) == {"tabby": "cat"}
+    assert read_class_map(None) is None
