@@ -188,6 +188,16 @@ def test_maps_of_groups_are_those_of_a_network_that_has_them(method: str) -> Non
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_an_exported_graph_is_grouped_as_its_network_is() -> None:
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(a_cnn(), (some_images(),), dynamic_shapes=({0: batch},)).module()
+    images, targets, methods = some_images(), torch.tensor([[0, 1], [1, 2]]), ("case", "ablationcam", "scorecam")
+    found = saliency_maps(exported, images, targets, target_layer="relu", methods=methods, groups=GROUPS)
+    expected = saliency_maps(Grouping(a_cnn()), images, targets, target_layer="net.relu", methods=methods)
+    for method in methods:
+        torch.testing.assert_close(found[method], expected[method], rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("groups", "problem"),
     [
