@@ -28,6 +28,8 @@ _CONTRAST_K = Protocol().contrast_k
 class InMemory:
     """An `ImageSource` of tensors, where reading costs next to nothing."""
 
+    excluded = None
+
     def __init__(self, images: Tensor) -> None:
         self._images = images
         self.sample_ids = tuple(f"image {i}" for i in range(len(images)))
@@ -44,6 +46,8 @@ class InMemory:
 
 class Repeated:
     """An `ImageSource` that reads the images of another over and over."""
+
+    excluded = None
 
     def __init__(self, source: ImageSource, size: int) -> None:
         self._source, self._own = source, len(source.sample_ids)

@@ -111,6 +111,8 @@ def planted_images(
 class PlantedImages:
     """Planted images as a split: an `ImageSource`."""
 
+    excluded = None
+
     def __init__(self, planted: Planted) -> None:
         self._images = planted.images
         self.sample_ids = tuple(f"planted-{i:05d}" for i in range(len(planted.images)))

@@ -36,6 +36,8 @@ SIZES, SHARDS = (1_000, 10_000, 100_000), (1, 4, 16)
 class IndexedImages:
     """Image i is a pattern of class i mod 1000 and noise, both drawn from a generator of their own."""
 
+    excluded = None
+
     def __init__(self, size: int) -> None:
         self.sample_ids = tuple(f"{i:06d}" for i in range(size))
         self.target = np.arange(size) % CLASSES

@@ -1,6 +1,7 @@
 """Data sets of the library `datasets`, saved by `save_to_disk`: Arrow files, and no code."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from case_monitor.dataset.class_labels import of_names
 from case_monitor.dataset.picture_split import Listed, picture_split
 from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.several_labels import Asked, asked_labels, one_each
 from case_monitor.domain.errors import DataError
 from case_monitor.logs.foreign_errors import short_message
 from case_monitor.settings import HuggingfaceSplit
@@ -54,13 +56,15 @@ def read_huggingface(spec: HuggingfaceSplit) -> RawSplit:
     if mode is not None:
         msg = f"images as they are stored were expected, the data set says mode {mode!r}"
         raise DataError(f"split {split!r}, column {spec.image_column!r}: {msg}; cast it to Image() and save it so")
-    class_names, labels = _labels(dataset, spec.label_column, split)
+    class_names, asked = _labels(dataset, spec.label_column, split)
     listed = Listed(
         name=split,
-        pictures=[Row(dataset, spec.image_column, i) for i in range(len(dataset))],
-        sample_ids=tuple(f"{i:06d}" for i in range(len(dataset))),
-        labels=labels,
+        pictures=[Row(dataset, spec.image_column, i) for i in asked.places],
+        sample_ids=tuple(f"{i:06d}" for i in asked.places),
+        labels=asked.labels,
+        also=asked.also,
         class_names=class_names,
+        notes=asked.notes,
     )
     return picture_split(listed, spec.unreadable)
 
@@ -123,8 +127,8 @@ def _require_own_files(path: Path) -> None:
             raise DataError(f"split {path.name!r}: files beside {state.name} were expected, {other[:80]!r} came")
 
 
-def _labels(dataset: "Dataset", column: str, split: str) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
-    """Class names, and the class of each row."""
+def _labels(dataset: "Dataset", column: str, split: str) -> tuple[tuple[str, ...] | None, Asked]:
+    """Class names, and what each row is asked."""
     datasets = _library()
     feature = dataset.features[column]
     cells = dataset.data.column(column)
@@ -133,11 +137,29 @@ def _labels(dataset: "Dataset", column: str, split: str) -> tuple[tuple[str, ...
             f"split {split!r}, column {column!r}: a class in each row was expected, {cells.null_count} have none"
         )
     values = cells.to_pylist()
-    if isinstance(feature, datasets.ClassLabel):
-        return tuple(feature.names), tuple(values)
+    if isinstance(feature, list | datasets.Sequence):
+        inner = feature[0] if isinstance(feature, list) else feature.feature
+        pairs = [(i, value) for i, of_row in enumerate(values) for value in of_row]
+        names, flat = _of_kind(inner, [value for _, value in pairs], [i for i, _ in pairs], column, split)
+        sets: list[set[int]] = [set() for _ in values]
+        for (i, _), label in zip(pairs, flat, strict=True):
+            sets[i].add(label)
+        return names, asked_labels(split, [f"{i:06d}" for i in range(len(values))], sets, names)
+    names, labels = _of_kind(feature, values, range(len(values)), column, split)
+    return names, one_each(labels)
+
+
+def _of_kind(
+    feature: Any, values: Sequence[Any], rows: Sequence[int], column: str, split: str
+) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
+    """Class names, and the class that each value says."""
     kind = getattr(feature, "dtype", type(feature).__name__)
+    if None in values:
+        raise DataError(f"split {split!r}, column {column!r}: a class in each place was expected, some are empty")
+    if isinstance(feature, _library().ClassLabel):
+        return tuple(feature.names), tuple(values)
     if kind in {"string", "large_string"}:
-        return of_names(values, [f"row {i}" for i in range(len(values))], split)
+        return of_names(values, [f"row {i}" for i in rows], split)
     if isinstance(kind, str) and kind.startswith(("int", "uint")):
         return None, tuple(values)
     raise DataError(

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from case_monitor.dataset.raw_split import RawSplit
-from case_monitor.domain.arrays import IntArray
+from case_monitor.dataset.several_labels import excluded_classes
+from case_monitor.domain.arrays import BoolArray, IntArray
 from case_monitor.domain.class_groups import ClassGroups, counts_as, group_classes
 from case_monitor.domain.errors import DataError
 
@@ -23,11 +24,11 @@ def match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tup
         return _some_of(raw, class_names)
     own = raw.class_names
     if class_names is None:
-        return own or tuple(str(u) for u in range(int(raw.labels.max()) + 1)), raw.labels
+        return own or tuple(str(u) for u in range(raw.num_classes)), raw.labels
     names = tuple(class_names)
-    count = len(own) if own else int(raw.labels.max()) + 1
+    count = raw.num_classes
     if count != len(names):
-        source = "" if own else " (by its highest label; it brings no class names)"
+        source = "" if own or raw.columns else " (by its highest label; it brings no class names)"
         msg = f"number of classes: the data set {raw.name!r} has {count}{source}, the model has {len(names)}"
         extra = sorted(set(own or ()) - set(names))
         raise DataError(f"{msg}; only the data set has {extra[:5]}" if extra else msg)
@@ -44,6 +45,14 @@ def match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tup
     # The same classes in another order, as when folders are sorted by name and logits are not.
     order = np.array([names.index(name) for name in own], dtype=np.int64)
     return names, order[raw.labels]
+
+
+def excluded_of(raw: RawSplit, class_names: Sequence[str]) -> BoolArray | None:
+    """(N, C) of classes that were matched, those that each image is of beside its own; None: each is of one."""
+    own, names = raw.class_names, tuple(class_names)
+    if own is None or own == names:
+        return excluded_classes(raw.also, np.arange(raw.num_classes), len(names))
+    return excluded_classes(raw.also, np.array([names.index(name) for name in own]), len(names))
 
 
 def with_class_map(
@@ -85,7 +94,11 @@ def _counted(raw: RawSplit, found: ClassGroups, group_of: Sequence[int]) -> RawS
     """The split with only those classes that its labels, by `group_of`, count as."""
     kept = sorted(set(group_of))
     order = np.array([kept.index(group) for group in group_of], dtype=np.int64)
-    return replace(raw, labels=order[raw.labels], class_names=tuple(found.names[group] for group in kept))
+    labels = order[raw.labels]
+    folded = [{*order[list(classes)].tolist()} for classes in raw.also]
+    also = tuple(tuple(sorted(classes - {int(u)})) for classes, u in zip(folded, labels, strict=bool(raw.also)))
+    names = tuple(found.names[group] for group in kept)
+    return replace(raw, labels=labels, also=also, columns=None, class_names=names)
 
 
 def _some_of(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[str, ...], IntArray]:
@@ -98,8 +111,8 @@ def _some_of(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[st
         raise DataError(f"{msg}; log class_names with the model (model_metadata), or give models.<name>.class_names")
     names = tuple(class_names)
     if own is None:
-        if int(raw.labels.max()) >= len(names):
-            top = int(raw.labels.max())
+        if raw.num_classes > len(names):
+            top = raw.num_classes - 1
             raise DataError(
                 f"number of classes: {raw.name!r} has labels up to {top}, the model has {len(names)} classes"
             )

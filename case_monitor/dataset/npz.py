@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from case_monitor.dataset.raw_split import RawSplit, content_digest
 from case_monitor.dataset.scales import Values, scale_of, why_no_values
+from case_monitor.dataset.several_labels import Asked, asked_labels, sets_of_rows
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import DataError
 from case_monitor.logs.foreign_errors import short_message
@@ -52,26 +53,44 @@ def read_npz(spec: NpzSplit) -> RawSplit:
     images, labels = content["images"], content["labels"]
     images = images.astype(images.dtype.newbyteorder("="), copy=False)
     _check_arrays(path, images, labels)
+    columns = labels.shape[1] if labels.ndim == 2 else None
     deep = images.dtype != np.uint8
     # Those of uint8 are called as they were when there were no others.
     about = [images.shape, str(images.dtype)] if deep else [images.shape]
-    labels = labels.astype(np.int64)
     ids = _texts(content.get("ids", np.array([f"{i:06d}" for i in range(len(labels))])))
     if len(ids) != len(labels) or len(set(ids)) < len(ids):
         msg = f"split {path.name}: {len(labels)} different ids were expected, {len(set(ids))} came"
         raise DataError(msg)
+    class_names = _texts(content["class_names"]) if "class_names" in content else None
+    several = _asked(path, ids, labels, class_names) if labels.ndim == 2 else None
+    if several is not None:
+        kept = list(several.places)
+        images, ids, labels = images[kept], tuple(ids[i] for i in kept), np.array(several.labels)
+    labels = labels.astype(np.int64)
     return RawSplit(
         name=path.stem,
         images=_ArrayImages(images, labels),
         sample_ids=ids,
         labels=labels,
-        class_names=_texts(content["class_names"]) if "class_names" in content else None,
+        also=several.also if several else (),
+        class_names=class_names,
+        columns=columns,
         digest=hashlib.sha256(json.dumps([*about, ids]).encode() + images.tobytes()).hexdigest(),
         contents=tuple(
             content_digest((str(image.dtype) if deep else "").encode() + image.tobytes()) for image in images
         ),
         scales=tuple(scale_of(_values(image)) if deep else None for image in images),
+        notes=several.notes if several else (),
     )
+
+
+def _asked(path: Path, ids: tuple[str, ...], labels: npt.NDArray[Any], class_names: tuple[str, ...] | None) -> Asked:
+    """What images of several classes are asked, by labels (N, C)."""
+    sets = sets_of_rows(labels, f"split {path.name}, labels")
+    if class_names is not None and len(class_names) != labels.shape[1]:
+        msg = f"split {path.name}: a name for each of {labels.shape[1]} columns of labels was expected"
+        raise DataError(f"{msg}, {len(class_names)} came")
+    return asked_labels(path.stem, ids, sets, class_names)
 
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -114,9 +133,11 @@ def _check_arrays(path: Path, images: npt.NDArray[Any], labels: npt.NDArray[Any]
     if str(images.dtype) not in kinds or images.ndim not in {3, 4} or 0 in images.shape[1:]:
         msg = f"split {path.name}: images (N, H, W) or (N, H, W, C) of {', '.join(sorted(kinds))} were expected"
         raise DataError(f"{msg}, {images.shape} of {images.dtype} came")
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+    of_one = labels.ndim == 1 and labels.dtype.kind in "iu"
+    if labels.shape[:1] != images.shape[:1] or not (of_one or labels.ndim == 2):
         msg = f"split {path.name}: integer labels ({len(images)},) were expected"
-        raise DataError(f"{msg}, {labels.shape} of {labels.dtype} came")
+        several = f"; of images of several classes, ({len(images)}, classes) of 0 and 1"
+        raise DataError(f"{msg}, {labels.shape} of {labels.dtype} came{several}")
     problems = (why_no_values(_values(image)) for image in images)
     bad = next(((u, problem) for u, problem in enumerate(problems) if problem), None)
     if bad:

@@ -31,6 +31,7 @@ class Listed:
         pictures: (N,) where each is read from.
         sample_ids: (N,) their names.
         labels: (N,) class indices.
+        also: (N, ...) the other classes of images that are of several; empty: each is of one.
         class_names: in the order of these; None: nobody has named them.
         sorted_by: what class names were put in their order by, where that is not themselves.
         notes: what is no part of the split.
@@ -41,6 +42,7 @@ class Listed:
     sample_ids: tuple[str, ...]
     labels: tuple[int, ...]
     class_names: tuple[str, ...] | None
+    also: tuple[tuple[int, ...], ...] = ()
     sorted_by: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
@@ -78,6 +80,7 @@ def picture_split(listed: Listed, unreadable: int = 0) -> RawSplit:
         images=_Pictures([listed.pictures[i] for i in kept], [listed.labels[i] for i in kept]),
         sample_ids=tuple(names),
         labels=np.array([listed.labels[i] for i in kept], dtype=np.int64),
+        also=tuple(listed.also[i] for i in kept) if listed.also else (),
         class_names=listed.class_names,
         sorted_by=listed.sorted_by,
         digest=_digest(names, seen),

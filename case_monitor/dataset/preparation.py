@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from case_monitor.dataset.matched_classes import match_classes, with_class_map
+from case_monitor.dataset.matched_classes import excluded_of, match_classes, with_class_map
 from case_monitor.dataset.prepared_images import PreparedImages
 from case_monitor.dataset.raw_split import RawSplit, require_no_problem
 from case_monitor.dataset.scales import clipped, why_no_scale
+from case_monitor.dataset.several_labels import described, with_a_question
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.split import Split
@@ -42,11 +43,18 @@ def prepare(
     if class_map is not None:
         raw, class_names, groups = with_class_map(raw, class_names, class_map)
     names, target = match_classes(raw, class_names)
+    excluded = excluded_of(raw, names)
+    if excluded is not None:
+        raw = with_a_question(raw, excluded)
+        (names, target), excluded = match_classes(raw, class_names), excluded_of(raw, names)
     _require_scales(raw, preprocessing)
     settings = preprocessing.identity if preprocessing else None
     # The targets too: in another order of its own classes, a data set has the same images and other targets.
     target_digest = hashlib.sha256(target.tobytes()).hexdigest()
-    identity = json.dumps([raw.digest, target_digest, list(names), settings, *([groups] if groups else [])])
+    more: list[object] = [groups] if groups else []
+    if excluded is not None:
+        more.append(hashlib.sha256(excluded.tobytes()).hexdigest())
+    identity = json.dumps([raw.digest, target_digest, list(names), settings, *more])
     split = Split(
         name=raw.name,
         digest=hashlib.sha256(identity.encode()).hexdigest(),
@@ -58,6 +66,7 @@ def prepare(
         groups=groups,
         notes=(
             *_declared(raw, names, target),
+            *described(raw),
             *_counted(groups, names),
             *raw.notes,
             *_turned(raw, preprocessing),
@@ -66,7 +75,7 @@ def prepare(
             *_missing(raw, names, target),
         ),
     )
-    return split, PreparedImages(raw, target, preprocessing, num_workers)
+    return split, PreparedImages(raw, target, excluded, preprocessing, num_workers)
 
 
 def _require_scales(raw: RawSplit, preprocessing: Preprocessing | None) -> None:

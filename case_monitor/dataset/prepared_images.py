@@ -13,7 +13,7 @@ from case_monitor.dataset.pictures import upright, why_no_picture
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.dataset.scales import Values, Window, is_deep, values_of, why_no_scale, why_no_values, windowed
 from case_monitor.dataset.transform import input_transform
-from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.arrays import BoolArray, IntArray
 from case_monitor.domain.errors import CaseMonitorError, ConfigError, DataError
 from case_monitor.logs.foreign_errors import short_message
 from case_monitor.settings import Preprocessing
@@ -24,8 +24,15 @@ _GREY = {"1", "L", "LA", "La"}
 class PreparedImages:
     """The images of a split as the model wants them: an `ImageSource`."""
 
-    def __init__(self, raw: RawSplit, target: IntArray, preprocessing: Preprocessing | None, num_workers: int) -> None:
-        self.sample_ids, self.target = raw.sample_ids, target
+    def __init__(
+        self,
+        raw: RawSplit,
+        target: IntArray,
+        excluded: BoolArray | None,
+        preprocessing: Preprocessing | None,
+        num_workers: int,
+    ) -> None:
+        self.sample_ids, self.target, self.excluded = raw.sample_ids, target, excluded
         self._preprocessing, self._num_workers = preprocessing, num_workers
         self._images = _Preprocessed(raw, preprocessing)
 

@@ -1,11 +1,12 @@
 """A split as its reader gives it, whatever the format."""
 
 import hashlib
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from case_monitor.dataset.scales import Scale
 from case_monitor.domain.arrays import IntArray
@@ -22,7 +23,9 @@ class RawSplit:
             a window says, or a float tensor (C, H, W) that is preprocessed already.
         sample_ids: stable names.
         labels: (N,) class indices in the data set's own order.
+        also: (N, ...) the other classes of images that are of several; empty: each image is of one.
         class_names: the data set's own, or None.
+        columns: of how many classes labels tell, where that is known without names.
         sorted_by: what these were put in their order by, where it is not themselves.
         digest: SHA-256 of the images and their names; `prepare` adds targets, class names and preprocessing.
         contents: (N,) a digest of each image alone, as stored.
@@ -40,12 +43,22 @@ class RawSplit:
     class_names: tuple[str, ...] | None
     digest: str
     contents: tuple[bytes, ...]
+    also: tuple[tuple[int, ...], ...] = ()
+    columns: int | None = None
     sorted_by: tuple[str, ...] | None = None
     pixels: tuple[bytes, ...] = ()
     scales: tuple[Scale | None, ...] = ()
     subset: bool = False
     turned: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def num_classes(self) -> int:
+        """By its names; without any, by its columns or its highest label."""
+        if self.class_names is not None:
+            return len(self.class_names)
+        highest = max((int(self.labels.max()), *(u for classes in self.also for u in classes)))
+        return self.columns or highest + 1
 
     @property
     def images_digest(self) -> str:
@@ -55,10 +68,28 @@ class RawSplit:
     @property
     def labels_digest(self) -> str:
         """SHA-256 of the images with the class of each: by name, where the data set has names."""
-        names = self.class_names
-        labels = (str(u) if names is None else names[u] for u in self.labels.tolist())
+        names = self.class_names or [str(u) for u in range(self.num_classes)]
+        labels = [names[u] for u in self.labels.tolist()]
+        if self.also:
+            others = (sorted(names[u] for u in classes) for classes in self.also)
+            labels = [json.dumps(pair) for pair in zip(labels, others, strict=True)]
         pairs = sorted(zip(self.contents, labels, strict=True))
         return hashlib.sha256(b"".join(content + label.encode() + b"\0" for content, label in pairs)).hexdigest()
+
+    def only(self, places: IntArray, note: str) -> "RawSplit":
+        """The split with some of its images, and something more to say about it."""
+        kept = places.tolist()
+        return replace(
+            self,
+            images=Subset(self.images, kept),
+            sample_ids=tuple(self.sample_ids[i] for i in kept),
+            labels=self.labels[places],
+            also=tuple(self.also[i] for i in kept) if self.also else (),
+            contents=tuple(self.contents[i] for i in kept),
+            pixels=tuple(self.pixels[i] for i in kept) if self.pixels else (),
+            scales=tuple(self.scales[i] for i in kept) if self.scales else (),
+            notes=(*self.notes, note),
+        )
 
 
 def content_digest(pixels: bytes) -> bytes:

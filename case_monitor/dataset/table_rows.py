@@ -42,7 +42,8 @@ def read_rows(spec: TableSplit) -> Rows:
     rows = _of_parquet(spec) if suffix in _PARQUET else _of_csv(spec)
     for path, label, where in zip(rows.paths, rows.labels, rows.where, strict=True):
         empty = spec.label_column if path.strip() else spec.path_column
-        if not path.strip() or label.strip() in _MISSING:
+        missing = label.strip() in _MISSING and (spec.label_separator is None or bool(label.strip()))
+        if not path.strip() or missing:
             came = repr(label) if path.strip() and label.strip() else "none"
             msg = f"split {spec.path.name!r}, {where}: a value in column {empty!r} was expected, {came} came"
             raise DataError(msg)

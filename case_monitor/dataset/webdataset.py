@@ -12,6 +12,7 @@ from case_monitor.dataset.class_labels import of_names, of_numbers
 from case_monitor.dataset.picture_split import Listed, picture_split, shown
 from case_monitor.dataset.pictures import may_be_picture
 from case_monitor.dataset.raw_split import RawSplit
+from case_monitor.dataset.several_labels import Asked, asked_labels, one_each
 from case_monitor.dataset.tar_members import Member, members
 from case_monitor.domain.errors import DataError
 from case_monitor.settings import WebdatasetSplit
@@ -43,14 +44,18 @@ def read_webdataset(spec: WebdatasetSplit) -> RawSplit:
         msg = f"split {split!r}: a file {what} for each picture was expected, {len(unlabelled)} have none"
         raise DataError(f"{msg}: {shown(unlabelled)}")
     texts = [_label(samples.labels[key], key, spec.label_field, split) for key in keys]
-    class_names, labels = _classes(spec, texts, keys, split)
+    each = [(key, text) for key, of_key in zip(keys, texts, strict=True) for text in of_key]
+    class_names, flat = _classes(spec, [text for _, text in each], [key for key, _ in each], split)
+    asked = _asked(split, keys, texts, flat, class_names)
+    pictures = list(samples.pictures.values())
     listed = Listed(
         name=split,
-        pictures=list(samples.pictures.values()),
-        sample_ids=keys,
-        labels=labels,
+        pictures=[pictures[i] for i in asked.places],
+        sample_ids=tuple(keys[i] for i in asked.places),
+        labels=asked.labels,
+        also=asked.also,
         class_names=class_names,
-        notes=tuple(_notes(samples, others, split)),
+        notes=(*_notes(samples, others, split), *asked.notes),
     )
     return picture_split(listed, spec.unreadable)
 
@@ -93,8 +98,22 @@ def _put(there: dict[str, Member], key: str, member: Member, split: str) -> None
         raise DataError(f"split {split!r}: a picture and a label of each key were expected, {key!r} has two: {where}")
 
 
-def _label(member: Member, key: str, name: str | None, split: str) -> str:
-    """What is written there, as text."""
+def _asked(
+    split: str,
+    keys: Sequence[str],
+    texts: Sequence[tuple[str, ...] | list[str]],
+    flat: Sequence[int],
+    class_names: Sequence[str] | None,
+) -> Asked:
+    """What each picture is asked, by the class of each of its labels, one after the other."""
+    if all(isinstance(of_key, tuple) for of_key in texts):
+        return one_each(flat)
+    rest = iter(flat)
+    return asked_labels(split, keys, [{next(rest) for _ in of_key} for of_key in texts], class_names)
+
+
+def _label(member: Member, key: str, name: str | None, split: str) -> tuple[str, ...] | list[str]:
+    """What is written there, as text: one label, or a list of them."""
     where = f"split {split!r}, label of {key!r}"
     if member.length > _LONGEST_LABEL:
         raise DataError(f"{where}: up to 1 MiB was expected, {member.length} bytes came")
@@ -104,9 +123,11 @@ def _label(member: Member, key: str, name: str | None, split: str) -> str:
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         what = "text in UTF-8" if name is None else f"JSON with a field {name!r}"
         raise DataError(f"{where}: {what} was expected, something else came") from None
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise DataError(f"{where}: a name or an integer was expected, {type(value).__name__} came")
-    return str(value)
+    found = value if isinstance(value, list) else [value]
+    for one in found:
+        if isinstance(one, bool) or not isinstance(one, int | str):
+            raise DataError(f"{where}: a name or an integer was expected, {type(one).__name__} came")
+    return [str(one) for one in found] if isinstance(value, list) else (str(value),)
 
 
 def _classes(

@@ -11,6 +11,9 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
+BoolArray = npt.NDArray[np.bool_]
+
+
 UNDEFINED = float("nan")
 
 

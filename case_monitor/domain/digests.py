@@ -26,8 +26,10 @@ def digest(record: object) -> str:
 def protocol_digest(protocol: Protocol) -> str:
     """Of everything beside model, split and policy that makes a figure: the protocol, this code, and torch's."""
     fields = asdict(protocol)
-    if protocol.sampling == RANDOM:
-        del fields["sampling"]  # there was no such field, and evidence that is stored is of what it is now
+    # There were no such fields, and evidence that is stored is of what they are now.
+    for name, then in (("sampling", RANDOM), ("label_threshold", 0.5), ("label_thresholds", {})):
+        if fields[name] == then:
+            del fields[name]
     return digest([fields, FIGURES, version("torch").partition(".")[0]])
 
 

@@ -56,6 +56,18 @@ _ROWS = (
     ),
     replace(_RIGHT, name="recall", words="recall", overall=False, per_class=True, compared_per_class=True),
     Metric(
+        name="label_precision",
+        words="share of the images to which the model says yes that are of the class",
+        overall=False,
+        per_class=True,
+    ),
+    Metric(
+        name="label_recall",
+        words="share of a class's images to which the model says yes",
+        overall=False,
+        per_class=True,
+    ),
+    Metric(
         name="contrast_jaccard",
         words="overlap of the contrast sets with {baseline}",
         reference=1.0,

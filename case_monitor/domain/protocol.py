@@ -1,6 +1,7 @@
 """How explanations are measured: the settings that change a number."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from case_monitor.domain.errors import expect
 
@@ -49,6 +50,11 @@ class Protocol:
     """Size of a contrast set."""
     observed_only: bool = False
     """Use only classes that were in fact confused; never fill a contrast set by soft confusion."""
+    label_threshold: float = 0.5
+    """Where images are of several classes: the probability from which the model says yes to one (`label_precision`,
+    `label_recall`)."""
+    label_thresholds: Mapping[str, float] = field(default_factory=dict)
+    """The same of some classes, by name, which have one of their own."""
     areas: tuple[float, ...] = (0.5, 0.05)
     """Fractions of the pixels replaced in the fidelity test."""
     fills: tuple[str, ...] = ("mean",)
@@ -71,6 +77,8 @@ class Protocol:
         expect(self.sampling in SAMPLINGS, "sampling", f"one of {', '.join(SAMPLINGS)}", self.sampling)
         expect(self.sample_size >= 1, "sample_size", "1 or more", self.sample_size)
         expect(self.contrast_k >= 0, "contrast_k", "0 or more", self.contrast_k)
+        for name, value in (("label_threshold", self.label_threshold), *self.label_thresholds.items()):
+            expect(0 < value < 1, name, "a probability above 0 and below 1", value)
         expect(self.batch_size is None or self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
         expect(self.seed >= 0, "seed", "0 or more", self.seed)
         expect(self.activity_threshold >= 0, "activity_threshold", "0 or more", self.activity_threshold)

@@ -63,21 +63,11 @@ class Sample:
         """At most so many of them, evenly over all: a split may be sorted by class."""
         total = len(self.indices)
         places = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
-        preds = self.preds
-        few = Predictions(
-            sample_ids=tuple(preds.sample_ids[i] for i in places),
-            logits=preds.logits[places],
-            target=preds.target[places],
-        )
-        return Sample(indices=self.indices[places], preds=few, top2=self.top2[places])
+        return Sample(indices=self.indices[places], preds=self.preds.of(places), top2=self.top2[places])
 
     @classmethod
     def of(cls, drawn: IntArray, preds: Predictions) -> "Sample":
         """Take the correctly classified ones of the images `drawn` from a split, whose predictions are `preds`."""
         places = np.flatnonzero(preds.preds == preds.target)
-        correct = Predictions(
-            sample_ids=tuple(preds.sample_ids[i] for i in places),
-            logits=preds.logits[places],
-            target=preds.target[places],
-        )
-        return cls(indices=drawn[places], preds=correct, top2=second_best(correct.logits, correct.target))
+        correct = preds.of(places)
+        return cls(indices=drawn[places], preds=correct, top2=second_best(correct.asked, correct.target))

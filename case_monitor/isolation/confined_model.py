@@ -204,8 +204,12 @@ def _at(do: str, at: At) -> dict[str, object]:
 
 def _of_explained(batch: ToExplain) -> dict[str, Array]:
     tensors = {"images": batch.images, "classes": batch.classes, "logits": batch.logits}
-    return {name: tensor.numpy() for name, tensor in tensors.items()} | {"seeds": batch.seeds}
+    return {name: tensor.numpy() for name, tensor in tensors.items()} | {"seeds": batch.seeds} | _excluded(batch)
 
 
 def _of_drawn(batch: ToDraw) -> dict[str, Array]:
-    return {"images": batch.images.numpy(), "classes": batch.classes.numpy()}
+    return {"images": batch.images.numpy(), "classes": batch.classes.numpy()} | _excluded(batch)
+
+
+def _excluded(batch: ToExplain | ToDraw) -> dict[str, Array]:
+    return {} if batch.excluded is None else {"excluded": batch.excluded.numpy().astype("uint8")}

@@ -91,6 +91,10 @@ def _tensor(frame: Frame, name: str) -> Tensor:
     return torch.from_numpy(frame.arrays[name])
 
 
+def _excluded(batch: Frame) -> Tensor | None:
+    return _tensor(batch, "excluded").bool() if "excluded" in batch.arrays else None
+
+
 def _survey(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:
     for batch in _batches(frames):
         found = model.survey(_tensor(batch, "images"), request.head["layer"], request.head["known"])
@@ -113,6 +117,7 @@ def _explain(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None
             classes=_tensor(batch, "classes"),
             logits=_tensor(batch, "logits"),
             seeds=batch.arrays["seeds"],
+            excluded=_excluded(batch),
         )
         for batch in _batches(frames)
     )
@@ -126,7 +131,10 @@ def _explain(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None
 
 
 def _draw(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:
-    batches = (ToDraw(images=_tensor(batch, "images"), classes=_tensor(batch, "classes")) for batch in _batches(frames))
+    batches = (
+        ToDraw(images=_tensor(batch, "images"), classes=_tensor(batch, "classes"), excluded=_excluded(batch))
+        for batch in _batches(frames)
+    )
     for maps in model.draw(batches, _at(request.head), request.head["methods"]):
         yield {}, {f"map {method}": m.cpu().numpy() for method, m in maps.items()}
 

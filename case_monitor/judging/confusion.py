@@ -25,7 +25,7 @@ class ConfusionCounter:
         defined = preds.defined
         target = preds.target[defined]
         np.add.at(self._counts, (target, preds.preds[defined]), 1)
-        np.add.at(self._soft, target, softmax(preds.logits[defined].astype(np.float64), axis=1))
+        np.add.at(self._soft, target, softmax(preds.asked[defined].astype(np.float64), axis=1))
 
     def matrix(self) -> ConfusionMatrix:
         """Of the images counted so far."""

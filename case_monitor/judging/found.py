@@ -14,6 +14,7 @@ from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
 from case_monitor.judging.contrast_sets import contrast_sets
 from case_monitor.judging.figures.between_versions import Measured
+from case_monitor.judging.label_counts import LabelCounter, label_counter
 from case_monitor.judging.measurer import LayerMeasurer, Subject
 from case_monitor.judging.predicted_split import PredictedSplit, join_predicted
 from case_monitor.judging.premises import SeenOutputs, order_notes
@@ -21,7 +22,10 @@ from case_monitor.judging.premises import SeenOutputs, order_notes
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:
-    """What was found out about one version at one layer; `notes` are said with its verdict."""
+    """What was found out about one version at one layer; `notes` are said with its verdict.
+
+    `labels` counted what the model says yes to, where images are of several classes.
+    """
 
     subject: Subject
     measurer: LayerMeasurer
@@ -29,6 +33,7 @@ class Found:
     contrasts: ContrastSets
     scores: SampleScores
     gallery: Gallery
+    labels: LabelCounter | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -59,10 +64,18 @@ def find(subject: Subject, target_layer: str, protocol: Protocol, shown: str, *,
         of: of what, in the names of the stages that people see.
     """
     measurer = subject.measurer.at(target_layer)
+    several = subject.excluded is not None
+    labels = label_counter(subject.split, protocol, measurer.outputs, several=several)
     seen = SeenOutputs(subject.split.groups)
     with closing(measurer.predict(f"predict{of}")) as parts:
         predicted = join_predicted(
-            seen.of(parts), subject.sample_ids, subject.target, subject.split.num_classes, protocol
+            seen.of(parts),
+            subject.sample_ids,
+            subject.target,
+            subject.split.num_classes,
+            protocol,
+            subject.excluded,
+            labels,
         )
     seen.require_logits(f"model {subject.version}", measurer.outputs, protocol.outputs)
     contrasts = contrast_sets(predicted.confmat, protocol.contrast_k, observed_only=protocol.observed_only)
@@ -76,6 +89,7 @@ def find(subject: Subject, target_layer: str, protocol: Protocol, shown: str, *,
         contrasts=contrasts,
         scores=scores,
         gallery=gallery,
+        labels=labels,
         notes=(
             *seen.notes(measurer.outputs, subject.split.class_names),
             *order_notes(predicted.confmat.counts, subject.split.class_names),

@@ -4,7 +4,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
-from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.arrays import BoolArray, FloatArray, IntArray
 from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.model_version import ModelVersion
@@ -98,6 +98,7 @@ class Subject:
         sample_ids: (N,) names of the images.
         target: (N,) their classes, in that order.
         measurer: measures it.
+        excluded: (N, C) classes that each image is of beside its own; None: there are none.
         declared_layer: the target layer that its metadata names.
         scores: what is stored of it for the same images and protocol, by layer; it is not explained anew.
     """
@@ -107,5 +108,6 @@ class Subject:
     sample_ids: tuple[str, ...]
     target: IntArray
     measurer: Measurer
+    excluded: BoolArray | None = None
     declared_layer: str | None = None
     scores: Mapping[str, SampleScores] = field(default_factory=dict)

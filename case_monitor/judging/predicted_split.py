@@ -7,13 +7,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.arrays import BoolArray, FloatArray, IntArray
 from case_monitor.domain.confusion_matrix import ConfusionMatrix
 from case_monitor.domain.errors import ModelError
 from case_monitor.domain.predictions import PredictedClasses, PredictedPart, Predictions
 from case_monitor.domain.protocol import STRATIFIED, Protocol
 from case_monitor.domain.sample import Sample, drawn_by_class, drawn_indices
 from case_monitor.judging.confusion import ConfusionCounter
+from case_monitor.judging.constant_answer import right_without_looking
+from case_monitor.judging.label_counts import LabelCounter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,6 +29,8 @@ class PredictedSplit:
         sample: the images to explain.
         drawn: (n,) where the images are that it was drawn from.
         drawn_logits: (n, C) of them.
+        constant: where images are of several classes, the share of those with finite logits that an answer without
+            looking gets right.
     """
 
     classes: PredictedClasses
@@ -35,10 +39,17 @@ class PredictedSplit:
     sample: Sample
     drawn: IntArray
     drawn_logits: npt.NDArray[np.float32]
+    constant: float | None = None
 
 
 def join_predicted(
-    parts: Iterable[PredictedPart], sample_ids: tuple[str, ...], target: IntArray, num_classes: int, protocol: Protocol
+    parts: Iterable[PredictedPart],
+    sample_ids: tuple[str, ...],
+    target: IntArray,
+    num_classes: int,
+    protocol: Protocol,
+    excluded: BoolArray | None = None,
+    labels: LabelCounter | None = None,
 ) -> PredictedSplit:
     """Take shards in the split's order, so that sums of probabilities do not depend on how it was cut.
 
@@ -49,6 +60,8 @@ def join_predicted(
         sample_ids, target: (N,) names and classes of the images.
         num_classes: of the split.
         protocol: how many images to draw.
+        excluded: (N, C) classes that an image is of, too.
+        labels: counts what the model says yes to.
 
     Raises:
         ModelError: there are predictions of fewer images.
@@ -63,11 +76,19 @@ def join_predicted(
     confidence = np.empty(size)
     active = np.empty(size, dtype=np.int64)
     kept = np.empty((len(drawn), num_classes), dtype=np.float32)
+
+    def of(logits: npt.NDArray[np.float32], places: IntArray | slice) -> Predictions:
+        names = tuple(sample_ids[places] if isinstance(places, slice) else (sample_ids[i] for i in places))
+        not_asked = None if excluded is None else excluded[places]
+        return Predictions(sample_ids=names, logits=logits, target=target[places], excluded=not_asked)
+
     start = 0
     for part in parts:
         place = slice(start, start + len(part.logits))
-        preds = Predictions(sample_ids=sample_ids[place], logits=part.logits, target=target[place])
+        preds = of(part.logits, place)
         confusion.add(preds)
+        if labels is not None:
+            labels.add(preds)
         classes = predicted_classes(preds)
         predicted[place], confidence[place], active[place] = classes.preds, classes.confidence, part.active_channels
         inside = (drawn >= place.start) & (drawn < place.stop)
@@ -77,21 +98,26 @@ def join_predicted(
         msg = f"predictions of {size} images were expected, those of {start} came"
         raise ModelError(msg)
     everything = PredictedClasses(sample_ids=sample_ids, target=target, preds=predicted, confidence=confidence)
-    of_drawn = Predictions(sample_ids=tuple(sample_ids[i] for i in drawn), logits=kept, target=target[drawn])
     return PredictedSplit(
         classes=everything,
         confmat=confusion.matrix(),
         active_channels=mean_active_channels(active, everything, num_classes),
-        sample=Sample.of(drawn, of_drawn),
+        sample=Sample.of(drawn, of(kept, drawn)),
         drawn=drawn,
         drawn_logits=kept,
+        constant=None if excluded is None else _constant(everything, excluded),
     )
+
+
+def _constant(preds: PredictedClasses, excluded: BoolArray) -> float:
+    defined = preds.defined
+    return right_without_looking(preds.target[defined], excluded[defined])
 
 
 def predicted_classes(preds: Predictions) -> PredictedClasses:
     """What of the logits is kept for every image of a split."""
     with np.errstate(invalid="ignore"):  # infinite logits have no probabilities: NaN
-        confidence = softmax(preds.logits.astype(np.float64), axis=1).max(axis=1)
+        confidence = softmax(preds.asked.astype(np.float64), axis=1).max(axis=1)
     return PredictedClasses(
         sample_ids=preds.sample_ids, target=preds.target, preds=preds.preds, confidence=np.asarray(confidence)
     )

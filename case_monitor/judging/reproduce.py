@@ -41,7 +41,9 @@ def reproduce(subject: Subject, stored: Stored, *, protocol: Protocol, images: i
     measurer = subject.measurer.of_images(indices).at(stored.target_layer, known=True)
     every = replace(protocol, sample_size=len(places))
     with closing(measurer.predict("predict again")) as parts:
-        predicted = join_predicted(parts, known.sample_ids, subject.target[indices], subject.split.num_classes, every)
+        excluded = None if subject.excluded is None else subject.excluded[indices]
+        target, num_classes = subject.target[indices], subject.split.num_classes
+        predicted = join_predicted(parts, known.sample_ids, target, num_classes, every, excluded)
     again = set(predicted.sample.preds.sample_ids)  # those that are predicted correctly, in the same order
     known = _taken(known, np.array([i for i, name in enumerate(known.sample_ids) if name in again], dtype=int))
     sample = replace(predicted.sample, top2=known.top2)  # where two classes are level, rounding says which is second

@@ -63,7 +63,9 @@ def _suspected(summaries: Sequence[MetricSummary]) -> list[int]:
 def _rises(found: Found, u: int, pixels: IntArray, stage: str) -> FloatArray:
     """(n,) how much more the class's pixels move an image of another class than pixels of another such image do."""
     sample = found.predicted.sample
-    own, others = sample.indices[sample.preds.target == u], sample.indices[sample.preds.target != u]
+    of_class = sample.preds.target == u
+    too = False if sample.preds.excluded is None else sample.preds.excluded[:, u]
+    own, others = sample.indices[of_class], sample.indices[~(of_class | too)]
     if min(len(own), len(others)) < _FEWEST:
         return np.empty(0)
     receiving = others[np.unique(np.linspace(0, len(others) - 1, RECEIVING).round().astype(int))]

@@ -90,7 +90,8 @@ class Trial:
         policy, protocol = self._policy, self._protocol
         broken = int((~found.preds.defined).sum())
         return (
-            *model_summaries(found.predicted.confmat, classes, broken, policy, protocol.seed),
+            *model_summaries(found.predicted.confmat, classes, broken, policy, protocol.seed, found.predicted.constant),
+            *(found.labels.summaries(policy.confidence_level) if found.labels else ()),
             explained_share(found.scores, found.subject.split.size, protocol, policy),
             *explanation_summaries(found.scores, protocol, policy),
             *same,

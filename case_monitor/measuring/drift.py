@@ -81,8 +81,10 @@ class CompareExplanations:
         indices = self.indices[start:stop]
         done = 0
         for images in conditions.source.batches(indices.tolist(), self.batch_size):
-            classes = conditions.source.target[indices[done : done + len(images)]]
-            yield ToDraw(images=images, classes=torch.from_numpy(classes).unsqueeze(1))
+            places, source = indices[done : done + len(images)], conditions.source
+            classes = torch.from_numpy(source.target[places]).unsqueeze(1)
+            excluded = None if source.excluded is None else torch.from_numpy(source.excluded[places])
+            yield ToDraw(images=images, classes=classes, excluded=excluded)
             done += len(images)
 
     def apart(self) -> Self:

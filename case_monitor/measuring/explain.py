@@ -180,6 +180,7 @@ def _to_explain(sample: Sample, part: slice, images: Tensor) -> ToExplain:
         classes=torch.from_numpy(np.stack([preds.target[part], sample.top2[part]], axis=1)),
         logits=torch.from_numpy(preds.logits[part]),
         seeds=seeds_of_names(preds.sample_ids[part]),
+        excluded=None if preds.excluded is None else torch.from_numpy(preds.excluded[part]),
     )
 
 
@@ -252,7 +253,7 @@ def join_explained(
         sample_ids=preds.sample_ids,
         target=preds.target,
         top2=sample.top2,
-        confidence=softmax(preds.logits.astype(np.float64), axis=1).max(axis=1, initial=0.0),
+        confidence=softmax(preds.asked.astype(np.float64), axis=1).max(axis=1, initial=0.0),
         values=joined,
         broken_passes=np.concatenate(broken) if broken else None,
         places=most_frequent(looked_at, preds.target) if places else {},

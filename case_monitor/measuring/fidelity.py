@@ -92,6 +92,7 @@ def confidence_drops(
     areas: Sequence[float],
     fills: Sequence[str],
     batch_size: int,
+    excluded: Tensor | None = None,
 ) -> Drops:
     """Signed drop p_u(x) - p_u(x without the top pixels) for every method, and for a random map of equal area.
 
@@ -108,13 +109,14 @@ def confidence_drops(
         areas: fractions of the pixels to replace; fewer are replaced where fewer are positive, in the control too.
         fills: what replaces them.
         batch_size: images per forward pass.
+        excluded: (B, num_classes) bool, classes that no probability is left to, as an image is of these, too.
     """
     of_methods = _mask_pairs(torch.stack([*maps.values()]), control, areas)  # (A, 2M, B, H, W)
     of_shown = _mask_pairs(shown.maps.unsqueeze(0), control, areas)  # (A, 2, B, H, W)
     of_shown &= torch.tensor([area == TOP_FRACTION for area in areas], device=images.device).view(-1, 1, 1, 1, 1)
     pixels = torch.cat([of_methods, of_shown], dim=1)
     fillings = torch.stack([fill_image(images, fill) for fill in fills])  # (F, B, C, H, W)
-    passes = MaskedPasses(pixels, fillings, images, classes)
+    passes = MaskedPasses(pixels, fillings, images, classes, excluded)
     before, after = passes.unmasked(logits, batch_size), passes.masked(logits, batch_size)
     drops = (before.confidence - after.confidence[:, :, :-2]).cpu().numpy()  # (A, F, 2M, B)
     return Drops(

@@ -5,7 +5,6 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any, Self
 
 import torch
@@ -48,7 +47,6 @@ from case_monitor.saliency import (
 )
 
 _TOLERANCE = 1e-3  # relative to the largest logit: a copy runs the same operators, maybe in another order
-_PLAINLY: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,6 +99,7 @@ class HeldModel:
                 shown = at.shown or self.protocol.methods[0]
                 more = functools.partial(evidence_maps, shown=shown)
                 ways = self._quickly | {"progress": progress, "more": more, "centred": shown}
+                ways["excluded"] = _moved(batch.excluded, self.device)
                 maps = self._maps(images, classes, at, self.protocol.methods, ways)
                 of_shown = maps.pop(CENTRED if CENTRED in maps else SHOWN)
                 of_layer = maps.pop(PAIR)
@@ -113,7 +112,8 @@ class HeldModel:
         self.model.to(self.device)
         for batch in batches:
             images, classes = self._as_taken(batch.images), batch.classes.to(self.device)
-            yield self._maps(images, classes, replace(at, batch_size=len(images)), methods)
+            ways = {"excluded": _moved(batch.excluded, self.device)}
+            yield self._maps(images, classes, replace(at, batch_size=len(images)), methods, ways)
 
     def under(self, protocol: Protocol) -> Self:
         return replace(self, protocol=protocol)
@@ -157,7 +157,7 @@ class HeldModel:
         return lambda images: self.outputs.logits(model(images), len(images))
 
     def _maps(
-        self, images: Tensor, classes: Tensor, at: At, methods: Sequence[str], ways: Mapping[str, Any] = _PLAINLY
+        self, images: Tensor, classes: Tensor, at: At, methods: Sequence[str], ways: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         """Method -> (B, K, h, w) as small as the layer, of the classes (B, K)."""
         return saliency_maps(
@@ -201,6 +201,7 @@ class HeldModel:
             SHOWN_MARGIN: opposed_by_shown(of_shown),
         }
         fills, plain = self.protocol.fills, self._logits(self.model)
+        excluded = _moved(batch.excluded, self.device)
         with (
             inspecting(self.model),
             fastest_forward(self.model, plain, images[:1], logits[:1], rows=rows) as forward,
@@ -215,11 +216,16 @@ class HeldModel:
                 areas=self.protocol.areas,
                 fills=fills,
                 batch_size=rows,
+                excluded=excluded,
             )
             contrasts = contrastive_deletion(forward, images, classes, sides, fill=fills[0], batch_size=rows)
         of = {PAIR_MARGIN: "", SHOWN_MARGIN: shown}
         margins = drops.margins | {(of[name], name): c for name, c in contrasts.values.items()}
         return Drops(values=drops.values, margins=margins, broken=drops.broken + contrasts.broken)
+
+
+def _moved(tensor: Tensor | None, device: str) -> Tensor | None:
+    return None if tensor is None else tensor.to(device)
 
 
 def _no_copy(reason: str) -> str:

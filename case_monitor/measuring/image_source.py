@@ -7,14 +7,21 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.arrays import BoolArray, IntArray
 
 
 class ImageSource(Protocol):
-    """The images of a split, preprocessed for the model; read in batches, never all at once."""
+    """The images of a split, preprocessed for the model; read in batches, never all at once.
+
+    Attributes:
+        sample_ids: (N,) their names.
+        target: (N,) their classes.
+        excluded: (N, num_classes) classes that each is of, too; None: each is of one.
+    """
 
     sample_ids: tuple[str, ...]
     target: IntArray
+    excluded: BoolArray | None
 
     def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:
         """Batches (B, C, H, W) float32 of the images at `indices`, in that order."""

@@ -191,6 +191,7 @@ class _Part:
         self._source, self._indices = source, indices
         self.sample_ids = tuple(source.sample_ids[i] for i in indices)
         self.target = source.target[list(indices)]
+        self.excluded = None if source.excluded is None else source.excluded[list(indices)]
 
     def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:
         return self._source.batches([self._indices[i] for i in indices], batch_size)

@@ -62,10 +62,14 @@ class MaskedPasses:
         fillings: (F, B, C, H, W) what replaces them.
         images: (B, C, H, W).
         classes: (B, 2) the first and the second class.
+        excluded: (B, num_classes) bool, classes that have no part in probabilities; None: all have.
     """
 
-    def __init__(self, masks: Tensor, fillings: Tensor, images: Tensor, classes: Tensor) -> None:
-        self._masks, self._fillings, self._images, self._classes = masks, fillings, images, classes
+    def __init__(
+        self, masks: Tensor, fillings: Tensor, images: Tensor, classes: Tensor, excluded: Tensor | None = None
+    ) -> None:
+        self._masks, self._fillings, self._images = masks, fillings, images
+        self._classes, self._excluded = classes, excluded
         self._some = masks.flatten(-2).any(-1)  # (A, Q, B)
         self._first = _first_equal(masks)  # (A, Q, B)
         own = self._first == torch.arange(masks.shape[1], device=masks.device).view(-1, 1)
@@ -100,6 +104,9 @@ class MaskedPasses:
     def _answered(self, logits: Logits, images: Tensor, places: Tensor) -> Answered:
         came, classes = logits(images).double(), self._classes[places]
         of_two = came.gather(1, classes)
+        if self._excluded is not None:
+            # NaN stays: whether a pass gave numbers does not depend on what is asked.
+            came = came.masked_fill(self._excluded[places] & came.isfinite(), -torch.inf)
         return Answered(came.softmax(1).gather(1, classes[:, :1]).squeeze(1), of_two[:, 0] - of_two[:, 1])
 
 

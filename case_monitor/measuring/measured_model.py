@@ -67,12 +67,14 @@ class ToExplain:
             the second.
         logits: (B, C) what the model said about them.
         seeds: (B,) of the images' random maps.
+        excluded: (B, num_classes) classes that each image is of, too, which nothing is told from; None: there are none.
     """
 
     images: Tensor
     classes: Tensor
     logits: Tensor
     seeds: IntArray
+    excluded: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,10 +103,11 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ToDraw:
-    """Images (B, C, H, W), and the classes (B, K) whose maps are asked for."""
+    """Images (B, C, H, W), the classes (B, K) whose maps are asked for, and those that are excluded, as above."""
 
     images: Tensor
     classes: Tensor
+    excluded: Tensor | None = None
 
 
 class MeasuredModel(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.arrays import BoolArray, FloatArray, IntArray
 from case_monitor.domain.errors import EngineError
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.predictions import PredictedPart
@@ -36,6 +36,17 @@ def classes(came: Any, split: Split) -> IntArray:
     _array(came, "int64", (split.size,), "classes")
     require(bool(((came >= 0) & (came < split.num_classes)).all()), f"classes in 0..{split.num_classes - 1}")
     return np.asarray(came)
+
+
+def excluded_classes(came: Any, target: IntArray, split: Split) -> BoolArray | None:
+    """(N, num_classes) of the split, where images are of several classes: never the class that one is asked about."""
+    if came is None:
+        return None
+    _array(came, "uint8", (split.size, split.num_classes), "excluded classes")
+    excluded: BoolArray = came != 0
+    require(not excluded[np.arange(split.size), target].any(), "excluded classes beside an image's own")
+    require(bool((excluded.sum(1) < split.num_classes - 1).all()), "a class that an image is not of")
+    return excluded
 
 
 def part(came: object) -> PredictedPart:

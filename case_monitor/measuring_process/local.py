@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from case_monitor.dataset import RawSplit, load_split, prepare, read_image
-from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.arrays import BoolArray, IntArray
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.isolation import Isolation
 from case_monitor.domain.progress import Progress, no_progress
@@ -99,6 +101,15 @@ class LocalImages:
     @property
     def target(self) -> IntArray:
         return self.source.target
+
+    @property
+    def excluded(self) -> BoolArray | None:
+        return self.source.excluded
+
+    @property
+    def excluded_bytes(self) -> npt.NDArray[np.uint8] | None:
+        """The same, as it travels."""
+        return None if self.excluded is None else self.excluded.astype(np.uint8)
 
     @property
     def shape(self) -> tuple[int, ...]:

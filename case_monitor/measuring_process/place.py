@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.arrays import BoolArray, IntArray
 from case_monitor.domain.isolation import Isolation
 from case_monitor.domain.progress import Progress, no_progress
 from case_monitor.domain.protocol import DEFAULT_SHARD_SIZE
@@ -49,6 +49,11 @@ class Images(Protocol):
     @property
     def target(self) -> IntArray:
         """(N,) their classes, in that order."""
+        ...
+
+    @property
+    def excluded(self) -> BoolArray | None:
+        """(N, num_classes) classes that each is of, too; None: each is of one."""
         ...
 
     @property

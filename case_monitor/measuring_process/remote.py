@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.arrays import BoolArray, FloatArray, IntArray
 from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.errors import EngineError
 from case_monitor.domain.gallery import Gallery
@@ -21,7 +21,7 @@ from case_monitor.domain.sample import Sample
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.split import Split
 from case_monitor.isolation.model_files import ModelFiles
-from case_monitor.measuring_process.arrival import agreement, classes, explained, of_kind, require
+from case_monitor.measuring_process.arrival import agreement, classes, excluded_classes, explained, of_kind, require
 from case_monitor.measuring_process.arrival import part as predicted_part
 from case_monitor.measuring_process.place import Way
 from case_monitor.measuring_process.process import Held, MeasuringProcess
@@ -110,6 +110,10 @@ class RemoteImages:
     @cached_property
     def target(self) -> IntArray:
         return classes(self._held.ask("target"), self.split)
+
+    @cached_property
+    def excluded(self) -> BoolArray | None:
+        return excluded_classes(self._held.ask("excluded_bytes"), self.target, self.split)
 
     @cached_property
     def shape(self) -> tuple[int, ...]:

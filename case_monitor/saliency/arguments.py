@@ -93,6 +93,26 @@ def check_groups(groups: Any) -> None:
         raise _wrong("groups", expected, f"{sorted(found)[:10]}")
 
 
+def check_excluded(excluded: Any, targets: Tensor) -> None:
+    """See that classes that an image shows, too, are none of its targets; their number is seen with the logits.
+
+    Raises:
+        ConfigError: they are of another kind or shape, or one is asked for.
+    """
+    if excluded is None:
+        return
+    expected = f"a tensor ({len(targets)}, num_classes) of True and False, a row for each image, was"
+    if not isinstance(excluded, Tensor):
+        raise _wrong("excluded", expected, _kind(excluded), "; write torch.tensor(...)")
+    if excluded.dtype != torch.bool or excluded.ndim != 2 or len(excluded) != len(targets):
+        raise _wrong("excluded", expected, f"{tuple(excluded.shape)} of {_type(excluded)}")
+    known = (targets >= 0) & (targets < excluded.shape[1])  # others are an error of `targets`
+    asked = excluded.gather(1, targets.to(excluded.device, torch.int64).clamp(0, excluded.shape[1] - 1)) & known
+    if bool(asked.any()):
+        image, place = asked.nonzero()[0].tolist()
+        raise _wrong("excluded", "none of the targets was", f"class {int(targets[image, place])} of image {image}")
+
+
 def _check_members(of: str, members: Any) -> None:
     names = list(members)
     for v in names:

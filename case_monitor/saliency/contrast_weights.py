@@ -37,9 +37,16 @@ class ContrastWeights:
 
     @classmethod
     def build(
-        cls, logits: Tensor, targets: Tensor, contrast_sets: ContrastSetsLike | None, contrast_k: int
+        cls,
+        logits: Tensor,
+        targets: Tensor,
+        contrast_sets: ContrastSetsLike | None,
+        contrast_k: int,
+        excluded: Tensor | None = None,
     ) -> "ContrastWeights":
         """Weights from contrast sets; a target class without an entry falls back to the highest other logits.
+
+        So does an image that is of all classes in the set: those that are `excluded` (B, C) are contrasted with none.
 
         Raises:
             ConfigError: a class that the model does not have, or one in its own contrast set.
@@ -48,10 +55,20 @@ class ContrastWeights:
         num_classes = logits.shape[1]
         classes = sorted(set(targets.flatten().tolist()))
         _check_classes(classes, sets, num_classes)
-        weights = _highest_others(logits, targets, contrast_k)  # (B, T, C)
+        if excluded is not None and excluded.shape[1] != num_classes:
+            raise ConfigError(
+                f"excluded: {num_classes} columns, one for each class, were expected, {excluded.shape[1]} came"
+            )
+        fallback = _highest_others(logits, targets, contrast_k, excluded)  # (B, T, C)
+        weights = fallback.clone()
         for u in classes:
             if u in sets:
                 weights[targets == u] = _row(sets[u], num_classes).to(weights)
+        if excluded is not None:
+            had_members = ~weights.isnan().all(-1)
+            weights.masked_fill_(excluded.unsqueeze(1), torch.nan)
+            bare = had_members & weights.isnan().all(-1)
+            weights[bare] = fallback[bare]
         return cls(members=~weights.isnan(), confusion=weights.nan_to_num())
 
 
@@ -64,12 +81,14 @@ def _row(chosen: Sequence[int] | Mapping[int, float], num_classes: int) -> Tenso
     return row
 
 
-def _highest_others(logits: Tensor, targets: Tensor, k: int) -> Tensor:
+def _highest_others(logits: Tensor, targets: Tensor, k: int, excluded: Tensor | None) -> Tensor:
     """(B, T, C) 1 for the k classes beside the target that have the highest logits, NaN for the others."""
     others = logits.double().unsqueeze(1).repeat(1, targets.shape[1], 1)
-    others.scatter_(2, targets.unsqueeze(-1), -torch.inf)
-    chosen = others.topk(min(k, logits.shape[1] - 1), dim=-1).indices
-    return torch.full_like(others, torch.nan).scatter_(2, chosen, 1.0)
+    none_of = torch.zeros_like(others, dtype=torch.bool).scatter_(2, targets.unsqueeze(-1), True)
+    if excluded is not None:
+        none_of |= excluded.unsqueeze(1)
+    chosen = others.masked_fill(none_of, -torch.inf).topk(min(k, logits.shape[1] - 1), dim=-1).indices
+    return torch.full_like(others, torch.nan).scatter_(2, chosen, 1.0).masked_fill_(none_of, torch.nan)
 
 
 def _check_classes(classes: list[int], contrast_sets: ContrastSetsLike, num_classes: int) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.methods import METHODS as CATALOGUE
 from case_monitor.domain.protocol import AUTO
-from case_monitor.saliency.arguments import check_arguments, check_contrast, check_groups, check_ways
+from case_monitor.saliency.arguments import check_arguments, check_contrast, check_excluded, check_groups, check_ways
 from case_monitor.saliency.contrast_weights import ContrastWeights
 from case_monitor.saliency.find_layer import find_target_layer
 from case_monitor.saliency.forward import Speed
@@ -73,6 +73,7 @@ def saliency_maps(
     output_key: Key | None = None,
     outputs: str = AUTO,
     groups: Sequence[int] = (),
+    excluded: Tensor | None = None,
     batch_size: int | None = None,
     amp: torch.dtype | None = None,
     compile: bool = False,  # noqa: A002 - the name that torch gives it
@@ -106,6 +107,8 @@ def saliency_maps(
         groups: (num_classes,) for each class of the model, as which of fewer classes it counts, from 0 without a gap:
             `targets` and `contrast_sets` are of these then, and a logit is the logarithm of the sum of its members'
             exponentials, whose softmax is the sum of theirs.
+        excluded: (B, num_classes) bool, classes that an image shows beside its targets, where it may show several:
+            CASE contrasts it with none of them.
         batch_size: images per forward pass; None finds what memory takes well.
         amp: run Score-CAM's masked images under autocast with this type; changes rankings a little.
         compile: compile the model for Score-CAM's masked images; worth it for hundreds of images.
@@ -128,6 +131,7 @@ def saliency_maps(
     check_arguments(model, images, targets, methods, tuple(METHODS), size, batch_size)
     check_contrast(contrast_sets, contrast_k)
     check_groups(groups)
+    check_excluded(excluded, targets)
     check_ways(target_layer, outputs, amp, progress, {"min_max": min_max, "compile": compile})
     batch_size = None if batch_size is None else int(batch_size)
     if not methods and more is None:
@@ -141,10 +145,14 @@ def saliency_maps(
     parts: dict[str, list[Tensor]] = defaultdict(list)
     with inspecting(tap.model), torch.inference_mode(False):
         done = 0
-        for batch, classes in _batches(tap, images, targets, batch_size):
+        for batch, classes, shows_too in _batches(tap, images, targets, excluded, batch_size):
             report = _Progress(progress, done, len(batch), len(images), len(methods))
             contrast = functools.partial(
-                ContrastWeights.build, targets=classes, contrast_sets=contrast_sets, contrast_k=contrast_k
+                ContrastWeights.build,
+                targets=classes,
+                contrast_sets=contrast_sets,
+                contrast_k=contrast_k,
+                excluded=shows_too,
             )
             options = Options(
                 rows=batch_size, speed=Speed(amp, compile), progress=report.step, with_head="ablationcam" in methods
@@ -198,16 +206,20 @@ class _Progress:
             self._report(self._before + work, self._total)
 
 
-def _batches(tap: Tap, images: Tensor, targets: Tensor, batch_size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images and targets on the model's device; gradients end at the layer, whatever the caller wants with images."""
+def _batches(
+    tap: Tap, images: Tensor, targets: Tensor, excluded: Tensor | None, batch_size: int | None
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """All three on the model's device; gradients end at the layer, whatever the caller wants with images."""
     device = next((parameter.device for parameter in tap.model.parameters()), images.device)
     size = batch_size or len(images)
     if batch_size is None and size > SMALL_BATCH:
         size = batch_size_for(tap.model, images[:1].detach().to(device))
-    for batch, classes in zip(torch.split(images, size), torch.split(targets, size), strict=True):
+    parts = torch.split(images, size)
+    not_contrasted = [None] * len(parts) if excluded is None else [p.to(device) for p in torch.split(excluded, size)]
+    for batch, classes, shows_too in zip(parts, torch.split(targets, size), not_contrasted, strict=True):
         on_device = batch.detach().to(device)
         # An inference tensor cannot be saved for the backward pass, and a model may change its input in place.
-        yield on_device.clone(), classes.to(device, torch.int64)
+        yield on_device.clone(), classes.to(device, torch.int64), shows_too
 
 
 def _min_max(maps: Tensor) -> Tensor:

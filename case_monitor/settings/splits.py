@@ -47,6 +47,8 @@ class TableSplit(Strict):
     """The column of their classes."""
     labels: Literal["names", "indices"] = "names"
     """Whether the classes are `names`, which are sorted, or `indices` of the model's logits, from 0."""
+    label_separator: str | None = Field(None, min_length=1, max_length=1)
+    """What stands between the classes of an image that is of several, as `|`; images without a class are left out."""
     classes: Classes = "all"
     unreadable: Unreadable = 0
 
@@ -78,6 +80,7 @@ class CifarSplit(Strict):
 class NpzSplit(Strict):
     """A NumPy archive: `images` (N, H, W) or (N, H, W, C), `labels` (N,), and optionally `class_names`, `ids`.
 
+    Of images that are of several classes, `labels` are (N, classes), 1 for each class that an image is of, else 0.
     Images of uint8; of int16, uint16, int32 or float32 with `preprocessing.window`.
     """
 
@@ -91,7 +94,7 @@ class HuggingfaceSplit(Strict):
     """A data set of the library `datasets`, saved by `save_to_disk`. Needs the extra `case-monitor[huggingface]`.
 
     Labels are of `ClassLabel`, whose names are those of the classes, names, which are sorted, or indices of the model's
-    logits.
+    logits; or lists of these, of images that are of several classes.
     """
 
     kind: Literal["huggingface"]
@@ -114,7 +117,7 @@ class WebdatasetSplit(Strict):
     path: Path
     """A folder of `.tar` files, one such file, or a pattern with `*`."""
     label_field: str | None = None
-    """The field of `key.json` that holds the class; omitted, `key.cls` is it."""
+    """The field of `key.json` that holds the class, or a list of those of an image; omitted, `key.cls` is it."""
     labels: Literal["names", "indices"] = "indices"
     """Whether the classes are `indices` of the model's logits, from 0, or `names`."""
     class_names: tuple[str, ...] | Path | None = None
@@ -189,6 +192,8 @@ class FetchedSplit(_Downloaded):
 
 class FunctionSplit(Strict):
     """A function of yours that returns a `torch.utils.data.Dataset` of (image, class index).
+
+    Of images that are of several classes, a vector of 0 and 1 for each class, in place of the index.
 
     The same images at each start and at each reading: nothing random, no augmentation. It runs in the process that
     measures, which then has environment, directory and path of the one that judges.

@@ -35,6 +35,7 @@ class Bench:
             sample_ids=prepared.images.sample_ids,
             target=prepared.images.target,
             measurer=measurer,
+            excluded=prepared.images.excluded,
             declared_layer=prepared.registered.target_layer,
             scores=scores,
         )

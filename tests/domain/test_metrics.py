@@ -12,6 +12,7 @@ from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.confusion import class_metrics
 from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
 from case_monitor.judging.figures.of_one_version import explanation_summaries, model_summaries
+from case_monitor.judging.label_counts import LabelCounter
 from case_monitor.judging.same_answers import logit_difference
 from tests.support.factories import an_evaluation
 from tests.support.sources import predictions
@@ -39,6 +40,9 @@ def figures() -> tuple[MetricSummary, ...]:
     confmat = confusion_matrix(predictions(rng.normal(size=(200, 4)), rng.integers(0, 4, 200)), 4)
     rows = model_summaries(confmat, class_metrics(confmat, np.zeros(4), 0.95), 0, Policy(), seed=0)
     rows += explanation_summaries(first.scores, PROTOCOL, Policy())
+    counter = LabelCounter(np.full(4, 0.5))
+    counter.add(predictions(rng.normal(size=(200, 4)), rng.integers(0, 4, 200)))
+    rows += tuple(counter.summaries(0.95))
     pair = (Measured(preds=e.preds, contrasts=e.contrast_sets, scores=e.scores) for e in (first, second))
     drift = {method: rng.random(50) for method in PROTOCOL.methods}
     logits = rng.normal(size=(2, 50, 4)).astype(np.float32)

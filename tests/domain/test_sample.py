@@ -1,7 +1,7 @@
 """Which images are drawn to be explained."""
 
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 
 import numpy as np
@@ -81,10 +81,12 @@ def test_a_split_is_sampled_as_the_protocol_says(sampling: str, draw: object) ->
 def test_protocols_that_do_not_say_are_what_they_were() -> None:
     """Evidence is stored under this digest."""
     fields = asdict(Protocol())
-    del fields["sampling"]
+    for name in ("sampling", "label_threshold", "label_thresholds"):
+        del fields[name]
     assert protocol_digest(Protocol()) == digest([fields, FIGURES, version("torch").partition(".")[0]])
     assert protocol_digest(Protocol()) == protocol_digest(Protocol(sampling="random"))
-    assert protocol_digest(replace(Protocol(), sampling="stratified")) != protocol_digest(Protocol())
+    others = ({"sampling": "stratified"}, {"label_threshold": 0.4}, {"label_thresholds": {"a": 0.5}})
+    assert len({protocol_digest(Protocol(**other)) for other in ({}, *others)}) == 4
 
 
 def test_another_word_is_an_error() -> None:

@@ -10,7 +10,8 @@ from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.predictions import Predictions
 from case_monitor.domain.sample import Sample
 from case_monitor.domain.scores import PAIR_MARGIN, SHOWN_MARGIN, SampleScores
-from case_monitor.measuring_process.arrival import explained
+from case_monitor.measuring_process.arrival import excluded_classes, explained
+from tests.support.sources import a_split
 
 LOGITS = np.array([[2, 1, 0], [0, 2, 1], [1, 0, 2]], dtype=np.float32)
 PREDS = Predictions(sample_ids=("a", "b", "c"), logits=LOGITS, target=LOGITS.argmax(1))
@@ -57,3 +58,22 @@ def test_that_no_pass_was_broken_must_be_said() -> None:
 def test_too_few_scores_are_no_answer() -> None:
     with pytest.raises(EngineError, match="shown_margin"):
         explained((scores(shown=np.zeros(2)), GALLERY), SAMPLE)
+
+
+def test_what_images_are_of_too_is_never_what_they_are_asked() -> None:
+    target, split = np.array([0, 1]), a_split(3, 2)
+    fine = np.array([[0, 1, 0], [0, 0, 0]], dtype=np.uint8)
+    found = excluded_classes(fine, target, split)
+    assert found is not None
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found, fine == 1)
+    assert excluded_classes(None, target, split) is None
+    for wrong, problem in (
+        (fine.astype(np.int64), "as uint8 was expected"),
+        (fine[:1], r"\(2, 3\) as uint8"),
+        (fine[:, :2], r"\(2, 3\) as uint8"),
+        (np.array([[1, 0, 0], [0, 0, 0]], dtype=np.uint8), "beside an image's own"),
+        (np.array([[0, 1, 1], [0, 0, 0]], dtype=np.uint8), "a class that an image is not of"),
+    ):
+        with pytest.raises(EngineError, match=problem):
+            excluded_classes(wrong, target, split)

@@ -1,5 +1,6 @@
 """A whole evaluation asked of the measuring process, and one in this process: the same to the last bit."""
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,28 @@ from case_monitor.judging.reproduce import Stored, reproduce
 from case_monitor.measuring_process.local import LocalPlace
 from case_monitor.measuring_process.place import Place, Way
 from case_monitor.measuring_process.remote import RemotePlace
-from tests.measuring_process.judging import GREY, ISOLATION, PROTOCOL, SIZE, blobs_file
+from case_monitor.settings import NpzSplit
+from tests.measuring_process.judging import GREY, ISOLATION, PROTOCOL, SIZE, blobs_file, several_file
 from tests.steps.test_shards import assert_equal_to_the_last_bit
 from tests.steps.test_trial import POLICY, trained, version
 from tests.support.models_here import saved
 
 
-def subject(place: Place, files: ModelFiles, number: int, folder: Path, **way: Any) -> Subject:
-    images = place.open_split(blobs_file(folder)).prepared(None, GREY)
+def subject(
+    place: Place,
+    files: ModelFiles,
+    number: int,
+    folder: Path,
+    split: Callable[[Path], NpzSplit] = blobs_file,
+    **way: Any,
+) -> Subject:
+    images = place.open_split(split(folder)).prepared(None, GREY)
     return Subject(
         version=version(number),
         split=images.split,
         sample_ids=images.sample_ids,
         target=images.target,
+        excluded=images.excluded,
         measurer=images.measurer(files, PROTOCOL, ISOLATION, Way(**way)),
     )
 
@@ -44,6 +54,22 @@ def run(place: Place, networks: list[ModelFiles], folder: Path, **way: Any) -> t
     found = evaluate(candidate, baseline, policy=POLICY, protocol=PROTOCOL)
     baseline.measurer.end()
     return found, candidate
+
+
+def test_images_of_several_classes_are_the_same_there(networks: list[ModelFiles], tmp_path: Path) -> None:
+    """Across two processes, as in none: what an image is of, too, is where it is needed."""
+    expected, held = run(LocalPlace(), networks, tmp_path, split=several_file)
+    place = RemotePlace()
+    found, asked = run(place, networks, tmp_path, split=several_file, workers=2, shard_size=8)
+    assert_equal_to_the_last_bit(found, expected)
+    assert asked.split == held.split
+    assert held.excluded is not None
+    assert 0 < held.excluded.sum() <= SIZE // 3
+    assert {s.metric for s in found.evaluation.summaries} >= {"label_recall", "label_precision"}
+    np.testing.assert_array_equal(asked.excluded, held.excluded)
+    for ours in (asked, held):
+        ours.measurer.end()
+    place.end()
 
 
 @pytest.mark.parametrize(("workers", "shard_size"), [(1, SIZE), (2, 8)])

@@ -14,8 +14,11 @@ from case_monitor.domain.split import Split
 class TensorSource:
     """Images and targets held in memory."""
 
-    def __init__(self, images: Tensor, target: Sequence[int] | IntArray) -> None:
+    def __init__(
+        self, images: Tensor, target: Sequence[int] | IntArray, excluded: Sequence[Sequence[bool]] | None = None
+    ) -> None:
         self.images, self.target = images, np.asarray(target, dtype=np.int64)
+        self.excluded = None if excluded is None else np.asarray(excluded, dtype=bool)
         self.sample_ids = tuple(f"image-{i:04d}" for i in range(len(images)))
 
     def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:

@@ -90,6 +90,7 @@ def _subject(loaded: LoadedVersion, protocol: Protocol, bench: Bench, held: Exit
         split=loaded.split,
         sample_ids=source.sample_ids,
         target=source.target,
+        excluded=source.excluded,
         measurer=LocalMeasurer(model=model, conditions=conditions, bench=bench),
         declared_layer=loaded.declared_layer,
         scores=loaded.scores,

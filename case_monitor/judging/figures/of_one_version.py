@@ -22,7 +22,12 @@ from case_monitor.judging.statistics.intervals import macro_intervals
 
 
 def model_summaries(
-    confmat: ConfusionMatrix, classes: tuple[ClassMetrics, ...], n_undefined: int, policy: Policy, seed: int
+    confmat: ConfusionMatrix,
+    classes: tuple[ClassMetrics, ...],
+    n_undefined: int,
+    policy: Policy,
+    seed: int,
+    constant: float | None = None,
 ) -> tuple[MetricSummary, ...]:
     """Accuracy, skill, balanced accuracy, macro F1, the recall of every class, and the share of finite logits.
 
@@ -32,9 +37,12 @@ def model_summaries(
         n_undefined: images whose logits are not finite.
         policy: gives the confidence level.
         seed: of the bootstrap.
+        constant: the share of images that an answer without looking gets right; None: that of the most frequent class.
     """
     hits, n = int(np.diag(confmat.counts).sum()), int(confmat.counts.sum())
     level, chance = policy.confidence_level, 1 / len(classes)
+    if constant is None:
+        constant = int(confmat.counts.sum(axis=1).max()) / n if n else UNDEFINED
     accuracy = rate_row(
         "accuracy",
         "",
@@ -48,17 +56,16 @@ def model_summaries(
     return (
         rate_row("finite_logits", "", n, n + n_undefined, confidence_level=level, reference=0.0),
         accuracy,
-        _skill(accuracy, confmat),
+        _skill(accuracy, constant),
         *_means_over_classes(confmat, classes, level, seed, n_undefined),
         *(_recall(c, chance) for c in classes),
     )
 
 
-def _skill(accuracy: MetricSummary, confmat: ConfusionMatrix) -> MetricSummary:
+def _skill(accuracy: MetricSummary, constant: float) -> MetricSummary:
     """(accuracy - m) / (1 - m), m the share of the most frequent class: 0 is what always answering that one gives."""
     n = accuracy.n
-    majority = int(confmat.counts.sum(axis=1).max()) / n if n else UNDEFINED
-    if majority == 1:  # nothing can be better than that answer
+    if constant == 1:  # nothing can be better than that answer
         return MetricSummary(
             metric="skill",
             method="",
@@ -67,8 +74,8 @@ def _skill(accuracy: MetricSummary, confmat: ConfusionMatrix) -> MetricSummary:
             n_undefined=n + accuracy.n_undefined,
             undefined_because=ONE_CLASS,
         )
-    value, low, high = ((x - majority) / (1 - majority) for x in (accuracy.value, accuracy.ci_low, accuracy.ci_high))
-    effect = rate_difference_effect(accuracy.value, majority)
+    value, low, high = ((x - constant) / (1 - constant) for x in (accuracy.value, accuracy.ci_low, accuracy.ci_high))
+    effect = rate_difference_effect(accuracy.value, constant)
     return replace(accuracy, metric="skill", value=value, ci_low=low, ci_high=high, effect_size=effect)
 
 

@@ -86,6 +86,30 @@ def test_a_row_has_the_stored_figures(engine: Engine, client: TestClient) -> Non
     assert "class 013 <small>soft, 10.00%</small>" in text
 
 
+def test_where_images_are_of_several_classes_it_shows_to_what_the_model_says_yes(
+    engine: Engine, client: TestClient
+) -> None:
+    evaluation = large()
+    plain_id = save_evaluation(engine, evaluation)
+    yes = tuple(
+        MetricSummary(metric=metric, method="", class_idx=i, value=value + i / 1000, n=20)
+        for i in range(120)
+        for metric, value in (("label_recall", 0.7), ("label_precision", 0.6))
+    )
+    other = replace(evaluation.split, digest="9" * 64)
+    several_id = save_evaluation(engine, replace(evaluation, split=other, summaries=(*evaluation.summaries, *yes)))
+    assert shown(engine, plain_id).header.labels == ()
+    assert shown(engine, plain_id).rows[11].labels == ()
+    page = shown(engine, several_id, sort="label_recall", order=Order.DESCENDING)
+    assert [link.title for link in page.header.labels] == ["where it should", "rightly"]
+    assert page.rows[0].class_idx == 119
+    assert page.rows[0].labels == pytest.approx((0.819, 0.719))
+    text = client.get(f"/evaluation/{several_id}/classes").text
+    assert "Says yes" in text
+    assert "71.1%" in text
+    assert "Says yes" not in client.get(f"/evaluation/{plain_id}/classes").text
+
+
 def test_one_image_is_one(engine: Engine, client: TestClient) -> None:
     evaluation = an_evaluation()
     (first, *rest), *others = evaluation.contrast_sets.members

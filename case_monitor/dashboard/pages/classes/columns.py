@@ -39,16 +39,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """All of them, from left to right; those of the methods are in two groups."""
+    """All of them, from left to right; those of the methods are in two groups, `labels` are of a model's yes and no."""
 
     plain: tuple[Column, ...]
+    labels: tuple[Column, ...]
     agreement: tuple[Column, ...]
     drop: tuple[Column, ...]
     channels: Column
 
     def find(self, key: str) -> Column | None:
         """The column with this key."""
-        every = (*self.plain, *self.agreement, *self.drop, self.channels)
+        every = (*self.plain, *self.labels, *self.agreement, *self.drop, self.channels)
         return next((column for column in every if column.key == key), None)
 
 
@@ -57,6 +58,7 @@ def class_columns(methods: Iterable[str], suffix: str | None) -> Columns:
     known = tuple(methods)
     return Columns(
         plain=_PLAIN,
+        labels=_LABELS,
         agreement=tuple(_column("agreement", "agreement_median", method) for method in known),
         drop=tuple(_column("drop", f"confidence_drop_{suffix}", method) for method in known if suffix is not None),
         channels=_CHANNELS,
@@ -90,6 +92,10 @@ _PLAIN = (
     Column(key="precision", title="Precision"),
     Column(key="f1", title="F1"),
     Column(key="explained", title="Explained"),
+)
+_LABELS = (
+    Column(key="label_recall", title="where it should", figure=("label_recall", "")),
+    Column(key="label_precision", title="rightly", figure=("label_precision", "")),
 )
 _CHANNELS = Column(key="channels", title="Active channels")
 _FIELDS: Mapping[str, Callable[[StoredClass], object]] = {

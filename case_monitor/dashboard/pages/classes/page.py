@@ -1,7 +1,7 @@
 """Classes: quality, maps and contrast set of every class of an evaluation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -59,6 +59,7 @@ class Header:
     """The heads of all columns, as `Columns`."""
 
     plain: tuple[SortLink, ...]
+    labels: tuple[SortLink, ...]
     agreement: tuple[SortLink, ...]
     drop: tuple[SortLink, ...]
     channels: SortLink
@@ -102,7 +103,10 @@ def classes_page(engine: Engine, settings: Settings, evaluation_id: int, chosen:
     columns = class_columns(measured.methods, area.suffix if area else None)
     column = _column(columns, chosen.sort)
     of_gate = ("agreement_median", head.gate_method)
-    classes = read_classes(engine, evaluation_id, {of_gate, column.figure or of_gate})
+    says_yes = {label.figure for label in columns.labels if label.figure}
+    classes = read_classes(engine, evaluation_id, {of_gate, column.figure or of_gate, *says_yes})
+    if not any(classes.values[figure] for figure in says_yes):  # each image is of one class
+        columns = replace(columns, labels=())
     fitting = [item for item in classes.classes if _fits(item, classes, head.gate_method, chosen)]
     ordered = in_order(fitting, classes, column, chosen.order or column.first)
     shown, turned = turn(ordered, chosen.page, lambda number: _link(chosen, page=number), PAGE_SIZE)
@@ -147,10 +151,11 @@ def _rows(
     engine: Engine, stored: StoredEvaluation, classes: StoredClasses, columns: Columns, shown: Sequence[StoredClass]
 ) -> tuple[ClassRow, ...]:
     figures = ShownFigures(
+        labels=tuple(c.figure for c in columns.labels if c.figure),
         agreements=tuple(c.figure for c in columns.agreement if c.figure),
         drops=tuple(c.figure for c in columns.drop if c.figure),
     )
-    wanted = (*figures.agreements, *figures.drops)
+    wanted = (*figures.labels, *figures.agreements, *figures.drops)
     details = read_class_details(engine, stored.id, [item.class_idx for item in shown], wanted)
     return tuple(class_row(item, classes, details, figures, stored.class_names) for item in shown)
 
@@ -161,6 +166,7 @@ def _header(columns: Columns, column: Column, chosen: ClassesQuery) -> Header:
 
     return Header(
         plain=links(columns.plain),
+        labels=links(columns.labels),
         agreement=links(columns.agreement),
         drop=links(columns.drop),
         channels=_sort_link(columns.channels, column, chosen),

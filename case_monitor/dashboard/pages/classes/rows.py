@@ -22,7 +22,10 @@ class ContrastedClass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRow:
-    """One class. `agreements` and `drops` have a figure per method; `is_unseen`: it has no validation image."""
+    """One class. `agreements` and `drops` have a figure per method; `is_unseen`: it has no validation image.
+
+    `labels` has how often the model says yes to its images, and is right to; nothing where each image is of one class.
+    """
 
     class_idx: int
     name: str
@@ -35,6 +38,7 @@ class ClassRow:
     precision: float | None
     f1: float | None
     explained: int
+    labels: tuple[float | None, ...]
     agreements: tuple[float | None, ...]
     drops: tuple[float | None, ...]
     active_channels: float | None
@@ -43,8 +47,9 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownFigures:
-    """Which figures the columns of the methods show."""
+    """Which figures the columns show that are not of the class itself."""
 
+    labels: tuple[MetricOfMethod, ...]
     agreements: tuple[MetricOfMethod, ...]
     drops: tuple[MetricOfMethod, ...]
 
@@ -66,6 +71,7 @@ def class_row(
         precision=defined(item.precision),
         f1=defined(item.f1),
         explained=stored.explained.get(idx, 0),
+        labels=_figures(details.values, figures.labels, idx),
         agreements=_figures(details.values, figures.agreements, idx),
         drops=_figures(details.values, figures.drops, idx),
         active_channels=defined(item.active_channels),
