@@ -32,7 +32,8 @@ class Protocol:
     __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 - read by pydantic
 
     methods: tuple[str, ...] = ("case", "gradcam", "gradcam++", "scorecam", "ablationcam", "layercam")
-    """Saliency methods to evaluate; `hirescam` and `occlusion` are available too."""
+    """Saliency methods to evaluate. Also available: `case_soft`, `case_full`, `case_subspace`, `gradcam_log`, `finercam`,
+    `hirescam`, `reciprocam`, `occlusion` (docs/method.md)."""
     target_layer: str = "auto"
     """Dotted name of the module to explain, as `name@1` its second call, as `name[key]` an entry of its output; `auto`
     is the last one with spatial output before pooling."""

@@ -18,10 +18,12 @@ from case_monitor.saliency.forward import Speed
 from case_monitor.saliency.memory import SMALL_BATCH, batch_size_for
 from case_monitor.saliency.methods.ablationcam import ablationcam, ablationcam_and_centred
 from case_monitor.saliency.methods.case import case, case_full, case_soft, case_subspace
-from case_monitor.saliency.methods.gradcam import gradcam, gradcam_plus_plus
+from case_monitor.saliency.methods.finercam import finercam
+from case_monitor.saliency.methods.gradcam import gradcam, gradcam_of_log_probability, gradcam_plus_plus
 from case_monitor.saliency.methods.hirescam import hirescam
 from case_monitor.saliency.methods.layercam import layercam
 from case_monitor.saliency.methods.occlusion import occlusion, occlusion_and_evidence
+from case_monitor.saliency.methods.reciprocam import reciprocam, reciprocam_and_centred
 from case_monitor.saliency.methods.scorecam import scorecam, scorecam_and_centred
 from case_monitor.saliency.no_gradients import require_gradients
 from case_monitor.saliency.outputs import Key, Outputs
@@ -35,11 +37,14 @@ METHODS: dict[str, Callable[[Trace], Tensor]] = {
     "case_soft": case_soft,
     "case_subspace": case_subspace,
     "gradcam": gradcam,
+    "gradcam_log": gradcam_of_log_probability,
     "gradcam++": gradcam_plus_plus,
+    "finercam": finercam,
     "layercam": layercam,
     "hirescam": hirescam,
     "scorecam": scorecam,
     "ablationcam": ablationcam,
+    "reciprocam": reciprocam,
     "occlusion": occlusion,
 }
 """Name -> function from a `Trace` to maps (B, T, h, w). See each function for its paper and formula."""
@@ -47,11 +52,14 @@ METHODS: dict[str, Callable[[Trace], Tensor]] = {
 _WITH_EVIDENCE: dict[str, Callable[[Trace], tuple[Tensor, ...]]] = {
     "scorecam": scorecam_and_centred,
     "ablationcam": ablationcam_and_centred,
+    "reciprocam": reciprocam_and_centred,
     "occlusion": occlusion_and_evidence,
 }
 CENTRED, OWN_PAIR = "centred", "own pair"
 """Names of the maps that are asked for by `centred`."""
 
+_OF_THE_HEAD = frozenset(("ablationcam", "reciprocam"))
+"""Methods that run the part behind the layer again."""
 _LOOKED_AT = 2
 """Images that show where the target layer is."""
 
@@ -155,7 +163,10 @@ def saliency_maps(
                 excluded=shows_too,
             )
             options = Options(
-                rows=batch_size, speed=Speed(amp, compile), progress=report.step, with_head="ablationcam" in methods
+                rows=batch_size,
+                speed=Speed(amp, compile),
+                progress=report.step,
+                with_head=not _OF_THE_HEAD.isdisjoint(methods),
             )
             trace = record(tap, batch, classes, contrast, options)
 

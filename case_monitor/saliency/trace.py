@@ -95,6 +95,11 @@ class Trace:
         return self._gradient("soft")
 
     @property
+    def log_probability_gradients(self) -> Tensor:
+        """(B, T, K, h, w) gradient of the logarithm of each target's softmax probability."""
+        return self._gradient("log probability")
+
+    @property
     def pair_gradients(self) -> Tensor:
         """(B, 1, K, h, w) gradient of the first target's logit less the second's."""
         return self._gradient("pair")
@@ -182,6 +187,8 @@ class Trace:
         if name == "pair":
             one_hot = self._one_hot_targets()
             return one_hot[:, :1] - one_hot[:, 1:2]
+        if name == "log probability":
+            return self._one_hot_targets() - self.logits.softmax(1).unsqueeze(1)
         if name == "mean":
             return torch.full_like(self.logits, 1 / self.logits.shape[1]).unsqueeze(1)
         if name == "target":

@@ -12,6 +12,14 @@ def gradcam(trace: Trace) -> Tensor:
     return weighted_sum(pooled(trace.target_gradients), trace.activations)
 
 
+def gradcam_of_log_probability(trace: Trace) -> Tensor:
+    """Grad-CAM of log p_u, p the softmax: w = g_u - sum_c p_c g_c. What is added to all logits changes nothing.
+
+    All other classes are contrasted with u, by how likely they are; it vanishes as p_u comes near 1.
+    """
+    return weighted_sum(pooled(trace.log_probability_gradients), trace.activations)
+
+
 def gradcam_plus_plus(trace: Trace) -> Tensor:
     """Grad-CAM++ (Chattopadhyay et al. 2018), with the raw logit as score, as in pytorch-grad-cam.
 
