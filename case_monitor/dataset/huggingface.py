@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from case_monitor.dataset.class_labels import of_names
 from case_monitor.dataset.picture_split import Listed, picture_split
 from case_monitor.dataset.raw_split import RawSplit
-from case_monitor.dataset.several_labels import Asked, asked_labels, one_each
+from case_monitor.dataset.several_labels import Asked, asked_labels, one_each, sets_of_lists
 from case_monitor.domain.errors import DataError
 from case_monitor.logs.foreign_errors import short_message
 from case_monitor.settings import HuggingfaceSplit
@@ -129,7 +129,6 @@ def _require_own_files(path: Path) -> None:
 
 def _labels(dataset: "Dataset", column: str, split: str) -> tuple[tuple[str, ...] | None, Asked]:
     """Class names, and what each row is asked."""
-    datasets = _library()
     feature = dataset.features[column]
     cells = dataset.data.column(column)
     if cells.null_count:
@@ -137,13 +136,14 @@ def _labels(dataset: "Dataset", column: str, split: str) -> tuple[tuple[str, ...
             f"split {split!r}, column {column!r}: a class in each row was expected, {cells.null_count} have none"
         )
     values = cells.to_pylist()
-    if isinstance(feature, list | datasets.Sequence):
-        inner = feature[0] if isinstance(feature, list) else feature.feature
+    inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)  # of lists of all kinds
+    if inner is not None:
         pairs = [(i, value) for i, of_row in enumerate(values) for value in of_row]
         names, flat = _of_kind(inner, [value for _, value in pairs], [i for i, _ in pairs], column, split)
-        sets: list[set[int]] = [set() for _ in values]
+        lists: list[list[int]] = [[] for _ in values]
         for (i, _), label in zip(pairs, flat, strict=True):
-            sets[i].add(label)
+            lists[i].append(label)
+        sets = sets_of_lists(split, lists, [f"row {i}" for i in range(len(lists))], indices=names is None)
         return names, asked_labels(split, [f"{i:06d}" for i in range(len(values))], sets, names)
     names, labels = _of_kind(feature, values, range(len(values)), column, split)
     return names, one_each(labels)
@@ -163,5 +163,6 @@ def _of_kind(
     if isinstance(kind, str) and kind.startswith(("int", "uint")):
         return None, tuple(values)
     raise DataError(
-        f"split {split!r}, column {column!r}: classes (ClassLabel, text or integers) were expected, {kind} came"
+        f"split {split!r}, column {column!r}: classes (ClassLabel, text or integers) were expected, {kind} came; "
+        "lists of these if images are of several classes"
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from case_monitor.dataset.raw_split import RawSplit
-from case_monitor.dataset.several_labels import excluded_classes
+from case_monitor.dataset.several_labels import asked_labels, excluded_classes
 from case_monitor.domain.arrays import BoolArray, IntArray
 from case_monitor.domain.class_groups import ClassGroups, counts_as, group_classes
 from case_monitor.domain.errors import DataError
@@ -94,16 +94,22 @@ def _counted(raw: RawSplit, found: ClassGroups, group_of: Sequence[int]) -> RawS
     """The split with only those classes that its labels, by `group_of`, count as."""
     kept = sorted(set(group_of))
     order = np.array([kept.index(group) for group in group_of], dtype=np.int64)
-    labels = order[raw.labels]
-    folded = [{*order[list(classes)].tolist()} for classes in raw.also]
-    also = tuple(tuple(sorted(classes - {int(u)})) for classes, u in zip(folded, labels, strict=bool(raw.also)))
     names = tuple(found.names[group] for group in kept)
-    return replace(raw, labels=labels, also=also, columns=None, class_names=names)
+    if not raw.also:
+        return replace(raw, labels=order[raw.labels], columns=None, class_names=names)
+    # Asked anew, as images of these classes are: what counts as one is one.
+    both = zip(raw.labels.tolist(), raw.also, strict=True)
+    sets = [{*order[[u, *classes]].tolist()} for u, classes in both]
+    asked = asked_labels(raw.name, raw.sample_ids, sets, names)
+    return replace(raw, labels=np.array(asked.labels), also=asked.also, columns=None, class_names=names)
 
 
 def _some_of(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tuple[str, ...], IntArray]:
     """The same where the model may have more classes, as is declared."""
     own = raw.class_names
+    if raw.also:
+        msg = f"split.classes: {raw.name!r} has images of several classes, and all of the model's were expected in it"
+        raise DataError(f"{msg}, not a subset: whether an image is of one that nobody looked for is not known")
     if class_names is None:
         msg = (
             f"split.classes: {raw.name!r} is declared a subset of the model's classes, and the model has no class names"

@@ -12,7 +12,7 @@ from case_monitor.dataset.prepared_images import PreparedImages
 from case_monitor.dataset.raw_split import RawSplit, require_no_problem
 from case_monitor.dataset.scales import clipped, why_no_scale
 from case_monitor.dataset.several_labels import described, with_a_question
-from case_monitor.domain.arrays import IntArray
+from case_monitor.domain.arrays import BoolArray, IntArray
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.split import Split
 from case_monitor.settings import Preprocessing
@@ -72,7 +72,7 @@ def prepare(
             *_turned(raw, preprocessing),
             *_clipped(raw, preprocessing),
             *unconfirmed,
-            *_missing(raw, names, target),
+            *_missing(raw, names, target, excluded),
         ),
     )
     return split, PreparedImages(raw, target, excluded, preprocessing, num_workers)
@@ -161,9 +161,19 @@ def _counted(groups: Sequence[int], names: Sequence[str]) -> Iterator[str]:
         yield f"The model's {len(groups)} classes are judged as {len(names)} (class_map), not told apart within these."
 
 
-def _missing(raw: RawSplit, names: Sequence[str], target: IntArray) -> Iterator[str]:
-    """What there is to say about classes without an image."""
-    empty = [name for u, name in enumerate(names) if not (target == u).any()]
+def _missing(raw: RawSplit, names: Sequence[str], target: IntArray, excluded: BoolArray | None) -> Iterator[str]:
+    """What there is to say about classes without an image, or that no image is asked about."""
+    never = [u for u in range(len(names)) if not (target == u).any()]
+    shown = [] if excluded is None else [u for u in never if excluded[:, u].any()]
+    empty = [u for u in never if u not in shown]
     if empty:
-        shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
-        yield f"{len(empty)} of {len(names)} classes have no image in {raw.name!r}; nothing is known of them: {shown}."
+        yield (
+            f"{len(empty)} of {len(names)} classes have no image in {raw.name!r}; nothing is known of them: "
+            f"{_some(names, empty)}."
+        )
+    if shown:
+        yield f"Of {len(shown)} of {len(names)} classes, no image of {raw.name!r} is asked: {_some(names, shown)}."
+
+
+def _some(names: Sequence[str], classes: Sequence[int]) -> str:
+    return ", ".join(names[u] for u in classes[:5]) + (", ..." if len(classes) > 5 else "")

@@ -70,9 +70,9 @@ class RawSplit:
         """SHA-256 of the images with the class of each: by name, where the data set has names."""
         names = self.class_names or [str(u) for u in range(self.num_classes)]
         labels = [names[u] for u in self.labels.tolist()]
-        if self.also:
-            others = (sorted(names[u] for u in classes) for classes in self.also)
-            labels = [json.dumps(pair) for pair in zip(labels, others, strict=True)]
+        for i, classes in enumerate(self.also):
+            if classes:  # whichever of them it is asked about
+                labels[i] = json.dumps(sorted(names[u] for u in (int(self.labels[i]), *classes)))
         pairs = sorted(zip(self.contents, labels, strict=True))
         return hashlib.sha256(b"".join(content + label.encode() + b"\0" for content, label in pairs)).hexdigest()
 

@@ -15,6 +15,7 @@ from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.domain.arrays import BoolArray, IntArray
 from case_monitor.domain.errors import DataError
 
+_ROWS = "; a 0 or 1 for each class is for splits of kind npz or function"
 Also = tuple[tuple[int, ...], ...]
 
 
@@ -45,7 +46,14 @@ def asked_labels(
         sample_ids: (N,) names of the images.
         sets: (N, ...) their classes.
         class_names: of the classes; the drawing goes by these, where there are any, in whatever order they stand.
+
+    Raises:
+        DataError: there are other classes than these.
     """
+    low, high = min((u for classes in sets for u in classes), default=0), _highest(sets)
+    if low < 0 or (class_names is not None and high >= len(class_names)):
+        top = "" if class_names is None else len(class_names) - 1
+        raise DataError(f"split {split!r}: labels in 0..{top} were expected, {low}..{high} came")
     places = tuple(i for i, classes in enumerate(sets) if classes)
     ordered = [sorted(set(sets[i]), key=lambda u: str(u) if class_names is None else class_names[u]) for i in places]
     drawn = [_drawn(sample_ids[i], len(classes)) for i, classes in zip(places, ordered, strict=True)]
@@ -64,7 +72,35 @@ def one_each(labels: Sequence[int]) -> Asked:
 
 
 def _drawn(sample_id: str, count: int) -> int:
-    return int.from_bytes(hashlib.blake2b(sample_id.encode(errors="surrogateescape"), digest_size=8).digest()) % count
+    name = sample_id.encode(errors="surrogatepass")  # a file's may be no text
+    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest()) % count
+
+
+def _highest(sets: Sequence[Collection[int]]) -> int:
+    return max((u for classes in sets for u in classes), default=-1)
+
+
+def sets_of_lists(split: str, lists: Sequence[Sequence[int]], where: Sequence[str], *, indices: bool) -> list[set[int]]:
+    """The classes of images of which each has a list.
+
+    Args:
+        split: its name, for an error.
+        lists: (N, ...) the classes of each image.
+        where: (N,) where the list stands, for an error.
+        indices: they are numbers, not names: a list could be of 0 and 1 for each class.
+
+    Raises:
+        DataError: one has a class twice, or all look like that.
+    """
+    for classes, place in zip(lists, where, strict=True):
+        if len(set(classes)) < len(classes):
+            msg = f"split {split!r}, {place}: each class of an image once was expected, one came twice"
+            raise DataError(msg + (_ROWS if indices else ""))
+    lengths = {len(classes) for classes in lists}
+    if indices and len(lists) > 1 and lengths == {2} and _highest(lists) <= 1:
+        msg = f"split {split!r}: lists of classes were expected, two numbers 0 or 1 for each image came"
+        raise DataError(msg + _ROWS)
+    return [set(classes) for classes in lists]
 
 
 def sets_of_rows(rows: npt.NDArray[np.generic], where: str) -> list[tuple[int, ...]]:
@@ -75,7 +111,11 @@ def sets_of_rows(rows: npt.NDArray[np.generic], where: str) -> list[tuple[int, .
     """
     if rows.ndim != 2 or rows.shape[1] < 2 or rows.dtype.kind not in "biuf" or not np.isin(rows, (0, 1)).all():
         msg = f"{where}: of images of several classes, a row of 0 and 1 for each was expected, one for each class"
-        raise DataError(f"{msg}; {rows.shape} of {rows.dtype} came, with other values or a single class")
+        flat = rows.ndim == 2 and rows.shape[1] == 1
+        other = (
+            f", a single column; write ({len(rows)},) if each image is of one class" if flat else ", with other values"
+        )
+        raise DataError(f"{msg}; {rows.shape} of {rows.dtype} came{other}")
     return [tuple(np.flatnonzero(row).tolist()) for row in rows]
 
 
@@ -124,6 +164,5 @@ def described(raw: RawSplit) -> Iterator[str]:
     yield (
         f"The images of {raw.name!r} are of {mean:.1f} classes on average. The model is asked about one of each, drawn "
         "by the image's name, and answers with the likeliest of that one and of those that the image is not of: "
-        "accuracy, precision, recall, confidence and confusion are of these answers. To which classes it says yes is "
-        "in label_precision and label_recall."
+        "accuracy, precision, recall, confidence and confusion are of these answers."
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 from case_monitor.dataset.class_labels import of_names, of_numbers
 from case_monitor.dataset.picture_split import Listed, picture_split
 from case_monitor.dataset.raw_split import RawSplit
-from case_monitor.dataset.several_labels import asked_labels, one_each
+from case_monitor.dataset.several_labels import asked_labels, one_each, sets_of_lists
 from case_monitor.dataset.stored import File
-from case_monitor.dataset.table_rows import Rows, read_rows
+from case_monitor.dataset.table_rows import MISSING, Rows, read_rows
 from case_monitor.domain.errors import DataError
 from case_monitor.settings import TableSplit
 
@@ -21,18 +21,18 @@ def read_table(spec: TableSplit) -> RawSplit:
         raise DataError(msg)
     rows = read_rows(spec)
     names = tuple(_below(folder, *at, split) for at in zip(rows.paths, rows.where, strict=True))
-    first = _first_of_each(names, rows, split)
+    first = _first_of_each(names, rows, split, spec.label_separator)
     repeated = len(names) - len(first)
     kept, where = [names[i] for i in first], [rows.where[i] for i in first]
-    labels, notes = (
-        [rows.labels[i] for i in first],
-        [f"{repeated} rows of {split!r} name a file again: each counts once."],
-    )
+    labels = [rows.labels[i] for i in first]
+    notes = [f"{repeated} rows of {split!r} name a file again: each counts once."] if repeated else []
     if spec.label_separator is None:
         class_names, classes = _classes(spec, labels, where, split)
         asked = one_each(classes)
     else:
         class_names, sets = _several(spec, spec.label_separator, labels, where, split)
+        if not any(len(of_image) > 1 for of_image in sets):
+            notes.append(f"No cell of {split!r} has split.label_separator, {spec.label_separator!r}, in it.")
         asked = asked_labels(split, kept, sets, class_names)
     listed = Listed(
         name=split,
@@ -41,7 +41,7 @@ def read_table(spec: TableSplit) -> RawSplit:
         labels=asked.labels,
         also=asked.also,
         class_names=class_names,
-        notes=(*(notes if repeated else ()), *asked.notes),
+        notes=(*notes, *asked.notes),
     )
     return picture_split(listed, spec.unreadable)
 
@@ -51,9 +51,14 @@ def _several(
 ) -> tuple[tuple[str, ...] | None, list[set[int]]]:
     """Class names, and the classes of each image; those of a cell that is empty are none."""
     parts = [[part.strip() for part in cell.split(separator)] if cell.strip() else [] for cell in cells]
-    class_names, flat = _classes(spec, *_flat(parts, where), split)
+    texts, places = _flat(parts, where)
+    missing = next((place for text, place in zip(texts, places, strict=True) if text in MISSING), None)
+    if missing is not None:
+        raise DataError(f"split {split!r}, {missing}: a class was expected around each {separator!r}, none came")
+    class_names, flat = _classes(spec, texts, places, split)
     each = iter(flat)
-    return class_names, [{next(each) for _ in of_image} for of_image in parts]
+    lists = [[next(each) for _ in of_image] for of_image in parts]
+    return class_names, sets_of_lists(split, lists, where, indices=spec.labels == "indices")
 
 
 def _flat(parts: Sequence[Sequence[str]], where: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -85,7 +90,7 @@ def _below(folder: Path, text: str, where: str, split: str) -> str:
     return path.as_posix()
 
 
-def _first_of_each(names: Sequence[str], rows: Rows, split: str) -> list[int]:
+def _first_of_each(names: Sequence[str], rows: Rows, split: str, separator: str | None) -> list[int]:
     """Where each file is named first.
 
     Raises:
@@ -94,11 +99,19 @@ def _first_of_each(names: Sequence[str], rows: Rows, split: str) -> list[int]:
     first: dict[str, int] = {}
     for i, name in enumerate(names):
         before = first.setdefault(name, i)
-        if rows.labels[before] != rows.labels[i]:
+        if not _same(rows.labels[before], rows.labels[i], separator):
             msg = (
                 f"split {split!r}: one class of each file was expected, {name!r} has {rows.labels[before]!r} in "
-                f"{rows.where[before]} and {rows.labels[i]!r} in {rows.where[i]}; if images are of several, put "
-                "those of one into one cell and say label_separator"
+                f"{rows.where[before]} and {rows.labels[i]!r} in {rows.where[i]}; put those of an image that is of "
+                "several into one cell, and say label_separator"
             )
             raise DataError(msg)
     return list(first.values())
+
+
+def _same(cell: str, other: str, separator: str | None) -> bool:
+    """Whether two cells say the same classes, in whatever order."""
+    if separator is None:
+        return cell == other
+    one, two = ({part.strip() for part in of.split(separator)} for of in (cell, other))
+    return one == two

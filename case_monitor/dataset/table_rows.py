@@ -12,7 +12,7 @@ from case_monitor.settings import TableSplit
 
 _DELIMITERS = ",;\t"
 _CSV = {".csv", ".tsv", ".txt"}
-_MISSING = {"", "nan", "NaN", "<NA>"}
+MISSING = {"", "nan", "NaN", "<NA>"}
 """As pandas writes a label that is not there."""
 _PARQUET = {".parquet", ".pq"}
 
@@ -42,7 +42,7 @@ def read_rows(spec: TableSplit) -> Rows:
     rows = _of_parquet(spec) if suffix in _PARQUET else _of_csv(spec)
     for path, label, where in zip(rows.paths, rows.labels, rows.where, strict=True):
         empty = spec.label_column if path.strip() else spec.path_column
-        missing = label.strip() in _MISSING and (spec.label_separator is None or bool(label.strip()))
+        missing = label.strip() in MISSING and (spec.label_separator is None or bool(label.strip()))
         if not path.strip() or missing:
             came = repr(label) if path.strip() and label.strip() else "none"
             msg = f"split {spec.path.name!r}, {where}: a value in column {empty!r} was expected, {came} came"

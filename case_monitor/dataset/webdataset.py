@@ -12,7 +12,7 @@ from case_monitor.dataset.class_labels import of_names, of_numbers
 from case_monitor.dataset.picture_split import Listed, picture_split, shown
 from case_monitor.dataset.pictures import may_be_picture
 from case_monitor.dataset.raw_split import RawSplit
-from case_monitor.dataset.several_labels import Asked, asked_labels, one_each
+from case_monitor.dataset.several_labels import Asked, asked_labels, one_each, sets_of_lists
 from case_monitor.dataset.tar_members import Member, members
 from case_monitor.domain.errors import DataError
 from case_monitor.settings import WebdatasetSplit
@@ -46,7 +46,7 @@ def read_webdataset(spec: WebdatasetSplit) -> RawSplit:
     texts = [_label(samples.labels[key], key, spec.label_field, split) for key in keys]
     each = [(key, text) for key, of_key in zip(keys, texts, strict=True) for text in of_key]
     class_names, flat = _classes(spec, [text for _, text in each], [key for key, _ in each], split)
-    asked = _asked(split, keys, texts, flat, class_names)
+    asked = _asked(split, keys, texts, flat, class_names, indices=spec.labels == "indices")
     pictures = list(samples.pictures.values())
     listed = Listed(
         name=split,
@@ -104,12 +104,16 @@ def _asked(
     texts: Sequence[tuple[str, ...] | list[str]],
     flat: Sequence[int],
     class_names: Sequence[str] | None,
+    *,
+    indices: bool,
 ) -> Asked:
     """What each picture is asked, by the class of each of its labels, one after the other."""
     if all(isinstance(of_key, tuple) for of_key in texts):
         return one_each(flat)
     rest = iter(flat)
-    return asked_labels(split, keys, [{next(rest) for _ in of_key} for of_key in texts], class_names)
+    lists = [[next(rest) for _ in of_key] for of_key in texts]
+    sets = sets_of_lists(split, lists, [f"label of {key!r}" for key in keys], indices=indices)
+    return asked_labels(split, keys, sets, class_names)
 
 
 def _label(member: Member, key: str, name: str | None, split: str) -> tuple[str, ...] | list[str]:

@@ -40,6 +40,7 @@ _LEFT_OUT = Metric(
 )
 _SHOWN = "share of images on which the shown maps know which class they explain"
 _RIGHT = Metric(name="accuracy", words="accuracy", reference=None, says_how_good=True)
+_YES = Metric(name="", words="", overall=False, per_class=True)
 
 _ROWS = (
     replace(_RIGHT, compared=True, chart="Accuracy", label="Accuracy"),
@@ -55,18 +56,10 @@ _ROWS = (
         says_how_good=True,
     ),
     replace(_RIGHT, name="recall", words="recall", overall=False, per_class=True, compared_per_class=True),
-    Metric(
-        name="label_precision",
-        words="share of the images to which the model says yes that are of the class",
-        overall=False,
-        per_class=True,
+    replace(
+        _YES, name="label_precision", words="share of the images to which the model says yes that are of the class"
     ),
-    Metric(
-        name="label_recall",
-        words="share of a class's images to which the model says yes",
-        overall=False,
-        per_class=True,
-    ),
+    replace(_YES, name="label_recall", words="share of a class's images to which the model says yes"),
     Metric(
         name="contrast_jaccard",
         words="overlap of the contrast sets with {baseline}",

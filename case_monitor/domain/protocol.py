@@ -32,8 +32,8 @@ class Protocol:
     __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 - read by pydantic
 
     methods: tuple[str, ...] = ("case", "gradcam", "gradcam++", "scorecam", "ablationcam", "layercam")
-    """Saliency methods to evaluate. Also available: `case_soft`, `case_full`, `case_subspace`, `gradcam_log`, `finercam`,
-    `hirescam`, `reciprocam`, `occlusion` (docs/method.md)."""
+    """Saliency methods to evaluate. Available too: `case_soft`, `case_full`, `case_subspace`, `gradcam_log`,
+    `finercam`, `hirescam`, `reciprocam`, `occlusion` (docs/method.md)."""
     target_layer: str = "auto"
     """Dotted name of the module to explain, as `name@1` its second call, as `name[key]` an entry of its output; `auto`
     is the last one with spatial output before pooling."""
@@ -78,7 +78,8 @@ class Protocol:
         expect(self.sampling in SAMPLINGS, "sampling", f"one of {', '.join(SAMPLINGS)}", self.sampling)
         expect(self.sample_size >= 1, "sample_size", "1 or more", self.sample_size)
         expect(self.contrast_k >= 0, "contrast_k", "0 or more", self.contrast_k)
-        for name, value in (("label_threshold", self.label_threshold), *self.label_thresholds.items()):
+        own = {f"label_thresholds.{name}": value for name, value in self.label_thresholds.items()}
+        for name, value in ({"label_threshold": self.label_threshold} | own).items():
             expect(0 < value < 1, name, "a probability above 0 and below 1", value)
         expect(self.batch_size is None or self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
         expect(self.seed >= 0, "seed", "0 or more", self.seed)

@@ -19,18 +19,24 @@ class ConfusionCounter:
     def __init__(self, num_classes: int) -> None:
         self._counts = np.zeros((num_classes, num_classes), dtype=np.int64)
         self._soft = np.zeros((num_classes, num_classes))
+        self._excluded = np.zeros((num_classes, num_classes), dtype=np.int64)
 
     def add(self, preds: Predictions) -> None:
         """Count the next images."""
         defined = preds.defined
         target = preds.target[defined]
         np.add.at(self._counts, (target, preds.preds[defined]), 1)
+        if preds.excluded is not None:
+            np.add.at(self._excluded, target, preds.excluded[defined])
         np.add.at(self._soft, target, softmax(preds.asked[defined].astype(np.float64), axis=1))
 
     def matrix(self) -> ConfusionMatrix:
         """Of the images counted so far."""
         support = self._counts.sum(axis=1, keepdims=True)
-        soft = np.divide(self._soft, support, out=np.full_like(self._soft, np.nan), where=support > 0)
+        # Of images that could be taken for the class; where none could, it is no rival.
+        asked = support - self._excluded
+        soft = np.where(support > 0, np.zeros_like(self._soft), np.nan)
+        np.divide(self._soft, asked, out=soft, where=asked > 0)
         return ConfusionMatrix(counts=self._counts.copy(), soft=soft)
 
 

@@ -16,7 +16,7 @@ from case_monitor.domain.split import Split
 from case_monitor.judging.found import Found
 from case_monitor.judging.layers import layer_notes, looks, worse_of
 from case_monitor.judging.measurer import Subject
-from case_monitor.judging.pairing import require_same_classes
+from case_monitor.judging.pairing import require_same_classes, require_same_question
 from case_monitor.judging.trial import Trial, auto_layer
 
 
@@ -49,6 +49,7 @@ def evaluate(
     _require_images(split)
     if baseline is not None:
         require_same_classes(candidate.version, split, baseline.version, baseline.split)
+        require_same_question(candidate, baseline)
     started = time.perf_counter()
     trial = Trial(policy, protocol, in_production=in_production)
     taken = looks(protocol.target_layer, candidate.declared_layer, lambda: auto_layer(candidate))

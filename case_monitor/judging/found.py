@@ -14,7 +14,7 @@ from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.scores import SampleScores
 from case_monitor.judging.contrast_sets import contrast_sets
 from case_monitor.judging.figures.between_versions import Measured
-from case_monitor.judging.label_counts import LabelCounter, label_counter
+from case_monitor.judging.label_counts import LabelCounter, label_counter, label_notes
 from case_monitor.judging.measurer import LayerMeasurer, Subject
 from case_monitor.judging.predicted_split import PredictedSplit, join_predicted
 from case_monitor.judging.premises import SeenOutputs, order_notes
@@ -92,6 +92,7 @@ def find(subject: Subject, target_layer: str, protocol: Protocol, shown: str, *,
         labels=labels,
         notes=(
             *seen.notes(measurer.outputs, subject.split.class_names),
+            *label_notes(subject.split, measurer.outputs, several=several),
             *order_notes(predicted.confmat.counts, subject.split.class_names),
         ),
     )

@@ -11,6 +11,12 @@ from case_monitor.domain.errors import DataError
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.split import Split
 from case_monitor.judging.figures.between_versions import Measured
+from case_monitor.judging.measurer import Subject
+
+_OTHER_CLASSES = (
+    "classes: the data set {!r} brings no class names, and the two versions order theirs differently, so that its "
+    "labels mean other classes to each; give the data set class names"
+)
 
 
 def in_classes_of(baseline: Measured, baseline_split: Split, candidate: Measured, split: Split) -> Measured:
@@ -29,11 +35,7 @@ def in_classes_of(baseline: Measured, baseline_split: Split, candidate: Measured
         order = _order(baseline_split.class_names, split.class_names)
         baseline = _reordered(baseline, order)
     if (baseline.preds.target != candidate.preds.target).any():
-        msg = (
-            f"classes: the data set {split.name!r} brings no class names, and the two versions order theirs "
-            "differently, so that its labels mean other classes to each; give the data set class names"
-        )
-        raise DataError(msg)
+        raise DataError(_OTHER_CLASSES.format(split.name))
     return baseline
 
 
@@ -55,6 +57,22 @@ def require_same_classes(candidate: ModelVersion, split: Split, baseline: ModelV
             f"{differ if only_ours or only_theirs else twice}; a model of other classes needs a name of its own"
         )
         raise DataError(msg)
+
+
+def require_same_question(candidate: Subject, baseline: Subject) -> None:
+    """Make sure that two versions that know the same classes tell each image's from the same others.
+
+    Raises:
+        DataError: they do not.
+    """
+    ours, theirs = candidate.excluded, baseline.excluded
+    if ours is None or theirs is None:
+        same = ours is theirs
+    else:
+        order = _order(baseline.split.class_names, candidate.split.class_names)
+        same = np.array_equal(ours[:, order], theirs)
+    if not same:
+        raise DataError(_OTHER_CLASSES.format(candidate.split.name))
 
 
 def _order(theirs: Sequence[str], ours: Sequence[str]) -> IntArray:

@@ -76,6 +76,7 @@ def join_predicted(
     confidence = np.empty(size)
     active = np.empty(size, dtype=np.int64)
     kept = np.empty((len(drawn), num_classes), dtype=np.float32)
+    total = np.zeros((1, num_classes))
 
     def of(logits: npt.NDArray[np.float32], places: IntArray | slice) -> Predictions:
         names = tuple(sample_ids[places] if isinstance(places, slice) else (sample_ids[i] for i in places))
@@ -87,6 +88,8 @@ def join_predicted(
         place = slice(start, start + len(part.logits))
         preds = of(part.logits, place)
         confusion.add(preds)
+        finite = part.logits[preds.defined].astype(np.float64)
+        np.add.at(total, np.zeros(len(finite), dtype=np.int64), finite)  # in the split's order, however it was cut
         if labels is not None:
             labels.add(preds)
         classes = predicted_classes(preds)
@@ -105,13 +108,14 @@ def join_predicted(
         sample=Sample.of(drawn, of(kept, drawn)),
         drawn=drawn,
         drawn_logits=kept,
-        constant=None if excluded is None else _constant(everything, excluded),
+        constant=None if excluded is None else _constant(everything, excluded, total[0]),
     )
 
 
-def _constant(preds: PredictedClasses, excluded: BoolArray) -> float:
+def _constant(preds: PredictedClasses, excluded: BoolArray, total: FloatArray) -> float:
+    """See `right_without_looking`; `total` (C,) are all logits, added up."""
     defined = preds.defined
-    return right_without_looking(preds.target[defined], excluded[defined])
+    return right_without_looking(preds.target[defined], excluded[defined], total / max(int(defined.sum()), 1))
 
 
 def predicted_classes(preds: Predictions) -> PredictedClasses:

@@ -14,6 +14,7 @@ from case_monitor.judging.confusion import class_metrics
 from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
 from case_monitor.judging.figures.of_one_version import explained_share, explanation_summaries, model_summaries
 from case_monitor.judging.found import Found, drift, find
+from case_monitor.judging.label_counts import require_label_figures
 from case_monitor.judging.layers import AUTO, Look
 from case_monitor.judging.measurer import Subject
 from case_monitor.judging.occlusion_control import occlusion_control
@@ -51,6 +52,7 @@ class Trial:
         with foreign_code(f"model {candidate.version}"):
             of = _OWN if look.source is LayerSource.METADATA else ""
             found = find(candidate, look.layer, self._protocol, self._policy.gate_method, of=of)
+            require_label_figures(self._policy, found.labels, candidate.split)
             same = same_answers(found.measurer, found.predicted, level, f"show again{of}")
             classes = class_metrics(found.predicted.confmat, found.predicted.active_channels, level)
             summaries = self._alone(found, classes, same)

@@ -104,7 +104,7 @@ def check_excluded(excluded: Any, targets: Tensor) -> None:
     expected = f"a tensor ({len(targets)}, num_classes) of True and False, a row for each image, was"
     if not isinstance(excluded, Tensor):
         raise _wrong("excluded", expected, _kind(excluded), "; write torch.tensor(...)")
-    if excluded.dtype != torch.bool or excluded.ndim != 2 or len(excluded) != len(targets):
+    if excluded.dtype != torch.bool or excluded.ndim != 2 or len(excluded) != len(targets) or not excluded.shape[1]:
         raise _wrong("excluded", expected, f"{tuple(excluded.shape)} of {_type(excluded)}")
     known = (targets >= 0) & (targets < excluded.shape[1])  # others are an error of `targets`
     asked = excluded.gather(1, targets.to(excluded.device, torch.int64).clamp(0, excluded.shape[1] - 1)) & known

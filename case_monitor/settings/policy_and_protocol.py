@@ -13,10 +13,13 @@ from case_monitor.domain.protocol import Protocol
 
 
 def _with_lists(value: object) -> object:
-    """Read lists in text: a nested variable such as CASE_MONITOR_PROTOCOL__AREAS arrives as "[0.5, 0.05]"."""
+    """Read lists and mappings in text: a nested variable such as CASE_MONITOR_PROTOCOL__AREAS is "[0.5, 0.05]"."""
     if not isinstance(value, dict):
         return value
-    return {key: _list(item) if isinstance(item, str) and item.startswith("[") else item for key, item in value.items()}
+    return {
+        key: _list(item) if isinstance(item, str) and item.startswith(("[", "{")) else item
+        for key, item in value.items()
+    }
 
 
 def _list(text: str) -> object:

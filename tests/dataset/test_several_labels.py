@@ -168,7 +168,7 @@ def test_a_tensor_of_one_index_is_the_index() -> None:
     ("labels", "names", "problem"),
     [
         (rows() * 2, NAMES, "a row of 0 and 1 for each was expected"),
-        (rows()[:, :1], NAMES[:1], "a row of 0 and 1 for each was expected"),
+        (rows()[:, :1], NAMES[:1], r"\(5, 1\) of int64 came, a single column; write \(5,\) if each image is of one"),
         (rows().astype(str), NAMES, "a row of 0 and 1 for each was expected"),
         (np.where(rows(), np.nan, 0.0), NAMES, "a row of 0 and 1 for each was expected"),
         (rows(), NAMES[:3], "a name for each of 4 columns of labels was expected, 3 came"),
@@ -188,9 +188,11 @@ def test_other_columns_are_an_error(tmp_path: Path, labels: np.ndarray, names: A
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("x/0.png,cat|", r"line 2: the name of a class was expected, none came"),
+        ("x/0.png,cat|", r"line 2: a class was expected around each '\|', none came"),
+        ("x/0.png,cat|nan", r"line 2: a class was expected around each '\|', none came"),
+        ("x/0.png,cat|cat", r"line 2: each class of an image once was expected, one came twice$"),
         ("x/0.png,nan", r"line 2: a value in column 'label' was expected, 'nan' came"),
-        ("x/0.png,cat|dog\nx/0.png,cat", "put those of one into one cell and say label_separator"),
+        ("x/0.png,cat|dog\nx/0.png,cat", "put those of an image that is of several into one cell"),
     ],
 )
 def test_an_empty_label_beside_others_is_an_error(tmp_path: Path, text: str, problem: str) -> None:
@@ -198,6 +200,66 @@ def test_an_empty_label_beside_others_is_an_error(tmp_path: Path, text: str, pro
     (tmp_path / "val.csv").write_text(f"path,label\n{text}\n", encoding="utf-8")
     with pytest.raises(DataError, match=problem):
         load_split(TableSplit(kind="table", path=tmp_path / "val.csv", label_separator="|"))
+
+
+def test_the_order_in_a_cell_is_no_matter_and_a_separator_that_is_nowhere_is_said(tmp_path: Path) -> None:
+    write_images(tmp_path, {"x": [noise(0), noise(1)]})
+    (tmp_path / "val.csv").write_text("path,label\nx/0.png,a|b\nx/0.png,b|a\nx/1.png,c\n", encoding="utf-8")
+    raw = load_split(TableSplit(kind="table", path=tmp_path / "val.csv", label_separator="|"))
+    assert told(raw) == [{"a", "b"}, {"c"}]
+    assert raw.notes == ("1 rows of 'val' name a file again: each counts once.",)
+    (tmp_path / "val.csv").write_text("path,label\nx/0.png,a|b\nx/1.png,c\n", encoding="utf-8")
+    raw = load_split(TableSplit(kind="table", path=tmp_path / "val.csv", label_separator="/"))
+    assert raw.notes[-1] == "No cell of 'val' has split.label_separator, '/', in it."
+
+
+def of_lists(path: Path, lists: list[list[int]], feature: Any = None) -> RawSplit:
+    feature = datasets.Sequence(feature or datasets.Value("int64"))
+    columns = {"image": [{"bytes": encoded(noise(i)), "path": None} for i in range(len(lists))], "label": lists}
+    features = datasets.Features({"image": datasets.Image(), "label": feature})
+    datasets.Dataset.from_dict(columns, features=features).save_to_disk(str(path / "hf"))
+    return load_split(HuggingfaceSplit(kind="huggingface", path=path / "hf"))
+
+
+def shards_of_lists(path: Path, lists: list[Any], **more: Any) -> RawSplit:
+    entries = [(f"{i}.png", encoded(noise(i))) for i in range(len(lists))]
+    entries += [(f"{i}.json", json.dumps({"c": of_image}).encode()) for i, of_image in enumerate(lists)]
+    shard(path / "0.tar", entries)
+    return load_split(WebdatasetSplit(kind="webdataset", path=path / "0.tar", label_field="c", **more))
+
+
+@pytest.mark.parametrize("lists", [[[0, 1, 1, 0], [1, 0, 0, 0]], [[0, 1], [1, 0]], [[2, 3], [1, 1]]])
+def test_a_number_for_each_class_is_no_list_of_classes(tmp_path: Path, lists: list[list[int]]) -> None:
+    """Else every image would be of classes 0 and 1."""
+    remedy = "a 0 or 1 for each class is for splits of kind npz or function"
+    with pytest.raises(DataError, match=remedy):
+        of_lists(tmp_path, lists)
+    with pytest.raises(DataError, match=remedy):
+        shards_of_lists(tmp_path, lists, class_names=NAMES)
+    cells = [" ".join(map(str, of_image)) for of_image in lists]
+    write_images(tmp_path, {"x": [noise(0), noise(1)]})
+    (tmp_path / "val.csv").write_text(f"path,label\nx/0.png,{cells[0]}\nx/1.png,{cells[1]}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=remedy):
+        load_split(TableSplit(kind="table", path=tmp_path / "val.csv", label_separator=" ", labels="indices"))
+
+
+def test_classes_that_are_not_there_are_an_error_whatever_is_asked(tmp_path: Path) -> None:
+    """-1 is how a `ClassLabel` says that it is missing; it would be the model's last class."""
+    with pytest.raises(DataError, match=r"labels in 0\.\.3 were expected, -1\.\.2 came"):
+        of_lists(tmp_path, [[-1, 1], [0], [2]], datasets.ClassLabel(names=list(NAMES)))
+    with pytest.raises(DataError, match=r"labels in 0\.\.3 were expected, 0\.\.5 came"):
+        shards_of_lists(tmp_path, [[0, 5], [1, 2]], class_names=NAMES)
+
+
+def test_names_that_are_no_text_are_drawn_by(tmp_path: Path) -> None:
+    asked = asked_labels("val", ["\ud800x", "caf\udce9"], [{0, 1}, {1, 2}], NAMES)
+    assert len(asked.labels) == 2
+
+
+def test_a_subset_of_the_classes_says_nothing_about_the_others(tmp_path: Path) -> None:
+    raw = replace(archive(tmp_path, rows()), subset=True)
+    with pytest.raises(DataError, match="whether an image is of one that nobody looked for is not known"):
+        prepare(raw, (*NAMES, "eel"), GREY)
 
 
 def test_without_a_separator_nothing_changes(tmp_path: Path) -> None:
@@ -227,6 +289,7 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
     assert same[1].excluded is not None
     np.testing.assert_array_equal(one[1].excluded, same[1].excluded[:, ::-1])
     np.testing.assert_array_equal(one[1].target, 3 - same[1].target)
+    assert one[0].labels_digest == same[0].labels_digest
     whole = one[1].excluded.copy()
     whole[np.arange(4), one[1].target] = True
     np.testing.assert_array_equal(whole, rows()[[0, 1, 2, 4]].astype(bool))
@@ -281,6 +344,36 @@ def test_classes_that_count_as_one_are_one(tmp_path: Path) -> None:
     both = {0: {1}, 1: {0}}
     assert [asked[i] for i in (0, 1, 3)] == [0, 1, 0]
     assert [set(np.flatnonzero(row)) for row in source.excluded] == [set(), set(), both[asked[2]], set()]
+
+
+def test_classes_that_count_as_one_are_asked_about_as_one(tmp_path: Path) -> None:
+    """As where the images were labelled so: not as often as there are classes in it."""
+    labels = np.tile([1, 1, 1, 0], (400, 1))
+    images = np.random.default_rng(0).integers(0, 255, (400, 4, 4)).astype(np.uint8)
+    raw = archive(tmp_path, labels, ("cat", "dog", "fox", "eel"), images)
+    class_map = {"cat": "pet", "dog": "pet", "fox": "wild", "eel": "fish"}
+    source = prepare(raw, ("cat", "dog", "fox", "eel"), GREY, class_map=class_map)[1]
+    assert abs(int((source.target == 0).sum()) - 200) < 4 * 10
+
+
+def test_a_class_that_nobody_is_asked_about_has_images_all_the_same(tmp_path: Path) -> None:
+    raw = archive(tmp_path, rows())
+    raw = replace(raw, labels=np.array([0, 2, 0, 3]), also=((1,), (), (2, 3), (1,)))
+    notes = prepare(raw, NAMES, GREY)[0].notes
+    assert "Of 1 of 4 classes, no image of 'val' is asked: dog." in notes
+    assert not any("have no image" in note for note in notes)
+
+
+def test_the_digest_of_labels_is_that_of_all_classes_of_an_image(tmp_path: Path) -> None:
+    """Whatever it is asked about: names, which decide that, are no labels. And of one class, of that class."""
+    raw = archive(tmp_path, rows())
+    others = zip(raw.labels.tolist(), raw.also, strict=True)
+    turned = [(of[-1], tuple(sorted({u, *of} - {of[-1]}))) if of else (u, of) for u, of in others]
+    other = replace(raw, labels=np.array([u for u, _ in turned]), also=tuple(of for _, of in turned))
+    assert other.labels_digest == raw.labels_digest
+    assert (other.labels != raw.labels).any()
+    single = replace(raw, also=())
+    assert replace(raw, also=((),) * 4).labels_digest == single.labels_digest != raw.labels_digest
 
 
 def test_copies_count_once_and_those_with_other_classes_are_said(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_an_empty_set_stays_empty() -> None:
         (EXCLUDED.tolist(), r"a tensor \(3, num_classes\) of True and False, a row for each image, was expected, list"),
         (EXCLUDED.long(), r"\(3, 5\) of int64 came"),
         (EXCLUDED[:2], r"\(2, 5\) of bool came"),
+        (EXCLUDED[:, :0], r"\(3, 0\) of bool came"),
         (EXCLUDED[:, :4], "excluded: 5 columns, one for each class, were expected, 4 came"),
         (EXCLUDED | (torch.arange(5) == 4), "excluded: none of the targets was expected, class 4 of image 0 came"),
     ],

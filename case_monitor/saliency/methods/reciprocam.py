@@ -25,7 +25,8 @@ def reciprocam_and_centred(trace: Trace) -> tuple[Tensor, Tensor]:
     places, (height, width) = _places(trace), trace.activations.shape[-2:]
     rows = rows_that_fit(footprint(lambda: head(trace.output[:1].clone(), 0)), trace.output.device)
     found = torch.stack([_alone(trace, head, i, places, rows) for i in range(len(trace.images))])  # (B, T, h * w)
-    maps = (found - found.amin(-1, keepdim=True)).unflatten(-1, (height, width)).to(trace.activations.dtype)
+    above = found - found.amin(-1, keepdim=True)
+    maps = torch.unflatten(above, -1, (height, width)).to(trace.activations.dtype)
     return maps, maps
 
 
