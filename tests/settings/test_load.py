@@ -320,6 +320,15 @@ def test_a_nested_variable_can_hold_a_list(load: Load, monkeypatch: pytest.Monke
     assert settings.protocol == Protocol(areas=(0.05, 0.2), methods=("case",), seed=4)
 
 
+def test_a_nested_variable_can_hold_a_mapping(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASE_MONITOR_PROTOCOL__LABEL_THRESHOLDS", '{"Cat": 0.3}')
+    assert load("protocol: {label_threshold: 0.4}").protocol == Protocol(
+        label_threshold=0.4, label_thresholds={"Cat": 0.3}
+    )
+    monkeypatch.setenv("CASE_MONITOR_PROTOCOL__LABEL_THRESHOLDS", '{"Cat": 1.3}')
+    assert "label_thresholds.Cat: a probability above 0 and below 1" in error_of(load, "")
+
+
 def test_a_variable_can_hold_everything_of_a_field(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASE_MONITOR_MODELS", '{"digits": {"split": {"kind": "npz", "path": "val.npz"}}}')
     assert load("").models.keys() == {"digits"}
