@@ -7,6 +7,7 @@ from case_monitor.cli.standard_output import results_console
 from case_monitor.domain.class_groups import group_classes
 from case_monitor.domain.errors import DataError
 from case_monitor.domain.model_ref import ModelRef
+from case_monitor.domain.protocol import OF_IMAGE
 from case_monitor.evidence.pictures import Caption, heat_maps
 from case_monitor.measuring_process.remote import RemotePlace
 from case_monitor.registry.artifact import Trust
@@ -34,7 +35,8 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     images = place.open_image(image.absolute()).prepared(None, preprocessing)
     names, groups = _classes(registered, settings.model(ref.name))
     contrast, stored_names = _stored(settings, registered)
-    if names is not None and names != stored_names:
+    of_image = settings.protocol_of(ref.name).contrast == OF_IMAGE
+    if of_image or (names is not None and names != stored_names):
         contrast = None  # it is of other classes
     protocol = with_target_layer(settings.protocol_of(ref.name), registered)
     labels = names or stored_names
@@ -48,7 +50,7 @@ def run_explain(model: str, image: Path, output: Path, config: Path | None) -> N
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     heat_maps(caption, gallery).savefig(output, dpi=150, facecolor="white")
-    if contrast is None:
+    if contrast is None and not of_image:
         note = f"{registered.version} has not been checked: CASE contrasts with this image's next classes."
         say(note)
     results_console().print(str(output), markup=False, highlight=False, soft_wrap=True)

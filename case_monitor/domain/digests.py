@@ -8,7 +8,7 @@ from importlib.metadata import version
 from case_monitor.domain.evaluation import EvaluationKey
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy
-from case_monitor.domain.protocol import RANDOM, Protocol
+from case_monitor.domain.protocol import OF_CONFUSION, RANDOM, Protocol
 from case_monitor.domain.split import Split
 
 FIGURES = 6
@@ -27,9 +27,9 @@ def protocol_digest(protocol: Protocol) -> str:
     """Of everything beside model, split and policy that makes a figure: the protocol, this code, and torch's."""
     fields = asdict(protocol)
     # There were no such fields, and evidence that is stored is of what they are now.
-    for name, then in (("sampling", RANDOM), ("label_threshold", 0.5), ("label_thresholds", {})):
-        if fields[name] == then:
-            del fields[name]
+    since = {"sampling": RANDOM, "label_threshold": 0.5, "label_thresholds": {}}
+    since |= {"contrast": OF_CONFUSION, "contrast_threshold": 0.0}
+    fields = {name: value for name, value in fields.items() if name not in since or value != since[name]}
     return digest([fields, FIGURES, version("torch").partition(".")[0]])
 
 

@@ -15,6 +15,8 @@ FILLS = ("mean", "blur")
 """What can replace pixels."""
 RANDOM, STRATIFIED = SAMPLINGS = ("random", "stratified")
 """How images to explain are drawn."""
+OF_CONFUSION, OF_IMAGE = CONTRASTS = ("confusion", "image")
+"""What a class can be contrasted with."""
 AUTO, LOGITS, SOFTMAX, SIGMOID = OUTPUTS = ("auto", "logits", "softmax", "sigmoid")
 """What a model can return."""
 
@@ -49,6 +51,11 @@ class Protocol:
     of all images then weigh classes alike."""
     contrast_k: int = 3
     """Size of a contrast set."""
+    contrast: str = OF_CONFUSION
+    """What CASE and Finer-CAM contrast a class with: `confusion`, the classes that the validation split shows it to be
+    taken for, or `image`, those of each image's own highest other logits."""
+    contrast_threshold: float = 0.0
+    """Leave out of contrast sets the classes whose mean probability, on images of the class, is below this."""
     observed_only: bool = False
     """Use only classes that were in fact confused; never fill a contrast set by soft confusion."""
     label_threshold: float = 0.5
@@ -78,6 +85,9 @@ class Protocol:
         expect(self.sampling in SAMPLINGS, "sampling", f"one of {', '.join(SAMPLINGS)}", self.sampling)
         expect(self.sample_size >= 1, "sample_size", "1 or more", self.sample_size)
         expect(self.contrast_k >= 0, "contrast_k", "0 or more", self.contrast_k)
+        expect(self.contrast in CONTRASTS, "contrast", f"one of {', '.join(CONTRASTS)}", self.contrast)
+        threshold = self.contrast_threshold
+        expect(0 <= threshold < 1, "contrast_threshold", "a probability of 0 or more and below 1", threshold)
         own = {f"label_thresholds.{name}": value for name, value in self.label_thresholds.items()}
         for name, value in ({"label_threshold": self.label_threshold} | own).items():
             expect(0 < value < 1, name, "a probability above 0 and below 1", value)

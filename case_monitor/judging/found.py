@@ -10,9 +10,9 @@ from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.methods import drift_methods
 from case_monitor.domain.predictions import PredictedClasses
-from case_monitor.domain.protocol import Protocol
+from case_monitor.domain.protocol import OF_CONFUSION, Protocol
 from case_monitor.domain.scores import SampleScores
-from case_monitor.judging.contrast_sets import contrast_sets
+from case_monitor.judging.contrast_sets import contrast_sets, few_were_confused
 from case_monitor.judging.figures.between_versions import Measured
 from case_monitor.judging.label_counts import LabelCounter, label_counter, label_notes
 from case_monitor.judging.measurer import LayerMeasurer, Subject
@@ -78,7 +78,12 @@ def find(subject: Subject, target_layer: str, protocol: Protocol, shown: str, *,
             labels,
         )
     seen.require_logits(f"model {subject.version}", measurer.outputs, protocol.outputs)
-    contrasts = contrast_sets(predicted.confmat, protocol.contrast_k, observed_only=protocol.observed_only)
+    contrasts = contrast_sets(
+        predicted.confmat,
+        protocol.contrast_k,
+        observed_only=protocol.observed_only,
+        threshold=protocol.contrast_threshold,
+    )
     scores, gallery = subject.scores.get(measurer.layer), Gallery.empty()
     if scores is None or scores.shown != shown:
         scores, gallery = measurer.explain(contrasts, predicted.sample, shown, f"explain{of}")
@@ -93,6 +98,7 @@ def find(subject: Subject, target_layer: str, protocol: Protocol, shown: str, *,
         notes=(
             *seen.notes(measurer.outputs, subject.split.class_names),
             *label_notes(subject.split, measurer.outputs, several=several),
+            *(few_were_confused(contrasts) if protocol.contrast == OF_CONFUSION else ()),
             *order_notes(predicted.confmat.counts, subject.split.class_names),
         ),
     )

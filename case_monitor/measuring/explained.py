@@ -14,7 +14,7 @@ class Explained:
 
     model: MeasuredModel
     layer: str
-    contrast: Mapping[int, Mapping[int, float]]
+    contrast: Mapping[int, Mapping[int, float]] | None
     outputs: str = AUTO
 
     def at(self, batch_size: int) -> At:

@@ -19,7 +19,7 @@ from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.methods import drift_methods
 from case_monitor.domain.predictions import PredictedPart
 from case_monitor.domain.progress import Progress, no_progress
-from case_monitor.domain.protocol import DEFAULT_SHARD_SIZE, Protocol
+from case_monitor.domain.protocol import DEFAULT_SHARD_SIZE, OF_IMAGE, Protocol
 from case_monitor.domain.sample import Sample
 from case_monitor.domain.scores import SampleScores
 from case_monitor.measuring.conditions import Conditions
@@ -168,7 +168,8 @@ class LocalLayer:
         return {m: np.concatenate([part[m] for part in found]) if found else np.empty(0) for m in methods}
 
     def _explained(self, contrast_sets: ContrastSets) -> Explained:
-        contrast = contrast_sets.weights()
+        of_image = self.version.conditions.protocol.contrast == OF_IMAGE
+        contrast = None if of_image else contrast_sets.weights()
         return Explained(model=self.version.model, layer=self.layer, contrast=contrast, outputs=self.outputs)
 
 

@@ -81,12 +81,18 @@ def test_a_split_is_sampled_as_the_protocol_says(sampling: str, draw: object) ->
 def test_protocols_that_do_not_say_are_what_they_were() -> None:
     """Evidence is stored under this digest."""
     fields = asdict(Protocol())
-    for name in ("sampling", "label_threshold", "label_thresholds"):
+    for name in ("sampling", "label_threshold", "label_thresholds", "contrast", "contrast_threshold"):
         del fields[name]
     assert protocol_digest(Protocol()) == digest([fields, FIGURES, version("torch").partition(".")[0]])
     assert protocol_digest(Protocol()) == protocol_digest(Protocol(sampling="random"))
-    others = ({"sampling": "stratified"}, {"label_threshold": 0.4}, {"label_thresholds": {"a": 0.5}})
-    assert len({protocol_digest(Protocol(**other)) for other in ({}, *others)}) == 4
+    others = (
+        {"sampling": "stratified"},
+        {"label_threshold": 0.4},
+        {"label_thresholds": {"a": 0.5}},
+        {"contrast": "image"},
+        {"contrast_threshold": 0.1},
+    )
+    assert len({protocol_digest(Protocol(**other)) for other in ({}, *others)}) == 6
 
 
 def test_another_word_is_an_error() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from case_monitor.domain.confusion_matrix import ConfusionMatrix
 from case_monitor.domain.contrast_sets import ContrastSets, ContrastSource
-from case_monitor.judging.contrast_sets import contrast_sets
+from case_monitor.judging.contrast_sets import contrast_sets, few_were_confused
 from tests.support.profiles import examples
 
 
@@ -25,11 +25,13 @@ def confusions(draw: st.DrawFn) -> ConfusionMatrix:
     return ConfusionMatrix(counts=counts, soft=soft)
 
 
-def slow_members(m: ConfusionMatrix, u: int, k: int, observed_only: bool) -> list[int]:
+def slow_members(m: ConfusionMatrix, u: int, k: int, observed_only: bool, threshold: float = 0.0) -> list[int]:
     if m.counts[u].sum() == 0:
         return []
     others = [v for v in range(len(m.counts)) if v != u and (m.counts[u, v] > 0 or not observed_only)]
-    return sorted(others, key=lambda v: (-m.counts[u, v], -m.soft[u, v], v))[:k]
+    return [
+        v for v in sorted(others, key=lambda v: (-m.counts[u, v], -m.soft[u, v], v))[:k] if m.soft[u, v] >= threshold
+    ]
 
 
 def classes(sets: ContrastSets, u: int) -> list[int]:
@@ -37,14 +39,16 @@ def classes(sets: ContrastSets, u: int) -> list[int]:
 
 
 @examples(200)
-@given(m=confusions(), k=st.integers(0, 8), observed_only=st.booleans())
-def test_contrast_sets_equal_a_slow_reference(m: ConfusionMatrix, k: int, observed_only: bool) -> None:
-    sets = contrast_sets(m, k, observed_only=observed_only)
+@given(m=confusions(), k=st.integers(0, 8), observed_only=st.booleans(), threshold=st.sampled_from([0, 0.1, 0.15]))
+def test_contrast_sets_equal_a_slow_reference(
+    m: ConfusionMatrix, k: int, observed_only: bool, threshold: float
+) -> None:
+    sets = contrast_sets(m, k, observed_only=observed_only, threshold=threshold)
     assert set(sets.unseen) == {u for u in range(len(m.counts)) if not m.counts[u].any()}
     for u, members in enumerate(sets.members):
-        assert classes(sets, u) == slow_members(m, u, k, observed_only)
+        assert classes(sets, u) == slow_members(m, u, k, observed_only, threshold)
         assert u not in classes(sets, u)
-        assert [v.rank for v in members] == list(range(len(members)))
+        assert [v.rank for v in members] == sorted({v.rank for v in members})
         for v in members:
             assert v.target_class == u
             assert v.count == m.counts[u, v.class_idx]
@@ -75,3 +79,15 @@ def test_weights_are_counts_plus_soft_confusion_and_leave_out_unseen_classes_onl
     m = confmat([[5, 2, 0], [0, 4, 0], [0, 0, 0]], [[0.6, 0.3, 0.1], [0.05, 0.9, 0.05], [np.nan] * 3])
     assert contrast_sets(m, 2).weights() == {0: {1: 2.3, 2: 0.1}, 1: {0: 0.05, 2: 0.05}}
     assert contrast_sets(m, 2, observed_only=True).weights() == {0: {1: 2.3}, 1: {}}
+
+
+def test_sets_that_probabilities_fill_are_said() -> None:
+    """Of six members, four were never predicted; of one class of errors alone, none is."""
+    m = confmat([[9, 1, 0], [0, 9, 1], [0, 0, 9]], [[0.9, 0.06, 0.04], [0.04, 0.9, 0.06], [0.05, 0.05, 0.9]])
+    assert list(few_were_confused(contrast_sets(m, 2))) == [
+        "4 of the 6 members of the contrast sets were never predicted for their class, and are there for the "
+        "probabilities that they were given: 2 errors are too few to tell what CASE should contrast a class with."
+    ]
+    assert list(few_were_confused(contrast_sets(m, 2, observed_only=True))) == []
+    assert list(few_were_confused(contrast_sets(m, 2, threshold=0.055))) == []
+    assert list(few_were_confused(contrast_sets(m, 0))) == []

@@ -70,6 +70,12 @@ def test_no_declared_layer_turns_a_withheld_version_into_a_pass(model: Any, sour
     assert found.verdict.status is worst
 
 
+def about_layers(found: Evaluation) -> tuple[str, ...]:
+    """All notes but that this network makes no errors, of which its contrast sets would be."""
+    few = "0 errors are too few to tell what CASE should contrast a class with."
+    return tuple(note for note in found.verdict.notes if not note.endswith(few))
+
+
 def test_the_verdict_says_where_the_layer_comes_from(model: nn.Module, source: TensorSource) -> None:
     found = judged(model, source, None)
     layer = found.provenance.target_layer
@@ -77,9 +83,9 @@ def test_the_verdict_says_where_the_layer_comes_from(model: nn.Module, source: T
     assert found.verdict.notes[0] == f"The maps are of layer {layer}, which auto finds."
     pinned = judged(model, source, "features.0", target_layer="features.0")
     assert pinned.provenance.layer_source is LayerSource.CONFIGURATION
-    assert pinned.verdict.notes == ("The maps are of layer features.0, which the configuration names.",)
+    assert about_layers(pinned) == ("The maps are of layer features.0, which the configuration names.",)
     both = judged(model, source, layer)
-    assert both.verdict.notes == (f"The maps are of layer {layer}, which the model's metadata and auto both name.",)
+    assert about_layers(both) == (f"The maps are of layer {layer}, which the model's metadata and auto both name.",)
     other = judged(model, source, "features.0")
     assert "metadata names layer features.0, auto finds " + layer in other.verdict.notes[0]
     assert "protocol.target_layer" in other.verdict.notes[0]
@@ -89,15 +95,15 @@ def test_another_layer_than_the_champions_is_said(model: nn.Module, source: Tens
     images = (a_split(4, 64), source)
     champion = loaded(1, OneMoreLayer(model), *images)
     found = judged(model, source, None, baseline=champion)
-    assert found.verdict.notes[1:] == ("The maps of blobs/1, in production, are of another layer: late.",)
-    assert judged(model, source, None, baseline=loaded(1, model, *images)).verdict.notes[1:] == ()
+    assert about_layers(found)[1:] == ("The maps of blobs/1, in production, are of another layer: late.",)
+    assert about_layers(judged(model, source, None, baseline=loaded(1, model, *images)))[1:] == ()
 
 
 def test_like_is_compared_with_like(model: nn.Module, source: TensorSource) -> None:
     """Both name a layer: each look compares the same layer of both, so that nothing differs at either."""
     champion = loaded(1, model, a_split(4, 64), source, declared_layer="features.0")
     found = judged(model, source, "features.0", baseline=champion)
-    assert len(found.verdict.notes) == 1
+    assert len(about_layers(found)) == 1
     assert found.summary("baseline_agreement", "case").value == 1
     assert found.summary("agreement_median_vs_baseline", "case").value == 0
 

@@ -18,7 +18,9 @@ from case_monitor.domain.policy import Policy, Threshold
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.split import Split
 from case_monitor.domain.status import Status
+from case_monitor.measuring.class_sensitivity import agreement
 from case_monitor.measuring.local import Bench
+from case_monitor.saliency import saliency_maps
 from tests.support.rounding import FLOAT_TOLERANCE, Admissible, admissible
 from tests.support.sources import TensorSource, a_split, blobs
 from tests.support.trial import LoadedVersion, evaluate
@@ -456,3 +458,20 @@ def test_the_prior_of_the_batch_would_have_paid() -> None:
     model = trained(4)
     plain, cheat = run(model, source).evaluation, run(Fickle(model, "prior of the batch", 1), source).evaluation
     assert cheat.summary("accuracy").value > plain.summary("accuracy").value + 0.02
+
+
+def test_each_image_may_have_a_contrast_of_its_own(model: PlainCNN, source: TensorSource) -> None:
+    """As `saliency_maps` makes maps without contrast sets: of the image's highest other logits."""
+    version_ = loaded(1, model, a_split(4, 64), source)
+    own = evaluate(version_, None, policy=POLICY, protocol=replace(PROTOCOL, contrast="image")).evaluation
+    sets = evaluate(version_, None, policy=POLICY, protocol=PROTOCOL).evaluation
+    images = source.images[[source.sample_ids.index(name) for name in own.scores.sample_ids]]
+    classes = torch.from_numpy(np.stack([own.scores.target, own.scores.top2], axis=1))
+    for found, contrast in ((own, None), (sets, sets.contrast_sets.weights())):
+        maps = saliency_maps(model, images, classes, target_layer="features", methods=("case",), contrast_sets=contrast)
+        expected = agreement(maps["case"][:, 0], maps["case"][:, 1])
+        assert_allclose(found.scores.values["case", "agreement"], expected, atol=1e-6)
+    assert_array_equal(own.scores.values["gradcam", "agreement"], sets.scores.values["gradcam", "agreement"])
+    said = "of the contrast sets were never predicted for their class"
+    assert any(said in note for note in sets.verdict.notes)
+    assert not any(said in note for note in own.verdict.notes)
