@@ -159,6 +159,25 @@ def explain(
 
 
 @app.command()
+def layers(
+    model: Model,
+    layer: Annotated[
+        list[str] | None, typer.Option("--layer", help="A layer to try; may be repeated [default: up to 8].")
+    ] = None,
+    images: Annotated[int, typer.Option("--images", min=20, help="Images to draw.")] = 200,
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures for machines.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Explain a few images at several layers, and recommend one. Stores nothing."""
+    prepare(verbose=verbose)
+    _check_arguments(model, config)
+    from case_monitor.cli.layers import run_layers
+
+    run_layers(model, tuple(layer or ()), images, config, as_json=json)
+
+
+@app.command()
 def doctor(
     config: Config = None,
     json: Annotated[bool, typer.Option("--json", help="Print the checks for machines.")] = False,

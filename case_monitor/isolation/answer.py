@@ -70,6 +70,15 @@ class Answer:
             raise self._refuse(f"{name} as a text of up to {longest} characters")
         return found
 
+    def texts(self, name: str, most: int, longest: int) -> tuple[str, ...]:
+        """Up to so many texts, each printable, and not too long."""
+        found = self._frame.head.get(name)
+        if not isinstance(found, list) or len(found) > most:
+            raise self._refuse(f"{name} as up to {most} texts")
+        if not all(isinstance(one, str) and len(one) <= longest and one.isprintable() for one in found):
+            raise self._refuse(f"{name} as texts of up to {longest} characters")
+        return tuple(found)
+
     def one_of(self, name: str, allowed: Collection[str]) -> str:
         """One of these words."""
         found = self._frame.head.get(name)

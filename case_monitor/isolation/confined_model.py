@@ -28,7 +28,7 @@ from case_monitor.measuring.measured_model import (
     ToDraw,
     ToExplain,
 )
-from case_monitor.saliency import PAIR, PLACE, SHOWN, most_rows
+from case_monitor.saliency import MOST_LAYERS, PAIR, PLACE, SHOWN, most_rows
 
 T = TypeVar("T")
 
@@ -78,6 +78,10 @@ class ConfinedModel:
             ),
             isolation=self._running().level,
         )
+
+    def layers(self, first: Tensor) -> tuple[str, ...]:
+        [(_, answer)] = self._answers({"do": "layers"}, None, iter([first]), lambda images: {"images": images.numpy()})
+        return answer.texts("layers", MOST_LAYERS, _LONGEST_NAME)
 
     def predict(self, first: Tensor, batches: Iterator[Tensor], layer: str) -> Iterator[Answers]:
         head = {"do": "predict", "layer": layer}

@@ -101,6 +101,11 @@ def _survey(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]
         yield {"layer": found.layer, "batch_size": found.batch_size, "outputs": found.outputs}, {}
 
 
+def _layers(model: HeldModel, _request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:
+    for batch in _batches(frames):
+        yield {"layers": list(model.layers(_tensor(batch, "images")))}, {}
+
+
 def _predict(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:
     images = (_tensor(batch, "images") for batch in _batches(frames))
     for answers in model.predict(_tensor(request, "first"), images, request.head["layer"]):
@@ -141,6 +146,7 @@ def _draw(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]",
 
 _ANSWERS: Mapping[str, Callable[..., Iterator[Reply]]] = {
     "survey": _survey,
+    "layers": _layers,
     "predict": _predict,
     "explain": _explain,
     "draw": _draw,

@@ -71,6 +71,10 @@ class Measurer(Protocol):
         """The same at a layer, which is found where the name is `auto`; one that is not `known` must be a picture."""
         ...
 
+    def layers(self) -> tuple[str, ...]:
+        """Some layers that it could be measured at, from the first to the last."""
+        ...
+
     def under(self, protocol: HowToMeasure) -> Self:
         """The same, measured in another way."""
         ...

@@ -34,6 +34,7 @@ from case_monitor.saliency import (
     SHOWN,
     Outputs,
     batch_size_for,
+    candidate_layers,
     evidence_maps,
     fast_weights,
     fastest_forward,
@@ -76,6 +77,9 @@ class HeldModel:
         with self._prepared(images):
             batch_size = self.protocol.batch_size or batch_size_for(self.model, images)
             return Surveyed(layer=layer, batch_size=batch_size, outputs=self.outputs.kind)
+
+    def layers(self, first: Tensor) -> tuple[str, ...]:
+        return candidate_layers(self.model.to(self.device), self._as_taken(first), self.outputs)
 
     def predict(self, first: Tensor, batches: Iterator[Tensor], layer: str) -> Iterator[Answers]:
         with self._prepared(self._as_taken(first)):

@@ -29,7 +29,7 @@ from case_monitor.measuring.explained import Explained
 from case_monitor.measuring.image_source import ImageSource
 from case_monitor.measuring.measured_model import MeasuredModel, Surveyed
 from case_monitor.measuring.predict import Predict
-from case_monitor.measuring.survey import Survey
+from case_monitor.measuring.survey import ListLayers, Survey
 from case_monitor.measuring.workers.shards import Shard, cut, explained_at_once
 from case_monitor.measuring.workers.threads import Threads
 from case_monitor.measuring.workers.work import ShardWork, Workers
@@ -80,6 +80,11 @@ class LocalMeasurer:
         work = Survey(conditions=self.conditions, model=self.model, target_layer=target_layer, known=known)
         [found] = self.bench.workers.map(work, _ONE, lambda _: None)
         return LocalLayer(version=self, found=found)
+
+    def layers(self) -> tuple[str, ...]:
+        work = ListLayers(conditions=self.conditions, model=self.model)
+        [found] = self.bench.workers.map(work, _ONE, lambda _: None)
+        return found
 
     def under(self, protocol: Protocol) -> Self:
         conditions = replace(self.conditions, protocol=protocol)

@@ -120,6 +120,10 @@ class MeasuredModel(Protocol):
         """Find the layer, where its name is `auto`, and the size of batches; one that is not `known` must be one."""
         ...
 
+    def layers(self, first: Tensor) -> tuple[str, ...]:
+        """Some layers that could be explained, from the first to the last."""
+        ...
+
     def predict(self, first: Tensor, batches: Iterator[Tensor], layer: str) -> Iterator[Answers]:
         """Answers to batches (B, C, H, W)."""
         ...

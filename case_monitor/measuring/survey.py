@@ -30,3 +30,23 @@ class Survey:
 
     def apart(self) -> Self:
         return replace(self, model=self.model.apart(self.conditions.first_images()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ListLayers:
+    """Finds layers that could be explained, where the work will be done."""
+
+    conditions: Conditions
+    model: MeasuredModel
+    name: str = "look at the layers"
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        return self.model, self.conditions.source
+
+    def run(self, shards: Sequence[Shard], _report: Report) -> Iterator[tuple[str, ...]]:
+        for _ in shards:
+            yield self.model.layers(self.conditions.first_images())
+
+    def apart(self) -> Self:
+        return replace(self, model=self.model.apart(self.conditions.first_images()))

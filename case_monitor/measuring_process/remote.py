@@ -161,6 +161,10 @@ class RemoteMeasurer:
         held = self._held.ask("at", target_layer, known, progress=self._way.progress)
         return RemoteLayer(held, self._protocol, self._way.progress)
 
+    def layers(self) -> tuple[str, ...]:
+        found = of_kind(tuple, self._held.ask("layers"))
+        return tuple(of_kind(str, name) for name in found)
+
     def under(self, protocol: Protocol) -> "RemoteMeasurer":
         return RemoteMeasurer(self._held.ask("under", protocol), self._way, protocol, self._files)
 

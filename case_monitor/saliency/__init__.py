@@ -10,6 +10,7 @@
 torch.Size([2, 2, 16, 16])
 """
 
+from case_monitor.saliency.candidate_layers import MOST_LAYERS, candidate_layers
 from case_monitor.saliency.evidence import PAIR, PLACE, SHOWN, evidence_maps
 from case_monitor.saliency.find_layer import find_target_layer, require_picture
 from case_monitor.saliency.forward import fast_weights, fastest_forward
@@ -23,6 +24,7 @@ __all__ = [
     "CENTRED",
     "GRADIENT_METHODS",
     "METHODS",
+    "MOST_LAYERS",
     "OWN_PAIR",
     "PAIR",
     "PLACE",
@@ -31,6 +33,7 @@ __all__ = [
     "Tap",
     "TargetLayer",
     "batch_size_for",
+    "candidate_layers",
     "evidence_maps",
     "fast_weights",
     "fastest_forward",

@@ -1,6 +1,6 @@
 """The automatic target layer: the last one with a grid of which the logits make use, before pooling."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,25 +40,38 @@ def find_target_layer(model: nn.Module, images: Tensor, outputs: Outputs | None 
         TargetLayerError: no layer qualifies; name one.
     """
     model, outputs = unwrapped(model), outputs or Outputs()
+    ran, reached = reached_layers(model, images, outputs)
+    passed_over: list[str] = []
+    for name, spellings in reversed([one for one in reached if one[1]] or [(name, [name]) for name, _ in reached[-1:]]):
+        if passed_over and ran.weights[name] < ran.weights[passed_over[0]]:
+            break  # what comes before other weights is not the same picture a little earlier
+        spelled = picture_of(model, ran, name, spellings, images, outputs)
+        if spelled is not None:
+            _require_late(ran, name)
+            return spelled
+        passed_over.append(name)
+    raise TargetLayerError(_why_none(ran, passed_over, len(images)))
+
+
+def reached_layers(model: nn.Module, images: Tensor, outputs: Outputs) -> tuple[Ran, list[tuple[str, list[str]]]]:
+    """Layers with a grid on which the logits depend, in the order in which they run, each as it may be spelled."""
     require_gradients(model)
     with inspecting(model), torch.inference_mode(False), torch.enable_grad(), keeping_gradients():
         given = images.detach().clone().requires_grad_().clone()  # no leaf: a model may change its input in place
         ran = run_looking(model, given)
         grids = _grids(model, images)
         used = _used(ran, grids, outputs.logits(ran.returned, len(images)))
-        reached = [(name, _reached(name, ran, gradient, grids, images)) for name, gradient in used]
-    passed_over: list[str] = []
-    for name, spellings in reversed([one for one in reached if one[1]] or [(name, [name]) for name, _ in reached[-1:]]):
-        if passed_over and ran.weights[name] < ran.weights[passed_over[0]]:
-            break  # what comes before other weights is not the same picture a little earlier
-        surely = not has_shape_of(ran.output_of(name), images)
-        fits = [follows_image(_grid_of(model, one, outputs), images[:2], surely=surely) for one in spellings]
-        best = max(range(len(fits)), key=lambda i: (fits[i].follows, fits[i].score))  # the first of equal ones
-        if fits[best].follows:
-            _require_late(ran, name)
-            return spellings[best]
-        passed_over.append(name)
-    raise TargetLayerError(_why_none(ran, passed_over, len(images)))
+        return ran, [(name, _reached(name, ran, gradient, grids, images)) for name, gradient in used]
+
+
+def picture_of(
+    model: nn.Module, ran: Ran, name: str, spellings: Sequence[str], images: Tensor, outputs: Outputs
+) -> str | None:
+    """How a layer is spelled at whose output the image is seen best; None: it does not change where the image does."""
+    surely = not has_shape_of(ran.output_of(name), images)
+    fits = [follows_image(_grid_of(model, one, outputs), images[:2], surely=surely) for one in spellings]
+    best = max(range(len(fits)), key=lambda i: (fits[i].follows, fits[i].score))  # the first of equal ones
+    return spellings[best] if fits[best].follows else None
 
 
 def require_picture(model: nn.Module, name: str, images: Tensor, outputs: Outputs) -> None:

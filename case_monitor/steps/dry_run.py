@@ -31,7 +31,7 @@ def dry_run(request: EvaluationRequest, layer: str | None = None) -> DryRun:
     settings.model(ref.name)
     if layer is not None:
         settings = with_layer(settings, ref.name, layer)
-    with logging_about(model=ref.name), _store_to_read(settings.database_url.get_secret_value()) as engine:
+    with logging_about(model=ref.name), store_to_read(settings.database_url.get_secret_value()) as engine:
         ref = ModelRef(ref.name, version=resolve_model(settings, ref))
         inputs = gather(settings, engine, ref, first=request.first)
         evaluation = measure(inputs, stored_baseline_scores(engine, inputs)).evaluation
@@ -53,7 +53,7 @@ def with_layer(settings: Settings, name: str, layer: str) -> Settings:
 
 
 @contextmanager
-def _store_to_read(url: str) -> Iterator[Engine]:
+def store_to_read(url: str) -> Iterator[Engine]:
     """The results database; an empty one for now where there is none, so that none is made."""
     with tempfile.TemporaryDirectory(prefix="case-monitor-") as directory:
         engine = open_store(f"sqlite:///{directory}/empty.db" if is_missing(url) else url)

@@ -62,8 +62,8 @@ def evaluate(
     """`case_monitor.judging.evaluate.evaluate` of versions that are held in this process, on a bench."""
     with ExitStack() as held:
         return judging.evaluate(
-            _subject(candidate, protocol, bench, held),
-            _subject(baseline, protocol, bench, held) if baseline else None,
+            subject_of(candidate, protocol, bench, held),
+            subject_of(baseline, protocol, bench, held) if baseline else None,
             policy=policy,
             protocol=protocol,
             in_production=in_production,
@@ -76,10 +76,12 @@ def reproduce(
 ) -> Reproduction:
     """Predict and explain some of the stored images again, and compare (`case_monitor.judging.reproduce`)."""
     with ExitStack() as held, foreign_code(f"model {version.version}"):
-        return reproducing.reproduce(_subject(version, protocol, bench, held), stored, protocol=protocol, images=images)
+        return reproducing.reproduce(
+            subject_of(version, protocol, bench, held), stored, protocol=protocol, images=images
+        )
 
 
-def _subject(loaded: LoadedVersion, protocol: Protocol, bench: Bench, held: ExitStack) -> Subject:
+def subject_of(loaded: LoadedVersion, protocol: Protocol, bench: Bench, held: ExitStack) -> Subject:
     """As it is judged; what its model holds is given up with `held`."""
     source = loaded.source
     conditions = Conditions(source=source, num_classes=loaded.split.num_classes, protocol=protocol, device=bench.device)
