@@ -34,8 +34,8 @@ def run_layers(model: str, names: Sequence[str], images: int, config: Path | Non
 def _show(advice: LayerAdvice, console: Console) -> None:
     title = f"Layers at {advice.images} images, {method_title(advice.method)} shown"
     table = Table(title=title, title_justify="left")
-    for header in ("layer", "knows its class", "shown maps do", "fidelity", "agreement", "channels", "s"):
-        table.add_column(header, justify="left" if header == "layer" else "right")
+    for header in ("layer", "know their class", "shown", "fidelity", "alike", "channels", "s"):
+        table.add_column(header, justify="left" if header == "layer" else "right", overflow="fold")
     for row in advice.rows:
         name = Text(row.layer, style="bold" if row.layer == advice.recommended else "")
         if row.layer == advice.taken:
@@ -54,22 +54,21 @@ def _show(advice: LayerAdvice, console: Console) -> None:
 
 
 def _cells(row: LayerFigures) -> list[str]:
-    shares = [_percent(row.figures.get(metric)) for metric in ("pair_contrast", "shown_contrast")]
-    fidelity = row.value("fidelity_dz")
+    pair, fidelity = row.figures.get("pair_contrast"), row.value("fidelity_dz")
+    known = pair is not None and math.isfinite(pair.ci_low)
+    interval = f" ({pair.ci_low:.0%} to {pair.ci_high:.0%})" if pair is not None and known else ""
     return [
-        *shares,
+        _percent(row.value("pair_contrast")) + interval,
+        _percent(row.value("shown_contrast")),
         "-" if fidelity is None else f"{fidelity:.2f}",
-        _percent(row.figures.get("agreement_median")),
+        _percent(row.value("agreement_median")),
         f"{row.active_channels:.0f}",
         f"{row.seconds:.1f}",
     ]
 
 
-def _percent(summary: MetricSummary | None) -> str:
-    if summary is None or math.isnan(summary.value):
-        return "-"
-    interval = f" ({summary.ci_low:.0%} to {summary.ci_high:.0%})" if math.isfinite(summary.ci_low) else ""
-    return f"{summary.value:.0%}{interval}"
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
 
 
 def _as_dict(advice: LayerAdvice) -> dict[str, Any]:

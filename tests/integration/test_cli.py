@@ -202,6 +202,27 @@ def test_explain_draws_one_image(cli: Cli, demo: Demo, tmp_path: Path) -> None:
     assert "nothing.png" in missing.err
 
 
+def test_layers_recommends_one_and_stores_nothing(cli: Cli, demo_copy: Callable[[str], Path]) -> None:
+    config = demo_copy(CONFIG)
+    before = (config.parent / "mlflow.db").read_bytes()
+    asked = ("layers", "digits/2", "--images", "60", "--layer", "features", "--layer", "features.3")
+    ran = cli(*asked, "--json", cwd=config.parent)
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert [row["layer"] for row in found["layers"]] == ["features", "features.3"]
+    assert (found["taken"], found["method"]) == ("features", "case")
+    assert found["layers"][0]["gain"] is None
+    pair = {row["layer"]: next(f for f in row["figures"] if f["metric"] == "pair_contrast") for row in found["layers"]}
+    gain = found["layers"][1]["gain"]
+    assert gain["value"] == pytest.approx(pair["features.3"]["value"] - pair["features"]["value"], abs=0.1)
+    assert found["recommended"] == ("features.3" if gain["ci_low"] > 0 else "features")
+    shown = cli(*asked, cwd=config.parent)
+    assert shown.code == 0, shown.err
+    assert "features (taken now)" in shown.out
+    assert (config.parent / "mlflow.db").read_bytes() == before
+    assert not (config.parent / "case-monitor.db").exists()
+
+
 def test_digits_are_judged_and_explained_as_even_and_odd(
     cli: Cli, demo: Demo, demo_copy: Callable[[str], Path]
 ) -> None:

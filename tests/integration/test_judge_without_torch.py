@@ -1,6 +1,6 @@
 """After whole commands through a real registry, the process that judges has not imported torch.
 
-About 25 processor seconds: one process for five commands, beside the demo that all tests here share.
+About 25 processor seconds: one process for six commands, beside the demo that all tests here share.
 """
 
 from collections.abc import Callable
@@ -31,6 +31,7 @@ def test_no_command_that_judges_imports_torch(demo_copy: Callable[[str], Path], 
         ("check", "digits/2"): 0,
         ("nightly",): 0,
         ("explain", "digits/2", "digit.png"): 0,
+        ("layers", "digits/2", "--layer", "features", "--layer", "features.5", "--images", "30"): 0,
         ("doctor",): 0,
     }
     came = fresh(list(map(list, commands)), config.parent)

@@ -63,6 +63,11 @@ class TestTheSame:
         assert (theirs.layer, theirs.batch_size) == (ours.layer, ours.batch_size)
         assert theirs.isolation == there.load()
 
+    def test_layers(self, here: HeldModel, there: ConfinedModel) -> None:
+        found = there.layers(batches()[0][:2])
+        assert found == here.layers(batches()[0][:2])
+        assert "conv" in found
+
     def test_predict(self, here: HeldModel, there: ConfinedModel) -> None:
         images = batches()
         ours, theirs = (list(model.predict(images[0][:1], iter(images), "conv")) for model in (here, there))
@@ -206,6 +211,12 @@ class TestAgainstItsAnswers:
         changed["layer"] = layer
         with pytest.raises(ModelError, match=r"^model digits/1: .*layer conv was expected"):
             there.survey(IMAGE, "conv")
+
+    @pytest.mark.parametrize("layers", [None, "conv", ["x"] * 9, [3], ["a\n"], ["x" * 1001]])
+    def test_layers_that_are_no_names(self, there: ConfinedModel, changed: dict[str, object], layers: object) -> None:
+        changed["layers"] = layers
+        with pytest.raises(ModelError, match=r"^model digits/1: .*layers as "):
+            there.layers(IMAGE)
 
     @pytest.mark.parametrize("size", [3, 5, 65536])
     def test_another_size_of_batches_than_the_protocol_names(

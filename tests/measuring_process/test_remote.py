@@ -98,6 +98,17 @@ def test_who_measures_changes_no_bit(networks: list[ModelFiles], tmp_path: Path,
     asked.measurer.end()  # there is nothing any more, and that is no error
 
 
+def test_layers_are_the_same_there(networks: list[ModelFiles], tmp_path: Path) -> None:
+    remote = RemotePlace()
+    found = [subject(place, networks[0], 0, tmp_path).measurer for place in (LocalPlace(), remote)]
+    names = [measurer.layers() for measurer in found]
+    assert names[0] == names[1]
+    assert "features" in names[0]
+    for measurer in found:
+        measurer.end()
+    remote.end()
+
+
 def test_images_are_the_same_where_other_processes_read_them(tmp_path: Path) -> None:
     place = RemotePlace()
     opened = place.open_split(blobs_file(tmp_path))
