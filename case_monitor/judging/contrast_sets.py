@@ -6,6 +6,7 @@ import numpy as np
 
 from case_monitor.domain.confusion_matrix import ConfusionMatrix
 from case_monitor.domain.contrast_sets import ContrastMember, ContrastSets, ContrastSource
+from case_monitor.domain.protocol import Protocol
 
 _MOST = 0.5
 """Of the members, that may never have been predicted."""
@@ -34,6 +35,16 @@ def contrast_sets(
         for u in range(num_classes)
     )
     return ContrastSets(contrast_k=contrast_k, members=members, unseen=unseen)
+
+
+def contrast_sets_by(protocol: Protocol, confmat: ConfusionMatrix) -> ContrastSets:
+    """V(u) for every class, as a protocol says."""
+    return contrast_sets(
+        confmat,
+        protocol.contrast_k,
+        observed_only=protocol.observed_only,
+        threshold=protocol.contrast_threshold,
+    )
 
 
 def few_were_confused(sets: ContrastSets) -> Iterator[str]:

@@ -12,7 +12,7 @@ from case_monitor.domain.methods import drift_methods
 from case_monitor.domain.predictions import PredictedClasses
 from case_monitor.domain.protocol import OF_CONFUSION, Protocol
 from case_monitor.domain.scores import SampleScores
-from case_monitor.judging.contrast_sets import contrast_sets, few_were_confused
+from case_monitor.judging.contrast_sets import contrast_sets_by, few_were_confused
 from case_monitor.judging.figures.between_versions import Measured
 from case_monitor.judging.label_counts import LabelCounter, label_counter, label_notes
 from case_monitor.judging.measurer import LayerMeasurer, Subject
@@ -78,12 +78,7 @@ def find(subject: Subject, target_layer: str, protocol: Protocol, shown: str, *,
             labels,
         )
     seen.require_logits(f"model {subject.version}", measurer.outputs, protocol.outputs)
-    contrasts = contrast_sets(
-        predicted.confmat,
-        protocol.contrast_k,
-        observed_only=protocol.observed_only,
-        threshold=protocol.contrast_threshold,
-    )
+    contrasts = contrast_sets_by(protocol, predicted.confmat)
     scores, gallery = subject.scores.get(measurer.layer), Gallery.empty()
     if scores is None or scores.shown != shown:
         scores, gallery = measurer.explain(contrasts, predicted.sample, shown, f"explain{of}")

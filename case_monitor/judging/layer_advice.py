@@ -15,7 +15,7 @@ from case_monitor.domain.policy import Policy, vs_baseline
 from case_monitor.domain.protocol import TOP_FRACTION, Protocol
 from case_monitor.domain.sample import Sample
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.judging.contrast_sets import contrast_sets
+from case_monitor.judging.contrast_sets import contrast_sets_by
 from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
 from case_monitor.judging.figures.of_one_version import explanation_summaries
 from case_monitor.judging.measurer import LayerMeasurer, Subject
@@ -132,12 +132,7 @@ def _explained(
 ) -> _Explained:
     """What a layer shows; a layer that cannot be explained ends nothing."""
     sample, shown = predicted.sample, protocol.methods[0]
-    sets = contrast_sets(
-        predicted.confmat,
-        protocol.contrast_k,
-        observed_only=protocol.observed_only,
-        threshold=protocol.contrast_threshold,
-    )
+    sets = contrast_sets_by(protocol, predicted.confmat)
     started = time.perf_counter()
     try:
         layer = layer or at(name)
