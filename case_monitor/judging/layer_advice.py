@@ -20,6 +20,7 @@ from case_monitor.judging.figures.between_versions import Measured, comparison_s
 from case_monitor.judging.figures.of_one_version import explanation_summaries
 from case_monitor.judging.measurer import LayerMeasurer, Subject
 from case_monitor.judging.predicted_split import PredictedSplit, join_predicted
+from case_monitor.judging.premises import SeenOutputs
 
 _SHOWN = ("pair_contrast", "shown_contrast", "fidelity_dz", "agreement_median", "agreement_degenerate_rate")
 _FEWEST = 20
@@ -81,6 +82,7 @@ def advise_layer(
 
     Raises:
         ConfigError: the gate's method explains no layer.
+        ModelError: the model returns probabilities that are taken for logits.
         DataError: too few images are classified correctly.
     """
     shown = policy.gate_method
@@ -117,9 +119,12 @@ class _Explained:
 
 
 def _predicted(subject: Subject, layer: LayerMeasurer, protocol: Protocol) -> PredictedSplit:
+    seen, num_classes = SeenOutputs(subject.split.groups), subject.split.num_classes
     with closing(layer.predict("predict")) as parts:
-        num_classes = subject.split.num_classes
-        return join_predicted(parts, subject.sample_ids, subject.target, num_classes, protocol, subject.excluded)
+        ids, target, excluded = subject.sample_ids, subject.target, subject.excluded
+        predicted = join_predicted(seen.of(parts), ids, target, num_classes, protocol, excluded)
+    seen.require_logits(f"model {subject.version}", layer.outputs, protocol.outputs)
+    return predicted
 
 
 def _explained(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from case_monitor.domain.errors import ConfigError, DataError
+from case_monitor.domain.errors import ConfigError, DataError, ModelError
 from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.judging.layer_advice import LayerAdvice, advise_layer
@@ -100,6 +100,11 @@ def test_a_layer_that_cannot_be_explained_ends_nothing() -> None:
 def test_too_few_images_advise_nothing() -> None:
     with pytest.raises(DataError, match=r"layers of blobs/1: 20 or more correctly classified images.*--images"):
         advised(Late(4), "smooth", taken="late", images=15)
+
+
+def test_probabilities_that_are_taken_for_logits_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"logits were expected.*protocol\.outputs: sigmoid"):
+        advised(nn.Sequential(Late(4), nn.Sigmoid()), "0.late", taken="0.smooth")
 
 
 def test_a_method_of_no_layer_is_refused() -> None:
