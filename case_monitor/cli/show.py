@@ -12,11 +12,11 @@ from rich.text import Text
 from case_monitor.domain.alert import Alert
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.p_values import p_text
 from case_monitor.domain.promotion import Decision, Promotion
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
-from case_monitor.judging.wording import p_text
 from case_monitor.steps.outcomes import DryRun, Outcome
 
 STATUS_STYLE = {Status.PASS: "green", Status.FAIL: "red", Status.INSUFFICIENT: "yellow"}

@@ -1,7 +1,5 @@
 """What a broken rule means and what to do about it, in words for people who do not know the metric's name."""
 
-import math
-
 from case_monitor.domain.always_judged import BROKEN
 from case_monitor.domain.methods import method_title
 from case_monitor.domain.metrics import is_of_explained, named
@@ -12,18 +10,6 @@ from case_monitor.domain.verdict import ThresholdResult
 from case_monitor.judging.further import Further
 from case_monitor.judging.image_counts import ImageCounts, advice_on_images, few_are_correct
 from case_monitor.judging.missed_limits import MISSED, NO_FUNCTION
-
-
-def p_text(p: float) -> str:
-    """A p value for people; empty where there is none.
-
-    Example:
-        >>> p_text(0.0312), p_text(1e-9), p_text(float("nan"))
-        ('0.031', '<0.001', '')
-    """
-    if math.isnan(p):
-        return ""
-    return "<0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def alert_text(

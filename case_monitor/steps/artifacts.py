@@ -10,10 +10,10 @@ from case_monitor.domain.alert import Alert
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.methods import method_title
 from case_monitor.domain.model_version import ModelVersion
+from case_monitor.domain.p_values import p_text
 from case_monitor.domain.reproduction import Reproduction
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Verdict
-from case_monitor.judging.wording import p_text
 from case_monitor.steps.running import in_prefect
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+.!|~>-])")

@@ -16,7 +16,7 @@ from case_monitor.dashboard.shell.plotly_script import PLOTLY_PATH
 from case_monitor.dashboard.shell.records import Record
 from case_monitor.dashboard.shell.resources import resources_of
 from case_monitor.domain.methods import method_title
-from case_monitor.judging.wording import p_text
+from case_monitor.domain.p_values import p_text
 from case_monitor.store.read.overview import count_open_alerts
 
 NO_VALUE = "–"
