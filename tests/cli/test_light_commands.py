@@ -11,16 +11,7 @@ import pytest
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {
-    "torch",
-    "scipy",
-    "torchvision",
-    "evidently",
-    "matplotlib",
-    "pandas",
-    "case_monitor.measuring",
-    "case_monitor.saliency",
-}
+HEAVY = {"torch", "torchvision", "evidently", "matplotlib", "pandas", "case_monitor.measuring", "case_monitor.saliency"}
 SERVERS = {"mlflow", "prefect"}
 CONFIG = """
 database_url: sqlite:///results.db
