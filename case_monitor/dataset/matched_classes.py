@@ -49,6 +49,8 @@ def match_classes(raw: RawSplit, class_names: Sequence[str] | None) -> tuple[tup
 
 def excluded_of(raw: RawSplit, class_names: Sequence[str]) -> BoolArray | None:
     """(N, C) of classes that were matched, those that each image is of beside its own; None: each is of one."""
+    if not raw.also:
+        return None
     own, names = raw.class_names, tuple(class_names)
     if own is None or own == names:
         return excluded_classes(raw.also, np.arange(raw.num_classes), len(names))
