@@ -48,8 +48,11 @@ def contrast_sets_by(protocol: Protocol, confmat: ConfusionMatrix) -> ContrastSe
 
 
 def few_were_confused(sets: ContrastSets) -> Iterator[str]:
-    """What there is to say where most members were never predicted, so that there are too few errors to know."""
+    """What there is to say where sets are empty, or most members were never predicted: errors were too few to know."""
     members = [m for of_class in sets.members for m in of_class]
+    empty = sum(not of_class for of_class in sets.members) - len(sets.unseen)
+    if empty and sets.contrast_k:
+        yield f"{empty} of {len(sets.members)} contrast sets are empty: of these classes, CASE's maps are Grad-CAM's."
     soft = sum(m.source is ContrastSource.SOFT for m in members)
     if members and soft > _MOST * len(members):
         errors = sum(m.count for m in members)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from case_monitor.domain.arrays import UNDEFINED, defined
-from case_monitor.domain.errors import CaseMonitorError, ConfigError, DataError
+from case_monitor.domain.errors import CaseMonitorError, ConfigError, DataError, ModelError
 from case_monitor.domain.methods import has_own_pair, method_title
 from case_monitor.domain.policy import Policy, vs_baseline
 from case_monitor.domain.protocol import TOP_FRACTION, Protocol
@@ -21,6 +21,7 @@ from case_monitor.judging.figures.of_one_version import explanation_summaries
 from case_monitor.judging.measurer import LayerMeasurer, Subject
 from case_monitor.judging.predicted_split import PredictedSplit, join_predicted
 from case_monitor.judging.premises import SeenOutputs
+from case_monitor.judging.same_answers import same_answers
 
 _SHOWN = ("pair_contrast", "shown_contrast", "fidelity_dz", "agreement_median", "agreement_degenerate_rate")
 _FEWEST = 20
@@ -82,7 +83,7 @@ def advise_layer(
 
     Raises:
         ConfigError: the gate's method explains no layer.
-        ModelError: the model returns probabilities that are taken for logits.
+        ModelError: the model returns probabilities that are taken for logits, or another answer each time.
         DataError: too few images are classified correctly.
     """
     shown = policy.gate_method
@@ -92,6 +93,10 @@ def advise_layer(
     measurer = subject.measurer.under(small)
     taken = measurer.at(protocol.target_layer)
     predicted = _predicted(subject, taken, small)
+    same, _ = same_answers(taken, predicted, policy.confidence_level, "show again")
+    if same.value < 1:
+        msg = f"layers of {subject.version}: a function of the image was expected, {1 - same.value:.0%} of the images"
+        raise ModelError(f"{msg} got another answer when they were shown again; case-monitor check says more")
     found = len(predicted.sample.indices)
     if found < _FEWEST:
         msg = f"{_FEWEST} or more correctly classified images were expected of {images} drawn ones, {found} came"
@@ -177,6 +182,9 @@ def _best(rows: Sequence[LayerFigures]) -> LayerFigures | None:
 def _reason(rows: Sequence[LayerFigures], best: LayerFigures | None, taken: str, images: int) -> str:
     now = next(row for row in rows if row.layer == taken)
     share = _share(now)
+    if now.value("pair_contrast") is None:
+        why = now.problem or "its maps are empty, or alike wherever they are looked at"
+        return f"{taken} has no figure that another layer could be compared with: {why}."
     if best is None or best.gain is None:
         others = len(rows) - 1
         what = f"None of {others} other layers is" if others > 1 else "The other layer is not"

@@ -88,6 +88,8 @@ def test_sets_that_probabilities_fill_are_said() -> None:
         "4 of the 6 members of the contrast sets were never predicted for their class, and are there for the "
         "probabilities that they were given: 2 errors are too few to tell what CASE should contrast a class with."
     ]
-    assert list(few_were_confused(contrast_sets(m, 2, observed_only=True))) == []
-    assert list(few_were_confused(contrast_sets(m, 2, threshold=0.055))) == []
+    one = ["1 of 3 contrast sets are empty: of these classes, CASE's maps are Grad-CAM's."]
+    assert list(few_were_confused(contrast_sets(m, 2, observed_only=True))) == one
+    assert list(few_were_confused(contrast_sets(m, 2, threshold=0.055))) == one
+    assert next(few_were_confused(contrast_sets(m, 2, threshold=0.5))).startswith("3 of 3 contrast sets are empty")
     assert list(few_were_confused(contrast_sets(m, 0))) == []

@@ -128,3 +128,36 @@ def test_candidates_are_spread_over_the_network() -> None:
     assert numbers == sorted(numbers)
     assert {10, 21} <= set(numbers)  # the last at each size
     assert max(b - a for a, b in itertools.pairwise(numbers)) <= 6
+
+
+class Forgets(Late):
+    """Dropout that stays on, as where `training` is not passed."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 1, 20, 24) -> (B, num_classes) logits."""
+        return super().forward(nn.functional.dropout(images, 0.3))
+
+
+def test_a_model_that_answers_otherwise_each_time_gets_no_advice() -> None:
+    with pytest.raises(
+        ModelError, match=r"a function of the image was expected, \d+% of the images got another answer"
+    ):
+        advised(Forgets(4), "smooth", "late", taken="smooth")
+
+
+class Unused(Late):
+    """A layer whose output counts for nothing."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.unused = nn.Conv2d(1, 4, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 1, 20, 24) -> (B, num_classes) logits."""
+        return super().forward(images) + 0 * self.unused(images).sum((-2, -1))
+
+
+def test_a_layer_without_a_figure_is_not_called_as_good_as_others() -> None:
+    found = advised(Unused(4), "late", taken="unused")
+    assert found.recommended == "unused"
+    assert found.reason.startswith("unused has no figure that another layer could be compared with: ")
