@@ -9,12 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import torch
-from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types import Schema, TensorSpec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -29,10 +26,9 @@ from case_monitor.demo.models import AttentionCNN, PlainCNN
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import Verdict
-from case_monitor.evidence.mlflow_run import local_artifacts
-from case_monitor.registry import model_metadata
+from case_monitor.networks.log_model import log_model
 from case_monitor.registry.client import Registry
-from case_monitor.settings import Settings, load_settings
+from case_monitor.settings import Preprocessing, Settings, load_settings
 from case_monitor.steps.promote import promote
 from case_monitor.steps.requests import EvaluationRequest
 from case_monitor.steps.running import run_flow
@@ -104,31 +100,16 @@ def _register(chapter: Chapter, settings: Settings, registry: Registry, digits: 
     say(f"Version {chapter.version}: train {chapter.title} on {len(digits.train_labels)} digits")
     torch.manual_seed(chapter.version - 1)
     model = train(chapter.build(), digits, epochs=chapter.epochs, seed=chapter.version - 1)
-    _log_model(model, settings)
+    log_model(
+        model,
+        NAME,
+        tracking_uri=settings.tracking_uri,
+        input_shape=(1, SIDE, SIDE),
+        num_classes=len(CLASS_NAMES),
+        class_names=CLASS_NAMES,
+        preprocessing=Preprocessing(mean=MEAN, std=STD),
+    )
     console.print(f"Version {chapter.version}: trained and registered {chapter.title}.", highlight=False)
-
-
-def _log_model(model: nn.Module, settings: Settings) -> None:
-    """As any team would: log the model with its class names, preprocessing and signature, and register it."""
-    experiment = f"{NAME}-training"
-    client = MlflowClient(settings.tracking_uri)
-    if client.get_experiment_by_name(experiment) is None:
-        client.create_experiment(experiment, artifact_location=local_artifacts(settings.tracking_uri, experiment))
-    mlflow.set_experiment(experiment)
-    image, logits = np.dtype(np.float32), np.dtype(np.float32)
-    with mlflow.start_run():
-        mlflow.pytorch.log_model(
-            model,
-            name="model",
-            registered_model_name=NAME,
-            serialization_format="pickle",
-            signature=ModelSignature(
-                inputs=Schema([TensorSpec(image, (-1, 1, SIDE, SIDE))]),
-                outputs=Schema([TensorSpec(logits, (-1, len(CLASS_NAMES)))]),
-            ),
-            metadata=model_metadata(class_names=CLASS_NAMES, preprocessing={"mean": MEAN, "std": STD}),
-            pip_requirements=["case-monitor", "torch"],
-        )
 
 
 def _gate(chapter: Chapter, settings: Settings, config: Path, console: Console) -> None:

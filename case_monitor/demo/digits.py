@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
+
+from case_monitor.demo import training
 
 SIDE = 32
 MEAN, STD = (0.3,), (0.35,)
@@ -43,24 +45,7 @@ def load_digits() -> Digits:
 
 
 def train(model: nn.Module, digits: Digits, *, epochs: int, seed: int) -> nn.Module:
-    """Train with Adam and small shifts; seeded, so that the same call gives the same weights on the same machine."""
-    generator = torch.Generator().manual_seed(seed)
+    """Train on the digits; seeded."""
     images = torch.from_numpy(digits.train_images)[:, None].float() / 255
-    images = (images - MEAN[0]) / STD[0]
     labels = torch.from_numpy(digits.train_labels)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, epochs * (len(images) // 64 + 1))
-    model.train()
-    for _ in range(epochs):
-        for batch in torch.split(torch.randperm(len(images), generator=generator), 64):
-            loss = F.cross_entropy(model(_shift(images[batch], generator)), labels[batch])
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
-            schedule.step()
-    return model.eval()
-
-
-def _shift(images: Tensor, generator: torch.Generator) -> Tensor:
-    dy, dx = torch.randint(-2, 3, (2,), generator=generator).tolist()
-    return torch.roll(images, (dy, dx), dims=(-2, -1))
+    return training.train(model, (images - MEAN[0]) / STD[0], labels, epochs=epochs, seed=seed, peak=6e-3)
