@@ -6,7 +6,6 @@ Each command imports its own module when it is called: none waits for what anoth
 import logging
 import sys
 import traceback
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,8 @@ from case_monitor.cli.database_commands import database
 from case_monitor.cli.exit_codes import COULD_NOT_RUN, INTERRUPTED, PASS
 from case_monitor.cli.policy_commands import policy
 from case_monitor.cli.preparation import prepare
+from case_monitor.cli.require_names import require_model, require_names
+from case_monitor.cli.research_commands import layers, study
 from case_monitor.cli.say import say_error
 from case_monitor.cli.standard_error import write_error
 from case_monitor.cli.standard_output import given_back
@@ -65,7 +66,7 @@ def check(
 ) -> None:
     """Evaluate a version: measure, store, publish to MLflow. Moves no alias."""
     prepare(verbose=verbose)
-    _check_arguments(model, config)
+    require_model(model, config)
     if layer is not None and not dry_run:
         msg = f"--layer {layer}: --dry-run was expected beside it; what is stored is of the configured layer"
         raise ConfigError(msg)
@@ -95,7 +96,7 @@ def gate(
         from case_monitor.cli.gate_by_worker import run_gate_by_worker
 
         raise typer.Exit(run_gate_by_worker(model, config, as_json=json, fresh=fresh, first=first, timeout_s=timeout))
-    _check_arguments(model, config)
+    require_model(model, config)
     from case_monitor.cli.run import run_gate
 
     raise typer.Exit(run_gate(model, config, as_json=json, fresh=fresh, first=first))
@@ -115,7 +116,7 @@ def override(
 ) -> None:
     """Move the alias to an evaluated version against its verdict; log it, and tell everybody."""
     prepare(verbose=verbose)
-    _check_arguments(model, config)
+    require_model(model, config)
     from case_monitor.alerts.override import require_answer
 
     require_answer(by, reason, until.replace(tzinfo=UTC), datetime.now(UTC))
@@ -136,7 +137,7 @@ def nightly(
     """Check the versions in production: the stored figures must come out again; what is new is evaluated."""
     prepare(verbose=verbose)
     names = tuple(models or ())
-    _check_names(names, config)
+    require_names(names, config)
     from case_monitor.cli.nightly import run_nightly
 
     raise typer.Exit(run_nightly(names, config, as_json=json))
@@ -152,29 +153,14 @@ def explain(
 ) -> None:
     """Draw the saliency maps of one image, for the predicted and the second class, with every method."""
     prepare(verbose=verbose)
-    _check_arguments(model, config)
+    require_model(model, config)
     from case_monitor.cli.explain import run_explain
 
     run_explain(model, image, output, config)
 
 
-@app.command()
-def layers(
-    model: Model,
-    layer: Annotated[
-        list[str] | None, typer.Option("--layer", help="A layer to try; may be repeated [default: up to 8].")
-    ] = None,
-    images: Annotated[int, typer.Option("--images", min=20, help="Images to draw.")] = 200,
-    config: Config = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the figures for machines.")] = False,
-    verbose: Verbose = False,
-) -> None:
-    """Explain a few images at several layers, and recommend one. Stores nothing."""
-    prepare(verbose=verbose)
-    _check_arguments(model, config)
-    from case_monitor.cli.layers import run_layers
-
-    run_layers(model, tuple(layer or ()), images, config, as_json=json)
+app.command()(layers)
+app.command()(study)
 
 
 @app.command()
@@ -281,18 +267,3 @@ def _show_traceback() -> bool:
     if verbose and not are_json():
         write_error(masked(traceback.format_exc()))
     return verbose
-
-
-def _check_arguments(model: str, config: Path | None) -> None:
-    """A mistyped model or configuration is answered before torch, MLflow and Prefect are imported."""
-    from case_monitor.domain.model_ref import ModelRef
-
-    _check_names([ModelRef.parse(model).name], config)
-
-
-def _check_names(names: Sequence[str], config: Path | None) -> None:
-    from case_monitor.settings import load_settings
-
-    settings = load_settings(config)
-    for name in names:
-        settings.model(name)

@@ -4,7 +4,7 @@ import io
 import re
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from mlflow.entities import Experiment, LoggedModelInput, Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from case_monitor.domain.digests import digest
 from case_monitor.domain.errors import NotFoundError, RegistryError
 from case_monitor.domain.evidence import Evidence
 from case_monitor.registry.one_line import one_line
@@ -58,6 +59,26 @@ def log_evidence(
             run = client.get_run(run_id)
             _require_content(run, evidence, tags)
             return EvidenceRun(run_id, str(run.info.artifact_uri), experiment_id)
+
+
+def log_folder(
+    directory: Path, files: Sequence[Path], *, name: str, tracking_uri: str, experiment: str, key: str = ""
+) -> EvidenceRun:
+    """Keep files of a directory in a run; a second call with the same key, or else name, finds the same run.
+
+    Raises:
+        RegistryError: MLflow refused or could not be reached.
+    """
+    with one_line(f"run of {name}"):
+        client = MlflowClient(tracking_uri)
+        experiment_id = _experiment_id(client, experiment, tracking_uri)
+        run_id = _only_run(client, experiment_id, digest(["folder", key or name]))
+        client.set_tag(run_id, "mlflow.runName", name[:250])
+        for file in files:
+            folder = file.relative_to(directory).parent.as_posix()
+            client.log_artifact(run_id, str(file), None if folder == "." else folder)
+        client.set_terminated(run_id)
+        return EvidenceRun(run_id, str(client.get_run(run_id).info.artifact_uri), experiment_id)
 
 
 def _require_files(client: MlflowClient, run_id: str, directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from sqlalchemy import Engine
 
@@ -15,7 +16,7 @@ from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.split import Split
 from case_monitor.judging.pairing import require_same_classes
-from case_monitor.measuring_process.place import Images, OpenedSplit
+from case_monitor.measuring_process.place import Images, OpenedSplit, Place
 from case_monitor.registry.loading import RegisteredModel
 from case_monitor.registry.reconcile import choose_preprocessing, reconcile
 from case_monitor.settings import EngineSpec, ModelSettings, Preprocessing, Settings
@@ -97,8 +98,44 @@ def gather(settings: Settings, engine: Engine, ref: ModelRef, *, first: bool = F
         in_production=in_production,
         first_digest=read.first_digest(engine, version.name, version.version),
         notes=tuple(_notes(engine, candidate, baseline, in_production=in_production)),
-        policy=settings.policy_of(ref.name),
-        protocol=settings.protocol_of(ref.name),
+        **_ways(settings, ref.name, place, device),
+    )
+
+
+def gather_alone(settings: Settings, ref: ModelRef) -> Inputs:
+    """Fetch a version that is looked at by itself, whatever is in production.
+
+    Raises:
+        CaseMonitorError: something is missing, does not load, or contradicts something else.
+    """
+    model_settings = settings.model(ref.name)
+    place = place_for(settings.engine, model_settings.split)
+    registered: RegisteredModel = fetch_model(settings, ref)
+    device = device_at(place, settings.device, settings.engine)
+    opened: OpenedSplit = fetch_split(settings, model_settings.split, place)
+    return Inputs(
+        candidate=_prepared(registered, model_settings, opened, settings.num_workers),
+        baseline=None,
+        in_production=False,
+        first_digest=None,
+        notes=(),
+        **_ways(settings, ref.name, place, device),
+    )
+
+
+class _Ways(TypedDict):
+    policy: Policy
+    protocol: Protocol
+    device: str
+    torch_version: str
+    engine: EngineSpec
+    isolation: Isolation
+
+
+def _ways(settings: Settings, name: str, place: Place, device: str) -> _Ways:
+    return _Ways(
+        policy=settings.policy_of(name),
+        protocol=settings.protocol_of(name),
         device=device,
         torch_version=place.torch_version,
         engine=settings.engine,

@@ -1,7 +1,6 @@
 """Which layer of a version to explain: measured on a few images, and nothing is stored."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.judging.layer_advice import LayerAdvice, advise_layer
@@ -9,9 +8,8 @@ from case_monitor.logs.configure import logging_about
 from case_monitor.registry.reconcile import with_target_layer
 from case_monitor.steps.begin import begin
 from case_monitor.steps.bench import open_bench
-from case_monitor.steps.dry_run import store_to_read
 from case_monitor.steps.edges.registry import resolve_model
-from case_monitor.steps.inputs import gather
+from case_monitor.steps.inputs import gather_alone
 from case_monitor.steps.requests import EvaluationRequest
 
 
@@ -25,9 +23,9 @@ def layers_of(request: EvaluationRequest, names: Sequence[str], images: int) -> 
     """
     settings, ref = begin(request.config), ModelRef.parse(request.model)
     settings.model(ref.name)
-    with logging_about(model=ref.name), store_to_read(settings.database_url.get_secret_value()) as engine:
+    with logging_about(model=ref.name):
         ref = ModelRef(ref.name, version=resolve_model(settings, ref))
-        inputs = replace(gather(settings, engine, ref, first=True), baseline=None)
+        inputs = gather_alone(settings, ref)
         protocol = with_target_layer(inputs.protocol, inputs.candidate.registered)
         with open_bench(inputs, f"layers of {ref}") as bench:
             subject = bench.subject(inputs.candidate)

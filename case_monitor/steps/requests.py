@@ -53,3 +53,18 @@ class WatchRequest(BaseModel):
 
     config: str | None = None
     """Path of the configuration file; without it `CASE_MONITOR_CONFIG`, else `case-monitor.yaml`."""
+
+
+class StudyRequest(BaseModel):
+    """What to study, and where to keep it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    file: str | None = None
+    """A study's file (docs/study.md); without it the preset of small networks."""
+    directory: str
+    """Where its database, its models and its report lie; the same one goes on where it stopped."""
+    seeds: int | None = Field(None, ge=1, le=100)
+    """How many networks of each kind the preset trains."""
+    config: str | None = None
+    """Configuration of registered models; without it `CASE_MONITOR_CONFIG`, else `case-monitor.yaml`."""

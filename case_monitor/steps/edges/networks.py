@@ -1,0 +1,94 @@
+"""The networks that a study makes for itself: trained or built in a process beside, which says when each is there."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from case_monitor.domain.errors import ModelError
+from case_monitor.isolation.confine.environment import scrubbed
+from case_monitor.settings.study import StudySettings
+
+_LOG = "networks.log"
+
+
+class OwnNetworks:
+    """The process that makes them; it ends with the block."""
+
+    def __init__(self, directory: Path, command: list[str] | None) -> None:
+        self._directory = directory
+        self._command = command
+        self._ready: set[tuple[str, int]] = set()
+        self._error = ""
+        self._process: subprocess.Popen[str] | None = None
+        self._log: IO[str] | None = None
+        self._scratch = tempfile.TemporaryDirectory(prefix="case-monitor-")
+
+    @classmethod
+    def of(cls, study: StudySettings, directory: Path, tracking_uri: str) -> Self:
+        """Those of a study; no process for one that has none."""
+        own = any(model.architecture for model in study.models.values())
+        command = [sys.executable, "-m", "case_monitor.networks", str(directory / "study.yaml"), tracking_uri]
+        return cls(directory, command if own else None)
+
+    def __enter__(self) -> Self:
+        if self._command is not None:
+            self._log = (self._directory / _LOG).open("w", encoding="utf-8")
+            # Without secrets, as whatever runs others' code: timm is an architecture's author's.
+            environment = scrubbed(os.environ, Path(self._scratch.name)) | {"PATH": os.environ.get("PATH", "")}
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                text=True,
+                env=environment,
+                cwd=self._directory,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+        if self._log is not None:
+            self._log.close()
+        self._scratch.cleanup()
+
+    def wait_for(self, name: str, version: int) -> None:
+        """Return once it is registered.
+
+        Raises:
+            ModelError: it will not be.
+        """
+        while (name, version) not in self._ready:
+            if self._error:
+                raise ModelError(f"{name}/{version}: {self._error}")
+            self._read_line()
+
+    def _read_line(self) -> None:
+        process = self._process
+        if process is None or process.stdout is None:
+            self._error = "there is no process that makes it"
+            return
+        line = process.stdout.readline()
+        if not line:
+            code = process.wait()
+            self._error = f"the process that makes it ended with {code}; {self._directory / _LOG} says more"
+            return
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return  # a library's own print
+        if "ready" in said:
+            self._ready.add((said["ready"], said["version"]))
+        else:
+            self._error = said.get("error", "")

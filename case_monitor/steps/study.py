@@ -1,0 +1,241 @@
+"""`study`: models x layers x seeds explained and tested, each cell once, and the paper's tables of all of them.
+
+No alert, no notice, no tag and no alias: results are stored in a database of the study's own, beside its report.
+"""
+
+import io
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import yaml
+from prefect import flow
+from sqlalchemy import Engine
+
+from case_monitor.domain.errors import CaseMonitorError, DataError
+from case_monitor.domain.findings import Findings
+from case_monitor.domain.model_ref import ModelRef
+from case_monitor.evidence.mlflow_run import log_folder
+from case_monitor.evidence.pictures import gallery
+from case_monitor.evidence.study import load_cell, write_study
+from case_monitor.judging.evaluate import evaluate
+from case_monitor.logs.configure import configure_logs, logging_about
+from case_monitor.settings import Settings, load_settings
+from case_monitor.settings.study import (
+    CellRef,
+    StudiedModel,
+    StudySettings,
+    cells_of,
+    read_study,
+    small_study,
+    study_text,
+)
+from case_monitor.steps.bench import open_bench
+from case_monitor.steps.dry_run import with_layer
+from case_monitor.steps.edges.networks import OwnNetworks
+from case_monitor.steps.inputs import Inputs, gather_alone
+from case_monitor.steps.progress import ProgressReport
+from case_monitor.steps.requests import StudyRequest
+from case_monitor.steps.running import step
+from case_monitor.store import read
+from case_monitor.store.open import open_store
+from case_monitor.store.write import save_evaluation
+
+logger = logging.getLogger("case_monitor.study")
+
+CELL = "cell: "
+"""What the name of a stage of progress begins with that is a cell of a study, among the stages of measuring it."""
+_EXPERIMENT = "case_monitor_studies"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyOutcome:
+    """What came of a study.
+
+    Attributes:
+        report: its page.
+        finished: cells that are stored, `measured` of them now.
+        unfinished: what is missing and why, a sentence each.
+    """
+
+    report: Path
+    finished: int
+    measured: int
+    unfinished: tuple[str, ...]
+
+
+@flow(name="study", flow_run_name="study in {request.directory}", persist_result=False)
+def study(request: StudyRequest) -> StudyOutcome:
+    """Explain and test models x layers x seeds, and write the paper's tables and figures."""
+    configure_logs()
+    made = _Study.begin(request)
+    engine = open_store(made.own.database_url.get_secret_value())
+    try:
+        made.measure(engine)
+        return made.report(engine)
+    finally:
+        engine.dispose()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Study:
+    """A study that is running."""
+
+    settings: StudySettings
+    directory: Path
+    own: Settings
+    registered: Settings | None
+    ids: dict[CellRef, int] = field(default_factory=dict)
+    unfinished: dict[CellRef, str] = field(default_factory=dict)
+    measured: int = 0
+
+    @classmethod
+    def begin(cls, request: StudyRequest) -> "_Study":
+        directory = Path(request.directory).absolute()
+        made = small_study(request.seeds or 5) if request.file is None else read_study(Path(request.file))
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "study.yaml").write_text(study_text(made), encoding="utf-8")
+        made = read_study(directory / "study.yaml")
+        config = directory / "case-monitor.yaml"
+        config.write_text(_config(made), encoding="utf-8")
+        others = [name for name, model in made.models.items() if model.architecture is None]
+        registered = load_settings(request.config) if others else None
+        for name in others:
+            if made.models[name].data is None and registered is not None:
+                registered.model(name)  # before anything is measured
+        return cls(settings=made, directory=directory, own=load_settings(config), registered=registered)
+
+    def measure(self, engine: Engine) -> None:
+        """Every cell that is not stored, one after the other; what fails is told at the end, and stops no other."""
+        cells, progress = cells_of(self.settings), ProgressReport("study")
+        began = time.monotonic()
+        with OwnNetworks.of(self.settings, self.directory, self.own.tracking_uri) as networks:
+            for done, ref in enumerate(cells):
+                progress(f"{CELL}{ref}{_left(began, self.measured, len(cells) - done)}", done, len(cells))
+                try:
+                    if self.settings.models[ref.model].architecture:
+                        networks.wait_for(ref.model, ref.version)
+                    with logging_about(model=ref.model):
+                        self.ids[ref] = self._cell(engine, ref)
+                except CaseMonitorError as error:
+                    self.unfinished[ref] = str(error)
+                    logger.warning("study: %s: %s", ref, error)
+        progress(f"{CELL}done", len(cells), len(cells))
+
+    def _cell(self, engine: Engine, ref: CellRef) -> int:
+        """The evaluation of a cell: the stored one, or one made now."""
+        inputs: Inputs = gather_alone(self._settings_of(ref), ModelRef(ref.model, version=ref.version))
+        stored = read.find_evaluation(engine, inputs.key)
+        if stored is not None:
+            return stored.id
+        findings: Findings = measure_cell(inputs)
+        evaluation = findings.evaluation
+        if not len(evaluation.scores.sample_ids):
+            raise DataError(f"{ref}: correctly classified images were expected among those drawn, none came")
+        if ref.version == self.settings.models[ref.model].numbers[0]:
+            self._keep_gallery(ref, findings)
+        self.measured += 1
+        # A study asks for nobody's attention, whatever its verdicts.
+        return save_evaluation(engine, replace(evaluation, alerts=()), gallery=findings.gallery)
+
+    def _settings_of(self, ref: CellRef) -> Settings:
+        model, base = self.settings.models[ref.model], self.own
+        if model.architecture is None and self.registered is not None:
+            base = _with_study(self.registered, self.own, ref.model, self.settings)
+        return with_layer(base, ref.model, ref.layer)
+
+    def _keep_gallery(self, ref: CellRef, findings: Findings) -> None:
+        """Drawn before the cell is stored, so that no stored cell lacks it."""
+        file = self._gallery_file(ref)
+        file.parent.mkdir(exist_ok=True)
+        made = io.BytesIO()
+        gallery(findings.evaluation, findings.gallery).savefig(made, format="png", dpi=110, facecolor="white")
+        file.write_bytes(made.getvalue())
+
+    def _gallery_file(self, ref: CellRef) -> Path:
+        place = self.settings.models[ref.model].explained.index(ref.layer)
+        return self.directory / "galleries" / f"{list(self.settings.models).index(ref.model)}-{place}.png"
+
+    def report(self, engine: Engine) -> StudyOutcome:
+        """Write and log the report of what is stored."""
+        models, cells = self.settings.models, []
+        for ref, evaluation_id in self.ids.items():
+            model = models[ref.model]
+            cells.append(
+                load_cell(
+                    engine,
+                    evaluation_id,
+                    title=model.title or ref.model,
+                    data=model.data or "its own split",
+                    place=model.explained.index(ref.layer),
+                )
+            )
+        unfinished = tuple(f"{ref}: {why}" for ref, why in self.unfinished.items())
+        files = write_study(self.settings.title, cells, unfinished, dict(self._galleries()), self.directory)
+        log_folder(
+            self.directory,
+            files,
+            name=self.settings.title,
+            tracking_uri=self.own.tracking_uri,
+            experiment=_EXPERIMENT,
+        )
+        return StudyOutcome(report=files[0], finished=len(self.ids), measured=self.measured, unfinished=unfinished)
+
+    def _galleries(self) -> Iterator[tuple[str, bytes]]:
+        for ref in self.ids:
+            model = self.settings.models[ref.model]
+            if ref.version == model.numbers[0]:
+                with suppress(FileNotFoundError):  # somebody deleted it: the cell is as good without
+                    yield f"{ref}: the top 5% of the pixels (Figs. 1 and 3)", self._gallery_file(ref).read_bytes()
+
+
+def _with_study(registered: Settings, own: Settings, name: str, made: StudySettings) -> Settings:
+    """The user's configuration of a model, with the study's protocol and, where it names one, its data set."""
+    model = registered.model(name) if made.models[name].data is None else own.model(name)
+    model = model.model_copy(update={"protocol": made.protocol})
+    return registered.model_copy(update={"models": {**registered.models, name: model}})
+
+
+@step("measure-cell")
+def measure_cell(inputs: Inputs) -> Findings:
+    """Measure and judge one version by itself, at the layer of the protocol, whatever its metadata name."""
+    with open_bench(inputs, f"study {inputs.candidate.version}") as bench:
+        subject = replace(bench.subject(inputs.candidate), declared_layer=None)
+        return evaluate(subject, None, policy=inputs.policy, protocol=inputs.protocol)
+
+
+def _left(began: float, measured: int, remaining: int) -> str:
+    """How long it will take, once something was measured."""
+    if not measured:
+        return ""
+    seconds = (time.monotonic() - began) / measured * remaining
+    return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
+
+
+def _config(made: StudySettings) -> str:
+    """A configuration for the models of the study's own, which `case-monitor serve` takes as well."""
+    fields = {"data": {}} | made.model_dump(mode="json", exclude_defaults=True)
+    models = {
+        name: {"split": _split(model, fields["data"])} | _given(fields["models"][name])
+        for name, model in made.models.items()
+        if model.data is not None
+    }
+    content = {
+        "tracking_uri": "sqlite:///mlflow.db",
+        "database_url": "sqlite:///case-monitor.db",
+        "protocol": made.model_dump(mode="json")["protocol"],
+        "models": models,
+    }
+    return "# Written by `case-monitor study`.\n" + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _split(model: StudiedModel, data: Mapping[str, object]) -> object:
+    """Small networks are judged by images that are made with them."""
+    return {"kind": "npz", "path": f"data/{model.data}.npz"} if model.small else data[str(model.data)]
+
+
+def _given(model: dict[str, object]) -> dict[str, object]:
+    return {name: model[name] for name in ("preprocessing",) if name in model}

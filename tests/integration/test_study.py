@@ -1,0 +1,159 @@
+"""A study as a user runs it: cells once, whatever ends it, and nobody is told."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+
+from case_monitor.demo.digits import load_digits
+from tests.integration.conftest import Cli
+
+SMALL = """\
+title: Two seeds
+models:
+  tiny: {small: resnet, data: digits, seeds: 2, layers: [blocks, stem]}
+protocol: {methods: [case, gradcam], sample_size: 60}
+"""
+COMMAND = (sys.executable, "-m", "case_monitor", "study")
+
+
+def rows(directory: Path, query: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(f"file:{directory / 'case-monitor.db'}?mode=ro", uri=True) as database:
+        return database.execute(query).fetchall()
+
+
+def stored(directory: Path) -> list[tuple[object, ...]]:
+    """Which cells, and when each was measured."""
+    return rows(
+        directory,
+        "SELECT version, target_layer, updated_at FROM evaluations e "
+        "JOIN model_versions m ON m.id = e.model_version_id ORDER BY 1, 2",
+    )
+
+
+def test_killed_in_the_middle_it_goes_on_where_it_stopped(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(SMALL, encoding="utf-8")
+    directory = tmp_path / "study"
+    environment = os.environ | {"DO_NOT_TRACK": "true"}
+    killed = subprocess.Popen(
+        (*COMMAND, "own.yaml", "-d", "study"), cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert killed.stderr is not None
+    for line in killed.stderr:
+        if "2 of 4" in line:
+            break
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    killed.stderr.close()
+    before = stored(directory)
+    assert [row[:2] for row in before] == [(1, "blocks"), (1, "stem")]
+
+    ran = cli("study", "own.yaml", "-d", "study", "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert (found["finished"], found["measured"], found["unfinished"]) == (4, 2, [])
+    after = stored(directory)
+    assert after[:2] == before
+    assert [row[:2] for row in after[2:]] == [(2, "blocks"), (2, "stem")]
+    page = Path(found["report"]).read_text(encoding="utf-8")
+    assert "Two seeds" in page
+    assert "Table II, digits" in page
+    assert page.count("data:image/png") == 6  # seeds, layers, channels, agreement, two galleries
+
+    nothing_new = json.loads(cli("study", "own.yaml", "-d", "study", "--json", cwd=tmp_path).out)
+    assert (nothing_new["finished"], nothing_new["measured"]) == (4, 0)
+    assert stored(directory) == after
+    for table in ("alerts", "alert_notices", "promotions", "outbox"):
+        assert rows(directory, f"SELECT count(*) FROM {table}") == [(0,)]
+    with sqlite3.connect(f"file:{directory / 'mlflow.db'}?mode=ro", uri=True) as registry:
+        assert registry.execute("SELECT count(*) FROM registered_model_aliases").fetchone() == (0,)
+        assert registry.execute("SELECT count(*) FROM model_version_tags").fetchone() == (0,)
+        runs = registry.execute("SELECT count(*) FROM runs WHERE name = 'Two seeds'").fetchone()
+    assert runs == (1,)
+    logged = list((directory / "mlartifacts" / "case_monitor_studies").rglob("study.html"))
+    assert [file.read_text(encoding="utf-8") for file in logged] == [page]
+
+
+def image_folder(folder: Path, images: np.ndarray, labels: np.ndarray, classes: int) -> None:
+    for label in range(classes):
+        (folder / f"n{label:08d}").mkdir(parents=True)
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        Image.fromarray(image).save(folder / f"n{label:08d}" / f"{i}.png")
+
+
+@pytest.fixture
+def folder_and_weights(tmp_path: Path) -> Path:
+    """A folder as ImageNet's, and weights for which many of its images are right: the classes are what they say."""
+    torch.manual_seed(0)
+    network = torchvision.models.resnet18(num_classes=5)
+    network.fc.weight.data.normal_(0, 1)
+    network.train()
+    images = np.random.default_rng(0).integers(0, 256, (64, 40, 40, 3), dtype=np.uint8)
+    images[:, :, :, 0] = load_digits().val_images[:64, 0:1, 0:1]
+    with torch.no_grad():
+        network(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
+    torch.save(network.eval().state_dict(), tmp_path / "weights.pth")
+    image_folder(tmp_path / "val", images, np.arange(64) % 5, 5)
+    return tmp_path
+
+
+FOLDER = """\
+data:
+  pictures: {kind: image_folder, path: val}
+models:
+  resnet18:
+    torchvision: resnet18
+    weights: weights.pth
+    data: pictures
+    layers: [layer4.1.conv2, none.such]
+    preprocessing: {mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}
+protocol: {methods: [case, gradcam], sample_size: 60}
+"""
+
+
+def test_weights_from_a_file_and_a_layer_that_is_not_there(cli: Cli, folder_and_weights: Path) -> None:
+    file = folder_and_weights / "own.yaml"
+    file.write_text(FOLDER, encoding="utf-8")
+    ran = cli("study", "own.yaml", "-d", "study", "--json", cwd=folder_and_weights)
+    found = json.loads(ran.out)
+    assert ran.code == 2, ran.err
+    assert found["finished"] == 1
+    assert "none.such" in found["unfinished"][0]
+    page = Path(found["report"]).read_text(encoding="utf-8")
+    assert "Not finished:" in page
+    assert "none.such" in page
+
+    other = torchvision.models.resnet18(num_classes=5)
+    torch.save(other.state_dict(), folder_and_weights / "weights.pth")
+    again = json.loads(cli("study", "own.yaml", "-d", "study", "--json", cwd=folder_and_weights).out)
+    assert again["finished"] == 0  # never figures of other weights than those that the file has
+    assert "the one that is registered is" in again["unfinished"][0]
+    assert "take another --directory" in again["unfinished"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "a file, or --preset small, was expected, neither came"),
+        (("--preset", "large"), "a file, or --preset small, was expected, --preset large came"),
+        (("a.yaml", "--preset", "small"), "was expected, a.yaml and --preset small came"),
+        (("a.yaml", "--seeds", "2"), "--seeds: --preset was expected beside it"),
+        (("a.yaml",), "a.yaml"),
+    ],
+)
+def test_what_cannot_be_studied_is_said_at_once(
+    cli: Cli, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    ran = cli("study", *arguments, cwd=tmp_path)
+    assert ran.code == 2
+    assert message in ran.err
+    assert not (tmp_path / "study").exists()
