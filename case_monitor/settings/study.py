@@ -32,6 +32,11 @@ PAPER_LAYERS: Mapping[str, tuple[str, ...]] = {
 """Architecture -> the layers that the paper explains, and of the small networks those in the same place."""
 
 
+def _as_in_the_paper(value: object) -> object:
+    """The paper's number of images, where none is given."""
+    return {"sample_size": PAPER_IMAGES} | value if isinstance(value, dict) else value
+
+
 def _several(value: object) -> object:
     return value if isinstance(value, list | tuple) else (value,)
 
@@ -111,9 +116,8 @@ class StudySettings(Strict):
     """Data sets by name."""
     models: dict[str, StudiedModel] = Field(min_length=1)
     """Models by name; each has cells for its layers and seeds."""
-    protocol: ProtocolSettings = Protocol(sample_size=PAPER_IMAGES)
-    """How to measure; the target layer is each cell's. Omitted fields are as everywhere, except that `sample_size` is
-    1000, as in the paper, where the whole protocol is omitted."""
+    protocol: Annotated[ProtocolSettings, BeforeValidator(_as_in_the_paper)] = Protocol(sample_size=PAPER_IMAGES)
+    """As in the configuration; the target layer is each cell's, and `sample_size`, omitted, is 1000."""
 
     @model_validator(mode="after")
     def _known_data(self) -> "StudySettings":
@@ -171,7 +175,8 @@ def read_study(file: Path) -> StudySettings:
 
 def study_text(study: StudySettings) -> str:
     """What `read_study` reads."""
-    fields = study.model_dump(mode="json", exclude_defaults=True)
+    whole = study.model_dump(mode="json", include={"protocol"})  # its defaults are not a study's
+    fields = study.model_dump(mode="json", exclude_defaults=True) | whole
     return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Engine
 
 from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.digests import protocol_digest
 from case_monitor.domain.metrics import is_of_classes, needs_baseline, row_of
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, vs_baseline
@@ -20,7 +21,7 @@ from case_monitor.domain.verdict import Verdict
 from case_monitor.judging.figures.between_versions import Measured, comparison_summaries
 from case_monitor.judging.verdict import judge
 from case_monitor.store.read.contrast_sets import load_contrast_sets
-from case_monitor.store.read.evaluation_list import EvaluationLine
+from case_monitor.store.read.evaluation_list import EvaluationLine, evaluation_settings
 from case_monitor.store.read.evaluations import read_evaluation
 from case_monitor.store.read.predictions import load_predictions
 from case_monitor.store.read.scores import load_scores
@@ -80,6 +81,33 @@ def pair_of(lines: Sequence[EvaluationLine], candidate: int, baseline: int) -> P
     return Pair(candidate=found[0], baseline=found[1], measured=False)
 
 
+def layers_of(engine: Engine, lines: Sequence[EvaluationLine], version: int) -> tuple[EvaluationLine, ...]:
+    """The evaluations of one version that differ in the layer alone, one a layer; the last saved of each, and first.
+
+    Images, artifact and every other setting are the same, and this package's figures are meant by all of them. Of a
+    version that was never evaluated at two layers like this, its last one.
+    """
+    ours = [line for line in lines if line.version == version]
+    for line in ours:
+        found = {line.target_layer: line}
+        for other in ours:
+            if other.target_layer not in found and _differ_in_layer(engine, line, other):
+                found[other.target_layer] = other
+        if len(found) > 1:
+            return tuple(found.values())
+    return tuple(ours[:1])
+
+
+def _differ_in_layer(engine: Engine, line: EvaluationLine, other: EvaluationLine) -> bool:
+    if (line.split_digest, line.model_digest) != (other.split_digest, other.model_digest):
+        return False
+    protocols = [_protocol(evaluation_settings(engine, of.id).protocol) for of in (line, other)]
+    meant = [
+        protocol_digest(protocol) == of.protocol_digest for protocol, of in zip(protocols, (line, other), strict=True)
+    ]
+    return all(meant) and replace(protocols[0], target_layer=protocols[1].target_layer) == protocols[1]
+
+
 def _alike(line: EvaluationLine, others: Sequence[EvaluationLine]) -> EvaluationLine | None:
     measure = line.split_digest, line.protocol_digest
     return next((other for other in others if (other.split_digest, other.protocol_digest) == measure), None)
@@ -109,7 +137,8 @@ def _computed(engine: Engine, candidate: EvaluationLine, baseline: EvaluationLin
     differences = tuple(_differences(engine, candidate, baseline, stored.protocol, policy or Policy(), missing))
     per_class = {"recall"} | ({rule.metric for rule in policy.rules if rule.per_class} if policy else set())
     summaries = (*_own(load_some_summaries(engine, candidate.id, per_class)), *differences)
-    missing.append("The maps of the two versions were not laid over each other: only an evaluation can do that.")
+    two = "at the two layers" if at_layers(candidate, baseline) else "of the two versions"
+    missing.append(f"The maps {two} were not laid over each other: only an evaluation of two versions can do that.")
     verdict = None
     if policy is not None:
         against = ModelVersion(
@@ -117,8 +146,14 @@ def _computed(engine: Engine, candidate: EvaluationLine, baseline: EvaluationLin
         )
         verdict = judge(stored.model, summaries, policy, baseline=against, class_names=stored.class_names)[0]
         # The gate compares with production; here any version stands for it.
-        verdict = replace(verdict, sentence=verdict.sentence.replace(f"{against}, in production,", str(against)))
+        other = f"what it is at {baseline.target_layer}" if at_layers(candidate, baseline) else str(against)
+        verdict = replace(verdict, sentence=verdict.sentence.replace(f"{against}, in production,", other))
     return StoredComparison(summaries=summaries, verdict=verdict, missing=tuple(missing))
+
+
+def at_layers(candidate: EvaluationLine, baseline: EvaluationLine) -> bool:
+    """Whether the two are of one version, at two layers."""
+    return candidate.version == baseline.version
 
 
 def _protocol(written: Mapping[str, object]) -> Protocol:

@@ -34,6 +34,17 @@ def test_the_papers_layers_and_images_are_the_defaults(tmp_path: Path) -> None:
     assert set(study.protocol.methods) == {"case", "gradcam", "gradcam++", "scorecam", "ablationcam", "layercam"}
 
 
+def test_a_protocol_without_a_number_of_images_has_the_papers(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, PAPER + "protocol: {methods: [case, gradcam]}\n"))
+    assert (study.protocol.methods, study.protocol.sample_size) == (("case", "gradcam"), 1000)
+    again = tmp_path / "again"
+    again.mkdir()
+    assert read_study(written(again, study_text(study))) == study
+    smaller = study.protocol.__class__(sample_size=500)  # the default of a configuration is kept when it is asked for
+    kept = study_text(study.model_copy(update={"protocol": smaller}))
+    assert read_study(written(again, kept)).protocol.sample_size == 500
+
+
 def test_cells_go_seed_by_seed(tmp_path: Path) -> None:
     cells = [str(ref) for ref in cells_of(read_study(written(tmp_path, PAPER)))]
     assert cells == [

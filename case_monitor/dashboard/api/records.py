@@ -46,10 +46,22 @@ def show_comparison(
     model: Name,
     candidate: Version = None,
     baseline: Version = None,
+    layer: Short = None,
+    baseline_layer: Short = None,
     method: Short = None,
 ) -> Response:
-    """Two versions of a model; without numbers the newest, beside what it was compared with."""
-    chosen = CompareQuery(model=model, candidate=candidate, baseline=baseline, method=method, page=None)
+    """Two versions of a model; without numbers the newest, beside what it was compared with.
+
+    One version twice is compared with itself at another layer.
+    """
+    chosen = CompareQuery(
+        model=model,
+        candidate=candidate,
+        baseline=baseline,
+        layer=layer or None,
+        baseline_layer=baseline_layer or None,
+        method=method,
+    )
     return _kept(request, held, chosen, Comparison, lambda: comparison(held.engine, held.settings, chosen))
 
 

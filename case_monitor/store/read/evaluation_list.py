@@ -23,6 +23,7 @@ class EvaluationLine:
     split_digest: str
     protocol_digest: str
     split_name: str
+    target_layer: str
     baseline_version: int | None
     in_production: bool
     verdict: Status
@@ -80,7 +81,14 @@ def evaluation_lines(engine: Engine, model_name: str) -> tuple[EvaluationLine, .
     of = EvaluationRow
     query = (
         select(of.id, ModelVersionRow.version, of.model_digest, of.split_digest, of.protocol_digest, of.split_name)
-        .add_columns(of.baseline_version, of.in_production, of.verdict_status, of.verdict_sentence, of.updated_at)
+        .add_columns(
+            of.target_layer,
+            of.baseline_version,
+            of.in_production,
+            of.verdict_status,
+            of.verdict_sentence,
+            of.updated_at,
+        )
         .join(ModelVersionRow, ModelVersionRow.id == of.model_version_id)
         .where(ModelVersionRow.name_digest == name_digest(model_name))
         .order_by(of.updated_at.desc(), of.id.desc())
@@ -94,6 +102,7 @@ def evaluation_lines(engine: Engine, model_name: str) -> tuple[EvaluationLine, .
                 split_digest=row.split_digest,
                 protocol_digest=row.protocol_digest,
                 split_name=row.split_name,
+                target_layer=row.target_layer,
                 baseline_version=row.baseline_version,
                 in_production=row.in_production,
                 verdict=Status(row.verdict_status),

@@ -43,6 +43,8 @@ def show_comparison(
     model: str,
     candidate: Version = "",
     baseline: Version = "",
+    layer: str = "",
+    baseline_layer: str = "",
     method: str = "",
     classes: Annotated[int | None, Query(alias="page", ge=1, le=1_000_000)] = None,
 ) -> Response:
@@ -51,6 +53,8 @@ def show_comparison(
         model=model,
         candidate=None if candidate == "" else candidate,
         baseline=None if baseline == "" else baseline,
+        layer=layer or None,
+        baseline_layer=baseline_layer or None,
         method=method or None,
         page=classes,
     )
@@ -79,7 +83,7 @@ def _headline(found: Comparison) -> str:
         Status.FAIL: "fails beside",
         Status.INSUFFICIENT: "cannot be judged beside",
     }[found.verdict]
-    return f"{said}: version {found.candidate.version} {verb} version {found.baseline.version}."
+    return f"{said}: version {found.candidate.title} {verb} version {found.baseline.title}."
 
 
 def _label(row: DifferenceRow) -> str:

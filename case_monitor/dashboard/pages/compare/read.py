@@ -28,7 +28,7 @@ from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult, Verdict
 from case_monitor.settings import Settings
-from case_monitor.store.comparison import Pair, StoredComparison, compare_stored, pair_of
+from case_monitor.store.comparison import Pair, StoredComparison, compare_stored, layers_of, pair_of
 from case_monitor.store.read.champions import champion_and_last_look
 from case_monitor.store.read.classes import class_names
 from case_monitor.store.read.evaluation_list import (
@@ -54,7 +54,9 @@ def comparison(engine: Engine, settings: Settings, chosen: CompareQuery) -> Comp
         raise HTTPException(404, f"no version of model {chosen.model!r} was evaluated")
     versions = tuple(line.version for line in latest_of_versions(lines))
     candidate, baseline = _versions(engine, settings, chosen, versions)
-    pair = pair_of(lines, candidate, baseline) if candidate != baseline else _alone(lines, candidate)
+    same = candidate == baseline
+    layers = layers_of(engine, lines, candidate) if same else ()
+    pair = _between_layers(layers, chosen) if same else pair_of(lines, candidate, baseline)
     other = pair.baseline or next(line for line in lines if line.version == baseline)
     stored = evaluation_settings(engine, pair.candidate.id)
     found = compare_stored(engine, pair)
@@ -67,8 +69,9 @@ def comparison(engine: Engine, settings: Settings, chosen: CompareQuery) -> Comp
         chosen=chosen,
         model=chosen.model,
         versions=versions,
-        candidate=_side(pair.candidate),
-        baseline=_side(other),
+        layers=tuple(line.target_layer for line in layers) if len(layers) > 1 else (),
+        candidate=_side(pair.candidate, named=len(layers) > 1),
+        baseline=_side(other, named=len(layers) > 1),
         measured=pair.measured,
         comparable=pair.measured or pair.baseline is not None,
         missing=(*found.missing, *_why_not(pair, other)),
@@ -105,15 +108,28 @@ def _versions(engine: Engine, settings: Settings, chosen: CompareQuery, known: S
     return candidate, older[0] if older else candidate
 
 
-def _alone(lines: Sequence[EvaluationLine], version: int) -> Pair:
-    """A version beside itself: nothing to compare."""
-    line = next(line for line in lines if line.version == version)
-    return Pair(candidate=line, baseline=None, measured=False)
+def _between_layers(layers: Sequence[EvaluationLine], chosen: CompareQuery) -> Pair:
+    """A version beside itself at another layer; where there is none, there is nothing to compare.
+
+    Raises:
+        HTTPException: 404 for a layer at which it was not evaluated.
+    """
+    known = {line.target_layer: line for line in layers}
+    for layer in (chosen.layer, chosen.baseline_layer):
+        if layer is not None and layer not in known:
+            msg = f"version {layers[0].version} of model {chosen.model!r} at {layer!r} was not evaluated beside others"
+            raise HTTPException(404, msg)
+    candidate = known[chosen.layer] if chosen.layer is not None else layers[0]
+    others = [line for line in layers if line is not candidate]
+    baseline = known[chosen.baseline_layer] if chosen.baseline_layer is not None else next(iter(others), None)
+    return Pair(candidate=candidate, baseline=None if baseline is candidate else baseline, measured=False)
 
 
-def _side(line: EvaluationLine) -> Side:
+def _side(line: EvaluationLine, *, named: bool) -> Side:
     return Side(
         version=line.version,
+        layer=line.target_layer,
+        title=f"{line.version} at {line.target_layer}" if named else str(line.version),
         evaluation_id=line.id,
         verdict=line.verdict,
         evaluated_at=line.evaluated_at,
@@ -123,10 +139,10 @@ def _side(line: EvaluationLine) -> Side:
 
 def _why_not(pair: Pair, other: EvaluationLine) -> Iterator[str]:
     """What keeps two evaluations apart."""
+    if pair.baseline is not None:
+        return
     if pair.candidate.version == other.version:
         yield f"Both are version {other.version}: choose another one."
-        return
-    if pair.baseline is not None:
         return
     differ = [
         what

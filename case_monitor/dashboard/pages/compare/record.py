@@ -20,20 +20,27 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareQuery:
-    """What to compare; None: the newest version, and the one in production. `page` is of the table of all classes."""
+    """What to compare; None: the newest version, and the one in production. `page` is of the table of all classes.
+
+    Layers are of a version that is compared with itself.
+    """
 
     model: str
     candidate: int | None = None
     baseline: int | None = None
+    layer: str | None = None
+    baseline_layer: str | None = None
     method: str | None = None
     page: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One of the two versions, as it was evaluated for this comparison."""
+    """One of the two versions, as it was evaluated for this comparison; `title` has its layer where that matters."""
 
     version: int
+    layer: str
+    title: str
     evaluation_id: int
     verdict: Status
     evaluated_at: datetime
@@ -125,6 +132,7 @@ class Comparison:
 
     Attributes:
         versions: all that can be chosen, the newest first.
+        layers: at which the one version was evaluated that is compared with itself; else empty.
         measured: the candidate's evaluation made this comparison; False: it was computed from what is stored.
         comparable: both were evaluated on the same split under the same protocol, or measured together.
         missing: what cannot be compared and why.
@@ -138,6 +146,7 @@ class Comparison:
     chosen: CompareQuery
     model: str
     versions: tuple[int, ...]
+    layers: tuple[str, ...]
     candidate: Side
     baseline: Side
     measured: bool
