@@ -10,11 +10,13 @@ from benchmarks import ours, peers, peers_torchcam
 from benchmarks.models import BATCH, Subject
 from benchmarks.ratios import Ratio, Section, Settings
 from benchmarks.timing import Contender, contender
+from case_monitor.domain.methods import METHODS, method_title
 from case_monitor.domain.protocol import TOP_FRACTION
 
 THREE = ("gradcam", "gradcam++", "layercam")
 WITHOUT_SCORECAM = ("case", *THREE, "ablationcam")
 SIX = (*WITHOUT_SCORECAM, "scorecam")
+FURTHER = tuple(method for method in METHODS if method not in SIX)
 _CONTRASTS = (1, 5, 20, 50)
 _SCORECAM_OPTIONS: dict[str, dict[str, Any]] = {
     "Score-CAM": {},
@@ -181,11 +183,25 @@ def _whole_suite(subject: Subject, settings: Settings, others: Mapping[str, floa
     return section
 
 
+def further(subject: Subject, _settings: Settings) -> Section:
+    """What every other method costs by itself."""
+    section = Section()
+    section.add(_forward(subject))
+    for method in FURTHER:
+        # Occlusion is 64 masked images for each: one has to do.
+        images = 1 if method == "occlusion" and not subject.architecture.small else BATCH
+        slow = images < BATCH
+        section.add(contender(f"ours: {method}", ours.maps(subject, (method,), images), images, slow=slow))
+        section.cost(method_title(method), f"ours: {method}")
+    return section
+
+
 SECTIONS: dict[str, Callable[[Subject, Settings], Section]] = {
     "gradient": gradient,
     "ablation": ablation,
     "scorecam": scorecam,
     "suite": suite,
+    "further": further,
 }
 
 
