@@ -26,6 +26,7 @@ from case_monitor.judging.statistics.hypothesis_tests import wilcoxon_test
 from case_monitor.networks.small import SMALL_DATA, prepared
 from case_monitor.saliency import saliency_maps
 from case_monitor.settings.study import StudySettings, read_study
+from case_monitor.steps.study_directory import STUDIED
 
 METHODS = ("case", "gradcam", "gradcam++", "layercam", "ablationcam")
 _TOP, _ABLATED, _ALPHA = 0.05, 0.5, 0.05
@@ -85,7 +86,7 @@ def reference_agreement(first: npt.NDArray[np.float32], second: npt.NDArray[np.f
 
 def defects_of(directory: Path, images: int) -> Iterator[Defects]:
     """Of the first seed of every small network of a study."""
-    study = read_study(directory / "study.yaml")
+    study = read_study(directory / STUDIED)
     mlflow.set_tracking_uri(f"sqlite:///{directory.absolute()}/mlflow.db")
     for name, studied in study.models.items():
         if studied.small:

@@ -46,7 +46,8 @@ def mean_by_contrast(
     """Mean score of images whose two classes are in each other's contrast set, and of those where neither is.
 
     Args:
-        parts: (n,) scores, NaN is left out; (n,) first and (n,) second classes; and class -> its contrast set.
+        parts: (n,) scores, NaN is left out; (n,) first and (n,) second classes; and class -> its contrast set, without
+            which images of a class are left out.
 
     Example:
         >>> scores, first, second = np.array([0.2, 0.4, 0.9]), np.array([0, 1, 2]), np.array([1, 0, 0])
@@ -57,8 +58,10 @@ def mean_by_contrast(
     found: tuple[list[float], list[float]] = [], []
     for scores, first, second, sets in parts:
         for score, u, v in zip(scores.tolist(), first.tolist(), second.tolist(), strict=True):
-            both = (v in sets.get(u, ())) + (u in sets.get(v, ()))
-            if np.isfinite(score) and both != 1:
+            if u not in sets or v not in sets or not np.isfinite(score):
+                continue
+            both = (v in sets[u]) + (u in sets[v])
+            if both != 1:
                 found[0 if both else 1].append(score)
     inside, outside = (MeanOf(mean=float(np.mean(part)) if part else UNDEFINED, n=len(part)) for part in found)
     return inside, outside

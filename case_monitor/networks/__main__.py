@@ -7,7 +7,9 @@ import functools
 import hashlib
 import json
 import logging
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from case_monitor.settings.study import StudiedModel, StudySettings, read_study
 
 def main() -> int:
     """Register what is missing."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.disable(logging.WARNING)  # of MLflow, about packages
     torch.set_num_threads(1)  # whoever waits measures beside
     file, tracking_uri = Path(sys.argv[1]), sys.argv[2]
@@ -46,6 +49,12 @@ def main() -> int:
         _tell(error=str(error))
         return 1
     return 0
+
+
+def _end_with_parent() -> None:
+    """Whoever started this holds the other end of standard input, and may be killed."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 def _in_order(study: StudySettings) -> Iterator[tuple[str, StudiedModel, int]]:

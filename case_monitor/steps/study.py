@@ -6,12 +6,11 @@ No alert, no notice, no tag and no alias: results are stored in a database of th
 import io
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import yaml
 from prefect import flow
 from sqlalchemy import Engine
 
@@ -26,20 +25,20 @@ from case_monitor.logs.configure import configure_logs, logging_about
 from case_monitor.settings import Settings, load_settings
 from case_monitor.settings.study import (
     CellRef,
-    StudiedModel,
     StudySettings,
     cells_of,
     read_study,
     small_study,
-    study_text,
 )
 from case_monitor.steps.bench import open_bench
+from case_monitor.steps.claims import alone_on
 from case_monitor.steps.dry_run import with_layer
 from case_monitor.steps.edges.networks import OwnNetworks
 from case_monitor.steps.inputs import Inputs, gather_alone
 from case_monitor.steps.progress import ProgressReport
 from case_monitor.steps.requests import StudyRequest
 from case_monitor.steps.running import step
+from case_monitor.steps.study_directory import STUDIED, own_settings, with_study, write_directory
 from case_monitor.store import read
 from case_monitor.store.open import open_store
 from case_monitor.store.write import save_evaluation
@@ -71,11 +70,14 @@ class StudyOutcome:
 def study(request: StudyRequest) -> StudyOutcome:
     """Explain and test models x layers x seeds, and write the paper's tables and figures."""
     configure_logs()
-    made = _Study.begin(request)
-    engine = open_store(made.own.database_url.get_secret_value())
+    directory = Path(request.directory).absolute()
+    made = small_study(request.seeds or 5) if request.file is None else read_study(Path(request.file))
+    running = _Study.begin(directory, made, request.config)
+    engine = open_store(running.own.database_url.get_secret_value())
     try:
-        made.measure(engine)
-        return made.report(engine)
+        with alone_on(engine, f"study in {directory}"):
+            running.measure(engine)
+            return running.report(engine)
     finally:
         engine.dispose()
 
@@ -93,26 +95,21 @@ class _Study:
     measured: int = 0
 
     @classmethod
-    def begin(cls, request: StudyRequest) -> "_Study":
-        directory = Path(request.directory).absolute()
-        made = small_study(request.seeds or 5) if request.file is None else read_study(Path(request.file))
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "study.yaml").write_text(study_text(made), encoding="utf-8")
-        made = read_study(directory / "study.yaml")
-        config = directory / "case-monitor.yaml"
-        config.write_text(_config(made), encoding="utf-8")
+    def begin(cls, directory: Path, made: StudySettings, config: str | None) -> "_Study":
+        """Read and write what there is to know before anything is measured."""
         others = [name for name, model in made.models.items() if model.architecture is None]
-        registered = load_settings(request.config) if others else None
+        registered = load_settings(config) if others else None
         for name in others:
-            if made.models[name].data is None and registered is not None:
-                registered.model(name)  # before anything is measured
-        return cls(settings=made, directory=directory, own=load_settings(config), registered=registered)
+            if registered is not None:
+                registered.model(name)
+        made = write_directory(directory, made)
+        return cls(settings=made, directory=directory, own=own_settings(directory, made), registered=registered)
 
     def measure(self, engine: Engine) -> None:
         """Every cell that is not stored, one after the other; what fails is told at the end, and stops no other."""
         cells, progress = cells_of(self.settings), ProgressReport("study")
         began = time.monotonic()
-        with OwnNetworks.of(self.settings, self.directory, self.own.tracking_uri) as networks:
+        with OwnNetworks.of(self.settings, self.directory / STUDIED, self.own.tracking_uri) as networks:
             for done, ref in enumerate(cells):
                 progress(f"{CELL}{ref}{_left(began, self.measured, len(cells) - done)}", done, len(cells))
                 try:
@@ -144,7 +141,7 @@ class _Study:
     def _settings_of(self, ref: CellRef) -> Settings:
         model, base = self.settings.models[ref.model], self.own
         if model.architecture is None and self.registered is not None:
-            base = _with_study(self.registered, self.own, ref.model, self.settings)
+            base = with_study(self.registered, self.own, ref.model, self.settings)
         return with_layer(base, ref.model, ref.layer)
 
     def _keep_gallery(self, ref: CellRef, findings: Findings) -> None:
@@ -192,13 +189,6 @@ class _Study:
                     yield f"{ref}: the top 5% of the pixels (Figs. 1 and 3)", self._gallery_file(ref).read_bytes()
 
 
-def _with_study(registered: Settings, own: Settings, name: str, made: StudySettings) -> Settings:
-    """The user's configuration of a model, with the study's protocol and, where it names one, its data set."""
-    model = registered.model(name) if made.models[name].data is None else own.model(name)
-    model = model.model_copy(update={"protocol": made.protocol})
-    return registered.model_copy(update={"models": {**registered.models, name: model}})
-
-
 @step("measure-cell")
 def measure_cell(inputs: Inputs) -> Findings:
     """Measure and judge one version by itself, at the layer of the protocol, whatever its metadata name."""
@@ -213,29 +203,3 @@ def _left(began: float, measured: int, remaining: int) -> str:
         return ""
     seconds = (time.monotonic() - began) / measured * remaining
     return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
-
-
-def _config(made: StudySettings) -> str:
-    """A configuration for the models of the study's own, which `case-monitor serve` takes as well."""
-    fields = {"data": {}} | made.model_dump(mode="json", exclude_defaults=True)
-    models = {
-        name: {"split": _split(model, fields["data"])} | _given(fields["models"][name])
-        for name, model in made.models.items()
-        if model.data is not None
-    }
-    content = {
-        "tracking_uri": "sqlite:///mlflow.db",
-        "database_url": "sqlite:///case-monitor.db",
-        "protocol": made.model_dump(mode="json")["protocol"],
-        "models": models,
-    }
-    return "# Written by `case-monitor study`.\n" + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-
-
-def _split(model: StudiedModel, data: Mapping[str, object]) -> object:
-    """Small networks are judged by images that are made with them."""
-    return {"kind": "npz", "path": f"data/{model.data}.npz"} if model.small else data[str(model.data)]
-
-
-def _given(model: dict[str, object]) -> dict[str, object]:
-    return {name: model[name] for name in ("preprocessing",) if name in model}

@@ -126,7 +126,7 @@ def test_table_two_is_of_the_other_layers_alone() -> None:
 
 
 def test_table_three_is_bold_where_the_fall_is_largest() -> None:
-    found = table([cell(), cell(model="vgg", drops=(0.4, math.nan, 0.1))], "table-3-digits")
+    found = table([cell(), cell(model="vgg", drops=(0.4, math.nan, 0.1))], "table-3-50-digits")
     assert entries(found) == {
         "CASE": [("0.2000 (0.0500)", False), ("0.4000 (0.0500)", True)],
         "Grad-CAM": [("0.3000 (0.0500)", True), ("nan (0.0500)", False)],
@@ -241,3 +241,18 @@ def test_latex_prints_names_as_they_are() -> None:
     assert r"50\% \textbackslash{}input\{x\} \& \_ \\" in text
     assert r"CASE & \textbf{$<$ .0001} \\" in text
     assert text.count("&") == 1 + len(table([cell()], "table-1-digits").rows) + 1  # columns, and the one in a name
+
+
+def test_every_area_of_the_protocol_has_its_table_three() -> None:
+    other = row("confidence_drop_5_blur", "case", 0.1, sd=0.2)
+    cells = [replace(cell(), figures={**cell().figures, ("confidence_drop_5_blur", "case"): other})]
+    keys = [t.key for t in study_tables(cells) if t.key.startswith("table-3")]
+    assert keys == ["table-3-50-digits", "table-3-5_blur-digits"]
+    blurred = table(cells, "table-3-5_blur-digits")
+    assert "the top 5% of the pixels are blurred" in blurred.caption
+    assert entries(blurred)["CASE"] == [("0.1000 (0.2000)", True)]
+
+
+def test_classes_that_choose_their_contrast_image_by_image_prove_nothing_about_contrast_sets() -> None:
+    without = [replace(cell(), contrast={0: frozenset({1})})]  # 1 and 2 have no validation image
+    assert {e.text for _, row in table(without, "arithmetic-digits").rows for e in row} == {"–"}

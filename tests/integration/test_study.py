@@ -40,7 +40,18 @@ def stored(directory: Path) -> list[tuple[object, ...]]:
     )
 
 
-def test_killed_in_the_middle_it_goes_on_where_it_stopped(cli: Cli, tmp_path: Path) -> None:
+@pytest.fixture
+def production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Places that the environment names for what runs in production, and a protocol."""
+    places = tmp_path / "production"
+    places.mkdir()
+    for name in ("TRACKING_URI", "DATABASE_URL"):
+        monkeypatch.setenv(f"CASE_MONITOR_{name}", f"sqlite:///{places / name}.db")
+    monkeypatch.setenv("CASE_MONITOR_PROTOCOL__SAMPLE_SIZE", "3")
+    return places
+
+
+def test_killed_in_the_middle_it_goes_on_where_it_stopped(cli: Cli, tmp_path: Path, production: Path) -> None:
     (tmp_path / "own.yaml").write_text(SMALL, encoding="utf-8")
     directory = tmp_path / "study"
     environment = os.environ | {"DO_NOT_TRACK": "true"}
@@ -79,6 +90,10 @@ def test_killed_in_the_middle_it_goes_on_where_it_stopped(cli: Cli, tmp_path: Pa
         assert registry.execute("SELECT count(*) FROM model_version_tags").fetchone() == (0,)
         runs = registry.execute("SELECT count(*) FROM runs WHERE name = 'Two seeds'").fetchone()
     assert runs == (1,)
+    assert not list(production.iterdir())
+    assert rows(directory, "SELECT min(n) > 50 FROM (SELECT count(*) AS n FROM samples GROUP BY evaluation_id)") == [
+        (1,)
+    ]
     logged = list((directory / "mlartifacts" / "case_monitor_studies").rglob("study.html"))
     assert [file.read_text(encoding="utf-8") for file in logged] == [page]
 
@@ -157,3 +172,15 @@ def test_what_cannot_be_studied_is_said_at_once(
     assert ran.code == 2
     assert message in ran.err
     assert not (tmp_path / "study").exists()
+
+
+def test_a_directory_of_something_else_is_left_alone(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(SMALL, encoding="utf-8")
+    config = tmp_path / "production" / "case-monitor.yaml"
+    config.parent.mkdir()
+    config.write_text("alias: champion\n", encoding="utf-8")
+    ran = cli("study", "own.yaml", "-d", "production", cwd=tmp_path)
+    assert ran.code == 2
+    assert "a study's or an empty one was expected" in ran.err
+    assert [file.name for file in config.parent.iterdir()] == ["case-monitor.yaml"]
+    assert config.read_text(encoding="utf-8") == "alias: champion\n"

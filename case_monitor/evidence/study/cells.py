@@ -1,5 +1,6 @@
 """The cells of a study, as they are stored."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,9 @@ import numpy as np
 from sqlalchemy import Engine
 
 from case_monitor.domain.arrays import FloatArray
+from case_monitor.domain.contrast_sets import ContrastSets
 from case_monitor.domain.errors import StoreError
+from case_monitor.domain.protocol import OF_CONFUSION
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
@@ -36,7 +39,7 @@ class StudyCell:
         figures: (metric, method) -> the figure over all images.
         active: (C,) mean active channels of each class.
         scores: of the explained images.
-        contrast: class -> the classes of its contrast set.
+        contrast: class -> the classes of its contrast set; without those that each image chooses for itself.
         status: of the policy's verdict.
         seconds: to measure all of it.
         isolation: how far the model was shut in.
@@ -67,6 +70,12 @@ class StudyCell:
         """A figure over all images; None where it was not measured."""
         return self.figures.get((metric, method))
 
+    @property
+    def drops(self) -> tuple[str, ...]:
+        """Names of the falls in confidence, one for each area and fill, in the protocol's order."""
+        named = (metric for metric, _ in self.figures if re.fullmatch(r"confidence_drop_[\d.]+(_blur)?", metric))
+        return tuple(dict.fromkeys(named))
+
     def agreement(self, method: str) -> FloatArray:
         """(n,) of every explained image; NaN where a map is degenerate."""
         return self.scores.values[method, "agreement"]
@@ -85,7 +94,6 @@ def load_cell(engine: Engine, evaluation_id: int, *, title: str, data: str, plac
     stored = found.evaluation
     with reading(engine) as connection:
         classes = all_classes(connection, evaluation_id)
-    sets = load_contrast_sets(engine, evaluation_id).members
     return StudyCell(
         model=stored.model_name,
         title=title,
@@ -99,7 +107,7 @@ def load_cell(engine: Engine, evaluation_id: int, *, title: str, data: str, plac
         figures={(s.metric, s.method): s for s in load_some_summaries(engine, evaluation_id, ())},
         active=np.array([c.active_channels for c in classes], dtype=np.float64),
         scores=scores,
-        contrast={u: frozenset(m.class_idx for m in members) for u, members in enumerate(sets)},
+        contrast=_contrast(load_contrast_sets(engine, evaluation_id), stored.protocol),
         status=stored.verdict_status,
         seconds=stored.duration_s,
         isolation=stored.isolation,
@@ -107,6 +115,13 @@ def load_cell(engine: Engine, evaluation_id: int, *, title: str, data: str, plac
         torch_version=stored.torch_version,
         package_version=stored.package_version,
     )
+
+
+def _contrast(sets: ContrastSets, protocol: Mapping[str, object]) -> dict[int, frozenset[int]]:
+    if protocol.get("contrast", OF_CONFUSION) != OF_CONFUSION:
+        return {}
+    members = enumerate(sets.members)
+    return {u: frozenset(m.class_idx for m in of) for u, of in members if u not in sets.unseen}
 
 
 def _names(stored: object) -> tuple[str, ...]:

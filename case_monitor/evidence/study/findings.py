@@ -90,8 +90,8 @@ def _fidelity(models: Sequence[tuple[StudyCell, ...]]) -> Iterator[Finding]:
     less: dict[str, int] = {}
     total = 0
     for cell in (cell for seeds in models for cell in seeds):
-        for method in cell.methods:
-            found = cell.figure("confidence_drop_50_vs_case", method)
+        for method in cell.methods if cell.drops else ():
+            found = cell.figure(f"{cell.drops[0]}_vs_case", method)
             if found is None:
                 continue
             total += 1

@@ -12,7 +12,6 @@ from case_monitor.evidence.study.cells import StudyCell, columns, data_sets, met
 from case_monitor.judging.distributions import mean_by_contrast
 
 ALPHA = 0.05
-_DROP = "confidence_drop_50"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,8 @@ def _of_data(cells: Sequence[StudyCell], data: str) -> Iterator[StudyTable]:
     if further:
         yield _sensitivity(further, f"table-2-{data}", f"Table II, {data}: the same at another layer", layers=True)
     if main:
-        yield _fidelity(main, data)
+        for drop in dict.fromkeys(name for seeds in main for name in seeds[0].drops):
+            yield _fidelity(main, data, drop)
         yield _gate((*main, *further), data)
         yield _arithmetic(main, data)
 
@@ -73,16 +73,18 @@ def _sensitivity(models: Sequence[tuple[StudyCell, ...]], key: str, title: str, 
     return StudyTable(key=key, title=title, caption=caption, heads=_heads(models, layers=layers), rows=tuple(rows))
 
 
-def _fidelity(models: Sequence[tuple[StudyCell, ...]], data: str) -> StudyTable:
+def _fidelity(models: Sequence[tuple[StudyCell, ...]], data: str, drop: str) -> StudyTable:
+    percent, _, blurred = drop.removeprefix("confidence_drop_").partition("_")
     caption = (
-        "Mean fall of the predicted class's probability (SD) when the top 50% of the pixels are replaced by the mean "
-        "colour, of the first seed; bold is the largest of a model. Below: p of the two-sided paired t-test against "
-        "CASE on the same images, and Holm's; the mean with its 95% interval beyond that of as many random pixels, "
-        "which an explanation has to beat."
+        f"Mean fall of the predicted class's probability (SD) when the top {percent}% of the pixels are "
+        f"{'blurred' if blurred else 'replaced by the mean colour'}, of the first seed; bold is the largest of a model. "
+        "Below: p of the two-sided paired t-test against CASE on the same images, and Holm's; the mean with its 95% "
+        "interval beyond that of as many random pixels, which an explanation has to beat."
     )
-    rows = _rows(models, _faithful)
-    title = f"Table III, {data}: fidelity"
-    return StudyTable(key=f"table-3-{data}", title=title, caption=caption, heads=_heads(models), rows=tuple(rows))
+    rows = _rows(models, lambda seeds, method: _faithful(seeds, method, drop))
+    title = f"Table III, {data}: fidelity, top {percent}%{', blurred' if blurred else ''}"
+    key = f"table-3-{drop.removeprefix('confidence_drop_')}-{data}"
+    return StudyTable(key=key, title=title, caption=caption, heads=_heads(models), rows=tuple(rows))
 
 
 def _gate(models: Sequence[tuple[StudyCell, ...]], data: str) -> StudyTable:
@@ -165,18 +167,18 @@ def _share(seeds: tuple[StudyCell, ...], metric: str) -> Entry:
     return Entry(text=f"{found.value:.1%}", detail=f"{seeds[0].data}, {found.n} images{spread}")
 
 
-def _faithful(seeds: tuple[StudyCell, ...], method: str) -> Entry:
+def _faithful(seeds: tuple[StudyCell, ...], method: str, drop: str) -> Entry:
     cell = seeds[0]
-    found = cell.figure(_DROP, method)
+    found = cell.figure(drop, method)
     if found is None:
         return Entry(text="–")
-    of_all = [row.value for m in cell.methods if (row := cell.figure(_DROP, m)) is not None]
+    of_all = [row.value for m in cell.methods if (row := cell.figure(drop, m)) is not None]
     best = math.isfinite(found.value) and found.value >= np.nanmax(of_all)
     parts = []
-    against = cell.figure(f"{_DROP}_vs_case", method)
+    against = cell.figure(f"{drop}_vs_case", method)
     if against is not None:
         parts.append(f"p {paper_p(against.p_value)}, Holm {paper_p(against.p_adjusted)}")
-    beyond = cell.figure(f"{_DROP}_vs_random", method)
+    beyond = cell.figure(f"{drop}_vs_random", method)
     if beyond is not None:
         parts.append(f"beyond random {beyond.value:+.3f} ({beyond.ci_low:+.3f} to {beyond.ci_high:+.3f})")
     return Entry(text=f"{found.value:.4f} ({found.sd:.4f})", detail="; ".join(parts), strong=best)

@@ -29,11 +29,11 @@ class OwnNetworks:
         self._scratch = tempfile.TemporaryDirectory(prefix="case-monitor-")
 
     @classmethod
-    def of(cls, study: StudySettings, directory: Path, tracking_uri: str) -> Self:
-        """Those of a study; no process for one that has none."""
+    def of(cls, study: StudySettings, file: Path, tracking_uri: str) -> Self:
+        """Those of a study that is written in a file; no process for one that has none."""
         own = any(model.architecture for model in study.models.values())
-        command = [sys.executable, "-m", "case_monitor.networks", str(directory / "study.yaml"), tracking_uri]
-        return cls(directory, command if own else None)
+        command = [sys.executable, "-m", "case_monitor.networks", str(file), tracking_uri]
+        return cls(file.parent, command if own else None)
 
     def __enter__(self) -> Self:
         if self._command is not None:
@@ -42,7 +42,7 @@ class OwnNetworks:
             environment = scrubbed(os.environ, Path(self._scratch.name)) | {"PATH": os.environ.get("PATH", "")}
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 self._command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # it ends with whoever started it, also where that is killed
                 stdout=subprocess.PIPE,
                 stderr=self._log,
                 text=True,
@@ -57,8 +57,9 @@ class OwnNetworks:
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
-            if self._process.stdout is not None:
-                self._process.stdout.close()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
         if self._log is not None:
             self._log.close()
         self._scratch.cleanup()
