@@ -77,7 +77,7 @@ def _fidelity(models: Sequence[tuple[StudyCell, ...]], data: str, drop: str) -> 
     percent, _, blurred = drop.removeprefix("confidence_drop_").partition("_")
     caption = (
         f"Mean fall of the predicted class's probability (SD) when the top {percent}% of the pixels are "
-        f"{'blurred' if blurred else 'replaced by the mean colour'}, of the first seed; bold is the largest of a model. "
+        f"{'blurred' if blurred else 'replaced by the mean colour'}, of the first seed; bold is a model's largest. "
         "Below: p of the two-sided paired t-test against CASE on the same images, and Holm's; the mean with its 95% "
         "interval beyond that of as many random pixels, which an explanation has to beat."
     )
