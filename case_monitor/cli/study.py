@@ -1,5 +1,6 @@
 """`study`: run the cells with progress, and say where the report lies."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from case_monitor.cli.say import print_json, say, say_error
 from case_monitor.cli.standard_error import error_console
 from case_monitor.cli.standard_output import results_console
 from case_monitor.logs.configure import are_json
+from case_monitor.steps.claims import hearing_of_waiting
 from case_monitor.steps.progress import listening
 from case_monitor.steps.requests import StudyRequest
 from case_monitor.steps.running import run_flow
@@ -26,7 +28,7 @@ def run_study(file: Path | None, directory: Path, seeds: int | None, config: Pat
         seeds=seeds,
         config=None if config is None else str(config),
     )
-    with _showing_cells(f"study in {directory}"):
+    with _showing_cells(f"study in {directory}"), hearing_of_waiting(say):
         outcome = run_flow(study, request)
     if as_json:
         print_json(_as_dict(outcome))
@@ -42,13 +44,15 @@ def _show(outcome: StudyOutcome) -> None:
     console.print(Text(said), soft_wrap=True)
     for line in outcome.unfinished:
         say_error(line)
-    console.print(Text(f"Report: {outcome.report}"), soft_wrap=True)
-    console.print(Text(f"Pages: cd {outcome.report.parent} && case-monitor serve"), soft_wrap=True)
+    if outcome.report is not None:
+        console.print(Text(f"Report: {outcome.report}"), soft_wrap=True)
+        place = shlex.quote(str(outcome.report.parent))
+        console.print(Text(f"Pages: cd {place} && case-monitor serve"), soft_wrap=True)
 
 
 def _as_dict(outcome: StudyOutcome) -> dict[str, object]:
     return {
-        "report": str(outcome.report),
+        "report": None if outcome.report is None else str(outcome.report),
         "finished": outcome.finished,
         "measured": outcome.measured,
         "unfinished": list(outcome.unfinished),

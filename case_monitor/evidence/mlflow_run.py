@@ -61,6 +61,21 @@ def log_evidence(
             return EvidenceRun(run_id, str(run.info.artifact_uri), experiment_id)
 
 
+def make_tracking_database(file: Path) -> None:
+    """Make MLflow's SQLite file where there is none, whole or not at all: MLflow cannot go on with half of one.
+
+    Raises:
+        RegistryError: it cannot be made.
+    """
+    if file.exists():
+        return
+    partial = file.with_name(f"{file.name}.partial")
+    partial.unlink(missing_ok=True)
+    with one_line(f"MLflow's database {file}"):
+        MlflowClient(f"sqlite:///{partial}").search_experiments()
+    partial.replace(file)
+
+
 def log_folder(
     directory: Path, files: Sequence[Path], *, name: str, tracking_uri: str, experiment: str, key: str = ""
 ) -> EvidenceRun:

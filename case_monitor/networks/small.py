@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from case_monitor.demo import digits, shapes
 from case_monitor.demo.small_networks import SMALL_NETWORKS, untrained
 from case_monitor.demo.training import train
+from case_monitor.domain.errors import ConfigError
 from case_monitor.settings import Preprocessing
 
 _TRAINING_SHAPES, _VALIDATION_SHAPES = 3000, 700
@@ -36,13 +38,27 @@ class SmallData:
         return channels, *self.images.shape[1:3]
 
     def save_validation(self, file: Path) -> None:
-        """Write the split that networks are judged by; a file that is there stays, since its bytes are its identity."""
+        """Write the split that networks are judged by; a file that is there stays, since its bytes are its identity.
+
+        Raises:
+            ConfigError: what is there holds other images.
+        """
         if file.exists():
+            self._require_held(file)
             return
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".partial.npz")
         np.savez_compressed(partial, images=self.images, labels=self.labels, class_names=np.array(self.class_names))
         partial.replace(file)
+
+    def _require_held(self, file: Path) -> None:
+        try:
+            with np.load(file) as there:
+                same = all(np.array_equal(there[name], getattr(self, name)) for name in ("images", "labels"))
+        except (OSError, ValueError, KeyError, BadZipFile):
+            same = False
+        if not same:
+            raise ConfigError(f"{file}: the images of this study were expected, others came; take another --directory")
 
 
 def _digits() -> SmallData:

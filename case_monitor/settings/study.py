@@ -1,5 +1,6 @@
 """What a study is made of: models x data sets x layers x seeds, each a cell."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,6 +99,10 @@ class StudiedModel(Strict):
         for name in ("weights", "versions"):
             if getattr(self, name) and name != needs:
                 raise ValueError(f"{name}: nothing was expected beside {origins[0] if origins else 'versions'}")
+        if self.seeds > 1 and not self.small:
+            raise ValueError(
+                f"seeds: nothing was expected beside {origins[0] if origins else 'versions'}, {self.seeds} came"
+            )
         if self.small and self.data not in {"digits", "shapes"}:
             raise ValueError(f"data: digits or shapes was expected for a small network, {self.data} came")
         if origins and self.data is None:
@@ -118,6 +123,20 @@ class StudySettings(Strict):
     """Models by name; each has cells for its layers and seeds."""
     protocol: Annotated[ProtocolSettings, BeforeValidator(_as_in_the_paper)] = Protocol(sample_size=PAPER_IMAGES)
     """As in the configuration; the target layer is each cell's, and `sample_size`, omitted, is 1000."""
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> "StudySettings":
+        seen: dict[tuple[str, str | None], str] = {}
+        for name, model in self.models.items():
+            if model.architecture and not re.fullmatch(r"[^/:]*[^/:\s][^/:]*", name):
+                raise ValueError(f"models: a name without / and :, which MLflow refuses, was expected, {name!r} came")
+            shown = (model.title or name, model.data)
+            if shown in seen:
+                raise ValueError(
+                    f"models.{name}.title: another one than that of {seen[shown]} was expected, {shown[0]!r} came"
+                )
+            seen[shown] = name
+        return self
 
     @model_validator(mode="after")
     def _known_data(self) -> "StudySettings":

@@ -14,10 +14,11 @@ from pathlib import Path
 from prefect import flow
 from sqlalchemy import Engine
 
+from case_monitor.domain.digests import digest
 from case_monitor.domain.errors import CaseMonitorError, DataError
 from case_monitor.domain.findings import Findings
 from case_monitor.domain.model_ref import ModelRef
-from case_monitor.evidence.mlflow_run import log_folder
+from case_monitor.evidence.mlflow_run import log_folder, make_tracking_database
 from case_monitor.evidence.pictures import gallery
 from case_monitor.evidence.study import load_cell, write_study
 from case_monitor.judging.evaluate import evaluate
@@ -55,12 +56,12 @@ class StudyOutcome:
     """What came of a study.
 
     Attributes:
-        report: its page.
+        report: its page; None: there is nothing to report, and what was reported before stays.
         finished: cells that are stored, `measured` of them now.
         unfinished: what is missing and why, a sentence each.
     """
 
-    report: Path
+    report: Path | None
     finished: int
     measured: int
     unfinished: tuple[str, ...]
@@ -76,6 +77,7 @@ def study(request: StudyRequest) -> StudyOutcome:
     engine = open_store(running.own.database_url.get_secret_value())
     try:
         with alone_on(engine, f"study in {directory}"):
+            make_tracking_database(directory / "mlflow.db")
             running.measure(engine)
             return running.report(engine)
     finally:
@@ -91,6 +93,7 @@ class _Study:
     own: Settings
     registered: Settings | None
     ids: dict[CellRef, int] = field(default_factory=dict)
+    keys: dict[CellRef, str] = field(default_factory=dict)
     unfinished: dict[CellRef, str] = field(default_factory=dict)
     measured: int = 0
 
@@ -119,12 +122,13 @@ class _Study:
                         self.ids[ref] = self._cell(engine, ref)
                 except CaseMonitorError as error:
                     self.unfinished[ref] = str(error)
-                    logger.warning("study: %s: %s", ref, error)
+                    logger.info("study: %s: %s", ref, error)
         progress(f"{CELL}done", len(cells), len(cells))
 
     def _cell(self, engine: Engine, ref: CellRef) -> int:
         """The evaluation of a cell: the stored one, or one made now."""
         inputs: Inputs = gather_alone(self._settings_of(ref), ModelRef(ref.model, version=ref.version))
+        self.keys[ref] = digest(inputs.key)
         stored = read.find_evaluation(engine, inputs.key)
         if stored is not None:
             return stored.id
@@ -132,7 +136,7 @@ class _Study:
         evaluation = findings.evaluation
         if not len(evaluation.scores.sample_ids):
             raise DataError(f"{ref}: correctly classified images were expected among those drawn, none came")
-        if ref.version == self.settings.models[ref.model].numbers[0]:
+        if self._is_first(ref):
             self._keep_gallery(ref, findings)
         self.measured += 1
         # A study asks for nobody's attention, whatever its verdicts.
@@ -153,8 +157,10 @@ class _Study:
         file.write_bytes(made.getvalue())
 
     def _gallery_file(self, ref: CellRef) -> Path:
-        place = self.settings.models[ref.model].explained.index(ref.layer)
-        return self.directory / "galleries" / f"{list(self.settings.models).index(ref.model)}-{place}.png"
+        return self.directory / "galleries" / f"{self.keys[ref][:32]}.png"
+
+    def _is_first(self, ref: CellRef) -> bool:
+        return ref.version == self.settings.models[ref.model].numbers[0]
 
     def report(self, engine: Engine) -> StudyOutcome:
         """Write and log the report of what is stored."""
@@ -166,11 +172,14 @@ class _Study:
                     engine,
                     evaluation_id,
                     title=model.title or ref.model,
-                    data=model.data or "its own split",
+                    data=model.data or f"{ref.model}'s split",
                     place=model.explained.index(ref.layer),
+                    seed=model.numbers.index(ref.version) + 1,
                 )
             )
         unfinished = tuple(f"{ref}: {why}" for ref, why in self.unfinished.items())
+        if not cells:
+            return StudyOutcome(report=None, finished=0, measured=0, unfinished=unfinished)
         files = write_study(self.settings.title, cells, unfinished, dict(self._galleries()), self.directory)
         log_folder(
             self.directory,
@@ -183,8 +192,7 @@ class _Study:
 
     def _galleries(self) -> Iterator[tuple[str, bytes]]:
         for ref in self.ids:
-            model = self.settings.models[ref.model]
-            if ref.version == model.numbers[0]:
+            if self._is_first(ref):
                 with suppress(FileNotFoundError):  # somebody deleted it: the cell is as good without
                     yield f"{ref}: the top 5% of the pixels (Figs. 1 and 3)", self._gallery_file(ref).read_bytes()
 

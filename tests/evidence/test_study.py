@@ -31,6 +31,7 @@ def cell(
     *,
     model: str = "resnet",
     version: int = 1,
+    seed: int | None = None,
     place: int = 0,
     data: str = "digits",
     medians: tuple[float, float, float] = (0.1, 0.6, 0.5),
@@ -64,6 +65,7 @@ def cell(
         title=model.capitalize(),
         data=data,
         version=version,
+        seed=version if seed is None else seed,
         layer=f"layer{place}",
         place=place,
         evaluation_id=1,
@@ -142,6 +144,8 @@ def test_what_the_gate_asks_is_beside_it() -> None:
     assert found["maps know their class"] == [("0.90", False)]
     assert found["shown maps know it"] == [("–", False)]
     assert found["passes the gate"] == [("1 of 2", False)]
+    few = table([cell(), cell(version=2, status=Status.INSUFFICIENT)], "gate-digits")
+    assert dict(few.rows)["passes the gate"][0].detail == "1 without enough evidence"
     assert found["active channels"] == [("6.0", False)]
 
 
@@ -149,8 +153,8 @@ def test_agreement_in_and_outside_contrast_sets() -> None:
     """Image a: 0 and 1, in each other's sets. b: likewise. c: 2 and 0, in neither's. d: 1 is in 2's set alone."""
     found = table([cell()], "arithmetic-digits")
     texts = {name: (row[0].text, row[0].detail) for name, row in found.rows}
-    assert texts["CASE"] == ("-15 points", "15% (n = 2) and 30% (n = 1)")
-    assert texts["Grad-CAM"] == ("-30 points", "60% (n = 2) and 90% (n = 1)")
+    assert texts["CASE"] == ("15 points lower", "15% (n = 2) and 30% (n = 1)")
+    assert texts["Grad-CAM"] == ("30 points lower", "60% (n = 2) and 90% (n = 1)")
 
 
 def test_sentences_count_cells() -> None:
@@ -165,11 +169,13 @@ def test_sentences_count_cells() -> None:
         == "Rejected after Holm's correction, in models and seeds: CASE 1 of 2, Grad-CAM 0 of 2, LayerCAM 1 of 2."
     )
     assert said[1] == ("Resnet on digits: methods other than CASE reject in 1 of 4 at layer0, in 1 of 2 at layer1.")
-    assert said[2] == "Kendall's W over seeds, 1 is the same order in each, 0 none: Resnet on digits 1.00."
+    assert said[2] == "Kendall's W over seeds, 1 is the same order in each, 0 none: Resnet on digits 1.00 (2 seeds)."
     assert said[3] == (
         "Of 4 comparisons, after Holm's correction, 2 are higher than CASE's (Grad-CAM 2), and 2 lower (LayerCAM 2)."
     )
-    assert said[4].endswith("surely more often than chance in 2; 2 of 2 cells pass the default policy.")
+    assert said[4].endswith(
+        "surely more often than chance in 2. Of 2 cells, 2 pass the policy, and for 0 there is not enough evidence."
+    )
 
 
 def test_the_order_over_seeds() -> None:
@@ -256,3 +262,22 @@ def test_every_area_of_the_protocol_has_its_table_three() -> None:
 def test_classes_that_choose_their_contrast_image_by_image_prove_nothing_about_contrast_sets() -> None:
     without = [replace(cell(), contrast={0: frozenset({1})})]  # 1 and 2 have no validation image
     assert {e.text for _, row in table(without, "arithmetic-digits").rows for e in row} == {"–"}
+
+
+def test_the_first_seed_is_the_one_that_was_named_first() -> None:
+    """Versions 7 and 3 in that order; where the first one is missing, the next is not passed off for it."""
+    named = [cell(version=3, seed=2, p=(0.2, 0.2, 0.2)), cell(version=7, seed=1)]
+    assert entries(table(named, "table-1-digits"))["CASE"] == [("< .0001", True)]
+    assert table(named[:1], "table-1-digits").heads == ("Resnet (seed 2)",)
+
+
+def test_without_the_papers_layer_there_is_no_sentence_about_it() -> None:
+    assert study_findings([cell(place=1)]) == ()
+    assert [t.key for t in study_tables([cell(place=1)])] == ["table-2-digits"]
+
+
+def test_what_was_reported_before_does_not_stay_beside(tmp_path: Path) -> None:
+    write_study("t", [cell(), cell(place=1)], [], {}, tmp_path)
+    write_study("t", [cell()], [], {}, tmp_path)
+    assert not list(tmp_path.rglob("table-2-*"))
+    assert list(tmp_path.rglob("table-1-*"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -15,12 +16,13 @@ import torchvision
 from PIL import Image
 
 from case_monitor.demo.digits import load_digits
+from case_monitor.evidence.mlflow_run import make_tracking_database
 from tests.integration.conftest import Cli
 
 SMALL = """\
 title: Two seeds
 models:
-  tiny: {small: resnet, data: digits, seeds: 2, layers: [blocks, stem]}
+  tiny: {small: resnet, data: digits, seeds: 2, layers: [blocks]}
 protocol: {methods: [case, gradcam], sample_size: 60}
 """
 COMMAND = (sys.executable, "-m", "case_monitor", "study")
@@ -60,28 +62,28 @@ def test_killed_in_the_middle_it_goes_on_where_it_stopped(cli: Cli, tmp_path: Pa
     )
     assert killed.stderr is not None
     for line in killed.stderr:
-        if "2 of 4" in line:
+        if "1 of 2" in line:
             break
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     killed.stderr.close()
     before = stored(directory)
-    assert [row[:2] for row in before] == [(1, "blocks"), (1, "stem")]
+    assert [row[:2] for row in before] == [(1, "blocks")]
 
     ran = cli("study", "own.yaml", "-d", "study", "--json", cwd=tmp_path)
     assert ran.code == 0, ran.err
     found = json.loads(ran.out)
-    assert (found["finished"], found["measured"], found["unfinished"]) == (4, 2, [])
+    assert (found["finished"], found["measured"], found["unfinished"]) == (2, 1, [])
     after = stored(directory)
-    assert after[:2] == before
-    assert [row[:2] for row in after[2:]] == [(2, "blocks"), (2, "stem")]
+    assert after[:1] == before
+    assert [row[:2] for row in after[1:]] == [(2, "blocks")]
     page = Path(found["report"]).read_text(encoding="utf-8")
     assert "Two seeds" in page
-    assert "Table II, digits" in page
-    assert page.count("data:image/png") == 6  # seeds, layers, channels, agreement, two galleries
+    assert "Table I, digits" in page
+    assert page.count("data:image/png") == 4  # seeds, channels, agreement, gallery
 
     nothing_new = json.loads(cli("study", "own.yaml", "-d", "study", "--json", cwd=tmp_path).out)
-    assert (nothing_new["finished"], nothing_new["measured"]) == (4, 0)
+    assert (nothing_new["finished"], nothing_new["measured"]) == (2, 0)
     assert stored(directory) == after
     for table in ("alerts", "alert_notices", "promotions", "outbox"):
         assert rows(directory, f"SELECT count(*) FROM {table}") == [(0,)]
@@ -150,7 +152,10 @@ def test_weights_from_a_file_and_a_layer_that_is_not_there(cli: Cli, folder_and_
     other = torchvision.models.resnet18(num_classes=5)
     torch.save(other.state_dict(), folder_and_weights / "weights.pth")
     again = json.loads(cli("study", "own.yaml", "-d", "study", "--json", cwd=folder_and_weights).out)
-    assert again["finished"] == 0  # never figures of other weights than those that the file has
+    assert (again["finished"], again["report"]) == (
+        0,
+        None,
+    )  # never figures of other weights than those that the file has
     assert "the one that is registered is" in again["unfinished"][0]
     assert "take another --directory" in again["unfinished"][0]
 
@@ -163,6 +168,7 @@ def test_weights_from_a_file_and_a_layer_that_is_not_there(cli: Cli, folder_and_
         (("a.yaml", "--preset", "small"), "was expected, a.yaml and --preset small came"),
         (("a.yaml", "--seeds", "2"), "--seeds: --preset was expected beside it"),
         (("a.yaml",), "a.yaml"),
+        (("--preset", "small", "-d", "study?"), "a path without ?"),
     ],
 )
 def test_what_cannot_be_studied_is_said_at_once(
@@ -174,13 +180,63 @@ def test_what_cannot_be_studied_is_said_at_once(
     assert not (tmp_path / "study").exists()
 
 
-def test_a_directory_of_something_else_is_left_alone(cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["case-monitor.yaml", "mlflow.db", "data/digits.npz"])
+def test_a_directory_of_something_else_is_left_alone(cli: Cli, tmp_path: Path, file: str) -> None:
     (tmp_path / "own.yaml").write_text(SMALL, encoding="utf-8")
-    config = tmp_path / "production" / "case-monitor.yaml"
-    config.parent.mkdir()
-    config.write_text("alias: champion\n", encoding="utf-8")
-    ran = cli("study", "own.yaml", "-d", "production", cwd=tmp_path)
+    theirs = tmp_path / "theirs" / file
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("alias: champion\n", encoding="utf-8")
+    ran = cli("study", "own.yaml", "-d", "theirs", cwd=tmp_path)
     assert ran.code == 2
     assert "a study's or an empty one was expected" in ran.err
-    assert [file.name for file in config.parent.iterdir()] == ["case-monitor.yaml"]
-    assert config.read_text(encoding="utf-8") == "alias: champion\n"
+    assert [found for found in (tmp_path / "theirs").rglob("*") if found.is_file()] == [theirs]
+    assert theirs.read_text(encoding="utf-8") == "alias: champion\n"
+
+
+SEVERAL = """\
+data:
+  pictures: {kind: image_folder, path: val}
+models:
+  missing: {torchvision: resnet18, weights: none.pth, data: pictures}
+  tiny: {small: resnet, data: digits, layers: [%s]}
+protocol: {methods: [gradcam, layercam], sample_size: 40}
+"""
+
+
+def test_what_fails_stops_no_other_and_a_picture_stays_with_its_layer(cli: Cli, tmp_path: Path) -> None:
+    """Without CASE, too, and in a directory with a space."""
+    file = tmp_path / "own.yaml"
+    file.write_text(SEVERAL % "blocks, stem", encoding="utf-8")
+    first = cli("study", "own.yaml", "-d", "a study", "--json", cwd=tmp_path)
+    found = json.loads(first.out)
+    assert (first.code, found["finished"], len(found["unfinished"])) == (2, 2, 1), first.err
+    assert "missing/1" in found["unfinished"][0]
+    assert "none.pth" in found["unfinished"][0]
+    assert rows(tmp_path / "a study", "SELECT DISTINCT json_extract(policy, '$.gate_method') FROM evaluations") == [
+        ("gradcam",)
+    ]
+    shown = captions(Path(found["report"]))
+    file.write_text(SEVERAL % "stem, blocks", encoding="utf-8")
+    again = json.loads(cli("study", "own.yaml", "-d", "a study", "--json", cwd=tmp_path).out)
+    assert (again["finished"], again["measured"]) == (2, 0)
+    assert captions(Path(again["report"])) == shown
+
+
+def captions(page: Path) -> dict[str, str]:
+    """Caption of each gallery -> its picture."""
+    figures = re.findall(r'base64,([^"]+)" alt="([^"]+)"', page.read_text(encoding="utf-8"))
+    return {caption: png for png, caption in figures if "Figs. 1 and 3" in caption}
+
+
+def test_half_a_database_of_mlflow_is_made_anew(tmp_path: Path) -> None:
+    """Killed while MLflow made its tables: MLflow itself cannot go on from there."""
+    file = tmp_path / "mlflow.db"
+    with sqlite3.connect(f"{file}.partial") as database:
+        database.execute("CREATE TABLE trace_info (id INTEGER)")
+    make_tracking_database(file)
+    assert not Path(f"{file}.partial").exists()
+    with sqlite3.connect(file) as database:
+        assert database.execute("SELECT count(*) FROM experiments").fetchone() == (1,)
+    before = file.read_bytes()
+    make_tracking_database(file)
+    assert file.read_bytes() == before

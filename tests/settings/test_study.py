@@ -93,6 +93,15 @@ def test_the_small_preset_has_the_papers_four_and_five_seeds(tmp_path: Path) -> 
         ("{versions: [1], weights: a.pth}", "weights: nothing was expected beside versions"),
         ("{versions: [1, 1]}", "each layer and version once was expected, one came twice"),
         ("{versions: [1], layers: [a, a]}", "each layer and version once was expected, one came twice"),
+        (
+            "{torchvision: resnet50, weights: a.pth, data: d, seeds: 4}",
+            "seeds: nothing was expected beside torchvision",
+        ),
+        ("{small: resnet, data: digits}\n  a/b: {small: vgg, data: digits}", "a name without / and :"),
+        (
+            "{small: resnet, data: digits, title: T}\n  n: {small: vgg, data: digits, title: T}",
+            "another one than that of m",
+        ),
         ("{versions: [1], layer: a}", "models.m.layer: no such field"),
         ("{small: alexnet, data: digits}", "models.m.small"),
     ],

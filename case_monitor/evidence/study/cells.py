@@ -30,7 +30,8 @@ class StudyCell:
         model: its name.
         title: of the model, for people.
         data: the data set's name.
-        version: which seed.
+        version: of the model.
+        seed: which of its versions, from 1.
         layer: the target layer.
         place: of the layer among those that are asked for; 0 is the one of the paper's Table I.
         evaluation_id: in the results database.
@@ -50,6 +51,7 @@ class StudyCell:
     title: str
     data: str
     version: int
+    seed: int
     layer: str
     place: int
     evaluation_id: int
@@ -81,7 +83,7 @@ class StudyCell:
         return self.scores.values[method, "agreement"]
 
 
-def load_cell(engine: Engine, evaluation_id: int, *, title: str, data: str, place: int) -> StudyCell:
+def load_cell(engine: Engine, evaluation_id: int, *, title: str, data: str, place: int, seed: int) -> StudyCell:
     """Read one.
 
     Raises:
@@ -99,6 +101,7 @@ def load_cell(engine: Engine, evaluation_id: int, *, title: str, data: str, plac
         title=title,
         data=data,
         version=stored.version,
+        seed=seed,
         layer=stored.target_layer,
         place=place,
         evaluation_id=evaluation_id,
@@ -134,7 +137,7 @@ def columns(cells: Sequence[StudyCell], data: str, *, further: bool = False) -> 
     for cell in cells:
         if cell.data == data and (cell.place > 0) == further:
             found.setdefault((cell.model, cell.place), []).append(cell)
-    return (tuple(sorted(seeds, key=lambda cell: cell.version)) for seeds in found.values())
+    return (tuple(sorted(seeds, key=lambda cell: cell.seed)) for seeds in found.values())
 
 
 def data_sets(cells: Sequence[StudyCell]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from case_monitor.domain.arrays import FloatArray
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.status import Status
 from case_monitor.evidence.study.cells import StudyCell, columns, data_sets, methods_of
 from case_monitor.evidence.study.tables import ALPHA, rejections
 from case_monitor.judging.rank_agreement import kendalls_w
@@ -29,6 +30,8 @@ def study_findings(cells: Sequence[StudyCell]) -> tuple[Finding, ...]:
 
 
 def _sensitivity(models: Sequence[tuple[StudyCell, ...]]) -> Iterator[Finding]:
+    if not models:
+        return
     counted = [f"{method_title(m)} {_rejected(models, m)}" for m in methods_of([c for s in models for c in s])]
     yield Finding(
         paper="CASE alone rejects “median agreement of 50% or more” for every architecture (Table I).",
@@ -41,8 +44,6 @@ def _rejected(models: Sequence[tuple[StudyCell, ...]], method: str) -> str:
 
 
 def _layers(main: Sequence[tuple[StudyCell, ...]], further: Sequence[tuple[StudyCell, ...]]) -> Iterator[Finding]:
-    if not further:
-        return
     at = {seeds[0].model: seeds for seeds in main}
     sentences = []
     for seeds in further:
@@ -56,6 +57,8 @@ def _layers(main: Sequence[tuple[StudyCell, ...]], further: Sequence[tuple[Study
             f"{seeds[0].title} on {seeds[0].data}: methods other than CASE reject in {counts[0]} of {of[0]} at "
             f"{first[0].layer}, in {counts[1]} of {of[1]} at {seeds[0].layer}"
         )
+    if not sentences:
+        return
     yield Finding(
         paper="The layer decides: DenseNet's last convolution rejects with all methods, its norm5 with two (Table II).",
         here="; ".join(sentences) + ".",
@@ -66,7 +69,7 @@ def _seeds(models: Sequence[tuple[StudyCell, ...]]) -> Iterator[Finding]:
     several = [seeds for seeds in models if len(seeds) > 1]
     if not several:
         return
-    parts = [f"{seeds[0].title} on {seeds[0].data} {seed_concordance(seeds):.2f}" for seeds in several]
+    parts = [f"{s[0].title} on {s[0].data} {seed_concordance(s):.2f} ({len(s)} seeds)" for s in several]
     yield Finding(
         paper="The order of the methods by mean agreement stays over five training seeds (Fig. 4).",
         here=f"Kendall's W over seeds, 1 is the same order in each, 0 none: {', '.join(parts)}.",
@@ -124,7 +127,8 @@ def _gate(models: Sequence[tuple[StudyCell, ...]]) -> Iterator[Finding]:
             here=(
                 f"The map of one class against the other knows which is which in {np.nanmedian(shares):.0%} of the "
                 f"images (median over {len(shares)} cells; {np.nanmin(shares):.0%} to {np.nanmax(shares):.0%}; chance "
-                f"50%), surely more often than chance in {sum(low)}; {sum(c.status == 'pass' for c in cells)} of "
-                f"{len(cells)} cells pass the default policy."
+                f"50%), surely more often than chance in {sum(low)}. Of {len(cells)} cells, "
+                f"{sum(c.status is Status.PASS for c in cells)} pass the policy, and for "
+                f"{sum(c.status is Status.INSUFFICIENT for c in cells)} there is not enough evidence."
             ),
         )

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def write_study(
 
     Args:
         title: of the study.
-        cells: those that are finished.
+        cells: those that are finished, one or more.
         unfinished: what is missing and why, a sentence each.
         galleries: caption -> PNG of explained images.
         directory: made if need be.
@@ -38,7 +39,8 @@ def write_study(
     """
     tables, figures = directory / "tables", directory / "figures"
     for folder in (tables, figures):
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # of what was studied before, under other names
+        folder.mkdir(parents=True)
     made = study_tables(cells)
     drawn = [(name, caption, _png(figure)) for name, caption, figure in study_figures(cells)]
     drawn += [(f"gallery-{i + 1}", caption, png) for i, (caption, png) in enumerate(galleries.items())]

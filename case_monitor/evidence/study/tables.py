@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from case_monitor.domain.methods import method_title
+from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.evidence.study.cells import StudyCell, columns, data_sets, methods_of
 from case_monitor.judging.distributions import mean_by_contrast
@@ -92,7 +93,7 @@ def _gate(models: Sequence[tuple[StudyCell, ...]], data: str) -> StudyTable:
         "Of the first seed, with 95% intervals: in what share of the images the map of the first class against the "
         "second knows which is which, when what it marks is taken away (50% is chance); the same of the maps that "
         "people are shown; the fidelity of these in standard deviations over random pixels; how alike the places are "
-        "that it looks at; and the verdict of the default policy, over all seeds."
+        "that it looks at; and the verdicts of the policy, over all seeds."
     )
     named = (
         ("maps know their class", "pair_contrast"),
@@ -113,9 +114,10 @@ def _gate(models: Sequence[tuple[StudyCell, ...]], data: str) -> StudyTable:
 
 def _arithmetic(models: Sequence[tuple[StudyCell, ...]], data: str) -> StudyTable:
     caption = (
-        "Mean agreement over the images of all seeds where the first and the second class are in each other's "
-        "contrast set, and where neither is in the other's. In the first case CASE takes the other class's gradient "
-        "out of both maps, so that they must differ, whatever the model knows; the other methods know no contrast set."
+        "Mean agreement over the images of all seeds where the first and the second class are in each other's contrast "
+        "set, against where neither is in the other's; where one is, images are left out. In the first case CASE takes "
+        "the other class's gradient out of both maps, so that they must differ, whatever the model knows; the other "
+        "methods know no contrast set."
     )
     rows = _rows(models, _by_contrast)
     title = f"What agreement owes to contrast sets, {data}"
@@ -131,7 +133,13 @@ def _rows(
 
 
 def _heads(models: Sequence[tuple[StudyCell, ...]], *, layers: bool = False) -> tuple[str, ...]:
-    return tuple(f"{seeds[0].title}: {seeds[0].layer}" if layers else seeds[0].title for seeds in models)
+    return tuple(_head(seeds[0], layers=layers) for seeds in models)
+
+
+def _head(cell: StudyCell, *, layers: bool) -> str:
+    """Figures are of the first seed, unless that is missing."""
+    other = "" if cell.seed == 1 else f" (seed {cell.seed})"
+    return f"{cell.title}{other}: {cell.layer}" if layers else f"{cell.title}{other}"
 
 
 def _sensitive(seeds: tuple[StudyCell, ...], method: str) -> Entry:
@@ -194,8 +202,8 @@ def _of_gate(cell: StudyCell, metric: str) -> Entry:
 
 
 def _passes(seeds: tuple[StudyCell, ...]) -> Entry:
-    passed = sum(cell.status == "pass" for cell in seeds)
-    return Entry(text=f"{passed} of {len(seeds)}")
+    passed, open_ = (sum(cell.status is status for cell in seeds) for status in (Status.PASS, Status.INSUFFICIENT))
+    return Entry(text=f"{passed} of {len(seeds)}", detail=f"{open_} without enough evidence" if open_ else "")
 
 
 def _active(seeds: tuple[StudyCell, ...]) -> Entry:
@@ -214,7 +222,9 @@ def _by_contrast(seeds: tuple[StudyCell, ...], method: str) -> Entry:
     if not inside.n or not outside.n:
         return Entry(text="–", detail=f"{inside.n} and {outside.n} images")
     detail = f"{inside.mean:.0%} (n = {inside.n}) and {outside.mean:.0%} (n = {outside.n})"
-    return Entry(text=f"{inside.mean - outside.mean:+.0%}".replace("%", " points"), detail=detail)
+    points = round(100 * (inside.mean - outside.mean))
+    text = "the same" if not points else f"{abs(points)} points {'higher' if points > 0 else 'lower'}"
+    return Entry(text=text, detail=detail)
 
 
 def _interval(found: MetricSummary) -> str:

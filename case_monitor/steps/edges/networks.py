@@ -2,9 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -22,11 +23,11 @@ class OwnNetworks:
     def __init__(self, directory: Path, command: list[str] | None) -> None:
         self._directory = directory
         self._command = command
-        self._ready: set[tuple[str, int]] = set()
-        self._error = ""
+        self._told: dict[tuple[str, int], str] = {}
+        self._ended = ""
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[str] | None = None
-        self._scratch = tempfile.TemporaryDirectory(prefix="case-monitor-")
+        self._scratch = directory / ".scratch"
 
     @classmethod
     def of(cls, study: StudySettings, file: Path, tracking_uri: str) -> Self:
@@ -38,8 +39,10 @@ class OwnNetworks:
     def __enter__(self) -> Self:
         if self._command is not None:
             self._log = (self._directory / _LOG).open("w", encoding="utf-8")
+            shutil.rmtree(self._scratch, ignore_errors=True)  # of a run that was killed
+            self._scratch.mkdir()
             # Without secrets, as whatever runs others' code: timm is an architecture's author's.
-            environment = scrubbed(os.environ, Path(self._scratch.name)) | {"PATH": os.environ.get("PATH", "")}
+            environment = scrubbed(os.environ, self._scratch) | {"PATH": os.environ.get("PATH", "")}
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 self._command,
                 stdin=subprocess.PIPE,  # it ends with whoever started it, also where that is killed
@@ -62,7 +65,7 @@ class OwnNetworks:
                     pipe.close()
         if self._log is not None:
             self._log.close()
-        self._scratch.cleanup()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def wait_for(self, name: str, version: int) -> None:
         """Return once it is registered.
@@ -70,26 +73,23 @@ class OwnNetworks:
         Raises:
             ModelError: it will not be.
         """
-        while (name, version) not in self._ready:
-            if self._error:
-                raise ModelError(f"{name}/{version}: {self._error}")
+        while (name, version) not in self._told:
+            if self._ended:
+                raise ModelError(f"{name}/{version}: {self._ended}")
             self._read_line()
+        if self._told[name, version]:
+            raise ModelError(self._told[name, version])
 
     def _read_line(self) -> None:
         process = self._process
         if process is None or process.stdout is None:
-            self._error = "there is no process that makes it"
+            self._ended = "there is no process that makes it"
             return
         line = process.stdout.readline()
         if not line:
             code = process.wait()
-            self._error = f"the process that makes it ended with {code}; {self._directory / _LOG} says more"
+            self._ended = f"the process that makes it ended with {code}; {self._directory / _LOG} says more"
             return
-        try:
+        with suppress(ValueError, TypeError, KeyError):  # else it is what a library printed
             said = json.loads(line)
-        except ValueError:
-            return  # a library's own print
-        if "ready" in said:
-            self._ready.add((said["ready"], said["version"]))
-        else:
-            self._error = said.get("error", "")
+            self._told[said["name"], said["version"]] = said["error"]
