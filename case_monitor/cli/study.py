@@ -1,5 +1,6 @@
 """`study`: run the cells with progress, and say where the report lies."""
 
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ def run_study(file: Path | None, directory: Path, seeds: int | None, config: Pat
         seeds=seeds,
         config=None if config is None else str(config),
     )
+    # Networks learn beside what is measured: threads that spin while they wait would take each other's cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with _showing_cells(f"study in {directory}"), hearing_of_waiting(say):
         outcome = run_flow(study, request)
     if as_json:
