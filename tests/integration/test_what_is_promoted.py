@@ -93,6 +93,22 @@ def test_files_that_change_while_the_alias_moves(
     assert client.get_registered_model("digits").aliases == ({"champion": before} if before else {})
 
 
+def test_files_that_are_said_to_have_changed_once_are_asked_for_again(
+    replaceable: tuple[Path, MlflowClient, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that answers `{}` for the list of files, once, after the alias moved."""
+    config, client, _ = replaceable
+    read, said = moving.read_artifact_digest, [0]
+
+    def short_once(*args: object) -> str:
+        said[0] += 1
+        return "f" * 64 if said[0] == 2 else str(read(*args))
+
+    monkeypatch.setattr(moving, "read_artifact_digest", short_once)
+    assert gate(config).promotion.decision is Decision.PROMOTED
+    assert (promotions(config), holder(client), said) == ([("promoted", True)], 4, [3])
+
+
 def test_a_move_of_files_that_changed_is_not_completed(
     replaceable: tuple[Path, MlflowClient, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
