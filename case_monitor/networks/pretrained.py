@@ -49,7 +49,7 @@ def pretrained(studied: StudiedModel, weights: Path) -> Pretrained:
         raise ConfigError(f"weights {weights}: those of {studied.architecture} were expected: {msg[:200]}") from None
     return Pretrained(
         model=model.eval(),
-        preprocessing=studied.preprocessing or of.preprocessing(model),
+        preprocessing=studied.preprocessing or of.preprocessing(model, weights),
         num_classes=num_classes,
         package=of.package,
     )
@@ -60,7 +60,7 @@ class _Library(Protocol):
 
     def build(self, num_classes: int) -> nn.Module: ...
 
-    def preprocessing(self, model: nn.Module) -> Preprocessing: ...
+    def preprocessing(self, model: nn.Module, weights: Path) -> Preprocessing: ...
 
 
 class _Torchvision:
@@ -75,8 +75,11 @@ class _Torchvision:
         model: nn.Module = torchvision.models.get_model(self._name, weights=None, num_classes=num_classes)
         return model
 
-    def preprocessing(self, model: nn.Module) -> Preprocessing:  # noqa: ARG002 - timm's depends on it
-        return preprocessing_of(torchvision.models.get_model_weights(self._name).DEFAULT.transforms())
+    def preprocessing(self, model: nn.Module, weights: Path) -> Preprocessing:  # noqa: ARG002 - timm's depends on it
+        """Weights of one architecture were trained with several; torchvision's files are called by their digest."""
+        known = torchvision.models.get_model_weights(self._name)
+        published = (of for of in known if Path(of.url).name == weights.name)
+        return preprocessing_of(next(published, known.DEFAULT).transforms())
 
 
 class _Timm:
@@ -97,7 +100,7 @@ class _Timm:
         model: nn.Module = timm.create_model(self._name, pretrained=False, num_classes=num_classes)
         return model
 
-    def preprocessing(self, model: nn.Module) -> Preprocessing:
+    def preprocessing(self, model: nn.Module, weights: Path) -> Preprocessing:  # noqa: ARG002 - torchvision's depends on it
         from timm.data.config import resolve_model_data_config
         from timm.data.transforms_factory import create_transform
 

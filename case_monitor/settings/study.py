@@ -62,7 +62,8 @@ class StudiedModel(Strict):
     layers: tuple[str, ...] = ()
     """Layers to explain, the paper's first; omitted, those of the paper, or what `auto` takes."""
     preprocessing: Preprocessing | None = None
-    """Omitted, what torchvision or timm names for the weights, or what was logged with the model."""
+    """Omitted, what torchvision names for a file that is called as it publishes it, and for its newest weights if it is
+    called otherwise; what timm names for the architecture; or what was logged with the model."""
     title: str | None = None
     """In tables and figures; omitted, its name."""
 

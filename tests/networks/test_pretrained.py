@@ -45,6 +45,17 @@ def test_the_network_that_was_saved_is_built(tmp_path: Path, network: nn.Module,
     assert input_shape(found.preprocessing) == (3, 224, 224)
 
 
+@pytest.mark.parametrize(("published", "resize"), [("IMAGENET1K_V1", 256), ("IMAGENET1K_V2", 232), (None, 232)])
+def test_published_weights_have_the_preprocessing_that_they_were_trained_with(
+    tmp_path: Path, published: str | None, resize: int
+) -> None:
+    known = torchvision.models.get_model_weights("resnet50")
+    file = tmp_path / (Path(known[published].url).name if published else "own.pth")
+    torch.save(torchvision.models.resnet50(num_classes=3).state_dict(), file)
+    found = pretrained(studied(file, torchvision="resnet50"), file)
+    assert (found.preprocessing.resize, found.preprocessing.crop) == (resize, 224)
+
+
 def test_a_preprocessing_of_ones_own_counts(tmp_path: Path, network: nn.Module) -> None:
     file = tmp_path / "weights.pth"
     torch.save(network.state_dict(), file)
