@@ -77,7 +77,8 @@ def _source(studied: StudiedModel, version: int) -> str:
     except OSError as error:
         raise ConfigError(f"weights: a file was expected: {file}: {error.strerror}") from None
     library = "torchvision" if studied.torchvision else "timm"
-    named = studied.preprocessing.model_dump_json() if studied.preprocessing else "its own"
+    # Which preprocessing is taken may depend on what the file is called.
+    named = studied.preprocessing.model_dump_json() if studied.preprocessing else f"that of {file.name}"
     return f"{studied.architecture} of {library}, weights {weights}, preprocessing {named}"
 
 
