@@ -69,15 +69,8 @@ def page(page_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_config(example: Example) -> None:
-    """A YAML block is the configuration file; one that begins with another name is that study, which must be one."""
-    from case_monitor.settings.study import read_study
-
-    first, _, _ = example.parsed.partition("\n")
-    named = first.removeprefix("# ") if first.startswith("# ") and first.endswith(".yaml") else ""
-    file = Path(named or "case-monitor.yaml")
-    file.write_text(example.parsed, encoding="utf-8")
-    if named:
-        read_study(file)
+    """A YAML block is the configuration file."""
+    Path("case-monitor.yaml").write_text(example.parsed, encoding="utf-8")
 
 
 def run_console(example: Example) -> None:

@@ -114,6 +114,7 @@ _ONLY_BEFORE_A_RELEASE = (
     "tests/integration/test_servers.py::test_a_deployment_run_by_a_worker",
     "tests/integration/test_trigger.py::test_versions_registered_at_once",
     "tests/integration/test_trigger.py::test_without_the_webhook_the_sweep",
+    "tests/integration/test_study.py::test_what_fails_stops_no_other",
     "tests/registry/artifacts/test_exported.py::test_networks_of_torchvision_may_be_loaded[swin_t",
     "tests/registry/test_answers.py::test_a_real_server_behind_a_server_that_leaves_aliases_out",
     "tests/saliency/test_parity_architectures.py::test_perturbation_methods_equal_theirs_behind_a_relu[ablationcam-densenet201",

@@ -21,7 +21,10 @@ from tests.support.factories import a_gallery, an_evaluation
 OTHER = {
     "/": {"q": "dig", "verdict": "pass"},
     "/model?name=digits": {"name": "letters", "by": "time", "area": "50", "page": "2"},
-    "/compare?model=digits": {"model": "letters", "candidate": "1", "baseline": "1", "method": "case", "page": "2"},
+    "/compare?model=digits": {
+        "model": "letters", "candidate": "1", "baseline": "1", "method": "case", "page": "2",
+        "layer": "features", "baseline_layer": "features",
+    },
     "/seeds?model=digits": {"model": "letters", "versions": "1", "metric": "confidence_drop_5"},
     "/evaluation/1/classes": {"q": "a", "show": "worst", "sort": "support", "order": "desc", "area": "50", "page": "2"},
     "/evaluation/1/confusion": {"order": "clustered", "class": "1"},
@@ -30,7 +33,10 @@ OTHER = {
     "/alerts": {"model": "digits", "state": "all", "severity": "block", "page": "2"},
     "/api/v1/models": {"q": "dig", "verdict": "pass", "page": "2", "per_page": "3"},
     "/api/v1/quality?model=digits": {"model": "letters", "by": "time", "area": "50", "page": "2"},
-    "/api/v1/comparison?model=digits": {"model": "letters", "candidate": "1", "baseline": "1", "method": "case"},
+    "/api/v1/comparison?model=digits": {
+        "model": "letters", "candidate": "1", "baseline": "1", "method": "case",
+        "layer": "features", "baseline_layer": "features",
+    },
     "/api/v1/seeds?model=digits": {"model": "letters", "versions": "1", "metric": "confidence_drop_5"},
 }
 SAID_BY_THE_DATABASE = {"/alerts": {"done", "alert"}}
