@@ -24,7 +24,8 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 def row(metric: str, method: str, value: float, **fields: float) -> MetricSummary:
-    return MetricSummary(**{"metric": metric, "method": method, "value": value, "n": 40} | fields)  # type: ignore[arg-type]
+    known = {"metric": metric, "method": method, "value": value, "n": 40}
+    return MetricSummary(**known | fields)  # type: ignore[arg-type] # fields by name
 
 
 def cell(

@@ -30,7 +30,7 @@ def at(layer: str, seed: int, *, version: int = 1, **protocol: object) -> Evalua
     n = len(first.scores.sample_ids)
     kept = {key: values[:n] for key, values in other.scores.values.items() if len(values) >= n}
     values = {key: kept.get(key, own) for key, own in first.scores.values.items()}
-    made = replace(first.provenance.protocol, target_layer=layer, **protocol)  # type: ignore[arg-type]
+    made = replace(first.provenance.protocol, target_layer=layer, **protocol)  # type: ignore[arg-type] # by name
     provenance = replace(first.provenance, protocol=made, protocol_digest=protocol_digest(made), target_layer=layer)
     return replace(first, policy=LENIENT, provenance=provenance, scores=replace(first.scores, values=values))
 
