@@ -42,9 +42,7 @@ def run_study(file: Path | None, directory: Path, seeds: int | None, config: Pat
 
 def _show(outcome: StudyOutcome) -> None:
     console = results_console()
-    stored = outcome.finished - outcome.measured
-    said = f"{outcome.finished} cells, {outcome.measured} measured now, {stored} from before."
-    console.print(Text(said), soft_wrap=True)
+    console.print(Text(f"{outcome.finished} cells, {outcome.measured} measured now."), soft_wrap=True)
     for line in outcome.unfinished:
         say_error(line)
     if outcome.report is not None:

@@ -39,7 +39,7 @@ def pretrained(studied: StudiedModel, weights: Path) -> Pretrained:
         ConfigError: there is no such architecture, or the file holds no weights for it.
     """
     state = _read(weights)
-    of = _Torchvision(studied.torchvision) if studied.torchvision else _Timm(str(studied.timm))
+    of = _Torchvision(studied.torchvision, weights) if studied.torchvision else _Timm(str(studied.timm))
     num_classes = _num_classes(state, of, weights)
     model = of.build(num_classes)
     try:
@@ -49,7 +49,7 @@ def pretrained(studied: StudiedModel, weights: Path) -> Pretrained:
         raise ConfigError(f"weights {weights}: those of {studied.architecture} were expected: {msg[:200]}") from None
     return Pretrained(
         model=model.eval(),
-        preprocessing=studied.preprocessing or of.preprocessing(model, weights),
+        preprocessing=studied.preprocessing or of.preprocessing(),
         num_classes=num_classes,
         package=of.package,
     )
@@ -60,25 +60,25 @@ class _Library(Protocol):
 
     def build(self, num_classes: int) -> nn.Module: ...
 
-    def preprocessing(self, model: nn.Module, weights: Path) -> Preprocessing: ...
+    def preprocessing(self) -> Preprocessing: ...
 
 
 class _Torchvision:
     package = "torchvision"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, weights: Path) -> None:
         if name not in torchvision.models.list_models(module=torchvision.models):
             raise ConfigError(f"torchvision: a classifier of torchvision.models was expected, {name!r} came")
-        self._name = name
+        self._name, self._weights = name, weights
 
     def build(self, num_classes: int) -> nn.Module:
         model: nn.Module = torchvision.models.get_model(self._name, weights=None, num_classes=num_classes)
         return model
 
-    def preprocessing(self, model: nn.Module, weights: Path) -> Preprocessing:  # noqa: ARG002 - timm's depends on it
+    def preprocessing(self) -> Preprocessing:
         """Weights of one architecture were trained with several; torchvision's files are called by their digest."""
         known = torchvision.models.get_model_weights(self._name)
-        published = (of for of in known if Path(of.url).name == weights.name)
+        published = (of for of in known if Path(of.url).name == self._weights.name)
         return preprocessing_of(next(published, known.DEFAULT).transforms())
 
 
@@ -100,11 +100,13 @@ class _Timm:
         model: nn.Module = timm.create_model(self._name, pretrained=False, num_classes=num_classes)
         return model
 
-    def preprocessing(self, model: nn.Module, weights: Path) -> Preprocessing:  # noqa: ARG002 - torchvision's depends on it
+    def preprocessing(self) -> Preprocessing:
         from timm.data.config import resolve_model_data_config
         from timm.data.transforms_factory import create_transform
 
-        config = resolve_model_data_config(model)  # type: ignore[no-untyped-call] # timm's
+        with torch.device("meta"):
+            model = self.build(2)
+        config = resolve_model_data_config(model)  # type: ignore[no-untyped-call] # timm gives it no types
         return preprocessing_of(create_transform(**config))
 
 

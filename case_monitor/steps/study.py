@@ -20,7 +20,7 @@ from case_monitor.domain.findings import Findings
 from case_monitor.domain.model_ref import ModelRef
 from case_monitor.evidence.mlflow_run import log_folder, make_tracking_database
 from case_monitor.evidence.pictures import gallery
-from case_monitor.evidence.study import load_cell, write_study
+from case_monitor.evidence.study import load_cell, on_other_images, write_study
 from case_monitor.judging.evaluate import evaluate
 from case_monitor.logs.configure import configure_logs, logging_about
 from case_monitor.settings import Settings, load_settings
@@ -57,7 +57,8 @@ class StudyOutcome:
 
     Attributes:
         report: its page; None: there is nothing to report, and what was reported before stays.
-        finished: cells that are stored, `measured` of them now.
+        finished: cells that are in the report.
+        measured: cells that were measured now.
         unfinished: what is missing and why, a sentence each.
     """
 
@@ -178,6 +179,12 @@ class _Study:
                 )
             )
         unfinished = tuple(f"{ref}: {why}" for ref, why in self.unfinished.items())
+        replaced = on_other_images(cells)
+        unfinished += tuple(
+            f"{of.model}/{of.version} at {of.layer}: {of.data} was replaced while the study ran; run it again"
+            for of in replaced
+        )
+        cells = [cell for cell in cells if cell not in replaced]
         if not cells:
             return StudyOutcome(report=None, finished=0, measured=0, unfinished=unfinished)
         files = write_study(self.settings.title, cells, unfinished, dict(self._galleries()), self.directory)
@@ -188,7 +195,7 @@ class _Study:
             tracking_uri=self.own.tracking_uri,
             experiment=_EXPERIMENT,
         )
-        return StudyOutcome(report=files[0], finished=len(self.ids), measured=self.measured, unfinished=unfinished)
+        return StudyOutcome(report=files[0], finished=len(cells), measured=self.measured, unfinished=unfinished)
 
     def _galleries(self) -> Iterator[tuple[str, bytes]]:
         for ref in self.ids:

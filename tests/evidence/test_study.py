@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ import pytest
 from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
-from case_monitor.evidence.study import StudyCell, write_study
+from case_monitor.evidence.study import StudyCell, on_other_images, write_study
 from case_monitor.evidence.study.figures import study_figures
 from case_monitor.evidence.study.findings import seed_concordance, study_findings
 from case_monitor.evidence.study.latex import latex
@@ -23,9 +24,8 @@ METHODS = ("case", "gradcam", "layercam")
 HOSTILE = "<script>alert(1)</script>"
 
 
-def row(metric: str, method: str, value: float, **fields: float) -> MetricSummary:
-    known = {"metric": metric, "method": method, "value": value, "n": 40}
-    return MetricSummary(**known | fields)  # type: ignore[arg-type] # fields by name
+def row(metric: str, method: str, value: float, **fields: Any) -> MetricSummary:
+    return MetricSummary(**{"metric": metric, "method": method, "value": value, "n": 40} | fields)
 
 
 def cell(
@@ -34,6 +34,7 @@ def cell(
     version: int = 1,
     seed: int | None = None,
     place: int = 0,
+    images: str = "first",
     data: str = "digits",
     medians: tuple[float, float, float] = (0.1, 0.6, 0.5),
     p: tuple[float, float, float] = (1e-9, 0.9, 0.03),
@@ -69,6 +70,8 @@ def cell(
         seed=version if seed is None else seed,
         layer=f"layer{place}",
         place=place,
+        images=images,
+        labels="as they are",
         evaluation_id=1,
         methods=METHODS,
         gate_method="gradcam",
@@ -282,3 +285,12 @@ def test_what_was_reported_before_does_not_stay_beside(tmp_path: Path) -> None:
     write_study("t", [cell()], [], {}, tmp_path)
     assert not list(tmp_path.rglob("table-2-*"))
     assert list(tmp_path.rglob("table-1-*"))
+
+
+def test_a_data_set_that_was_replaced_in_between_is_in_no_table_with_the_other() -> None:
+    before, after = cell(images="first"), cell(version=2, images="second")
+    other = cell(model="vgg", images="second")
+    assert on_other_images([before, after, other]) == (before,)
+    assert on_other_images([after, other, cell(data="shapes", model="net", images="third")]) == ()
+    relabelled = replace(after, labels="others")
+    assert on_other_images([relabelled, after]) == (relabelled,)

@@ -34,6 +34,7 @@ class StudyCell:
         seed: which of its versions, from 1.
         layer: the target layer.
         place: of the layer among those that are asked for; 0 is the one of the paper's Table I.
+        images, labels: digests of the data set's images, and of what they show.
         evaluation_id: in the results database.
         methods: in the protocol's order.
         gate_method: whose contrast people are shown.
@@ -54,6 +55,8 @@ class StudyCell:
     seed: int
     layer: str
     place: int
+    images: str | None
+    labels: str | None
     evaluation_id: int
     methods: tuple[str, ...]
     gate_method: str
@@ -104,6 +107,8 @@ def load_cell(engine: Engine, evaluation_id: int, *, title: str, data: str, plac
         seed=seed,
         layer=stored.target_layer,
         place=place,
+        images=stored.images_digest,
+        labels=stored.labels_digest,
         evaluation_id=evaluation_id,
         methods=_names(stored.protocol["methods"]),
         gate_method=str(stored.policy["gate_method"]),
@@ -129,6 +134,16 @@ def _contrast(sets: ContrastSets, protocol: Mapping[str, object]) -> dict[int, f
 
 def _names(stored: object) -> tuple[str, ...]:
     return tuple(map(str, stored)) if isinstance(stored, list | tuple) else ()
+
+
+def on_other_images(cells: Sequence[StudyCell]) -> tuple[StudyCell, ...]:
+    """Cells that were measured before a data set was replaced: of other images than its last one.
+
+    What images show is compared within a model: one that is judged by fewer classes than it has names others.
+    """
+    images = {cell.data: cell.images for cell in cells}
+    labels = {cell.model: cell.labels for cell in cells}
+    return tuple(cell for cell in cells if (cell.images, cell.labels) != (images[cell.data], labels[cell.model]))
 
 
 def columns(cells: Sequence[StudyCell], data: str, *, further: bool = False) -> Iterator[tuple[StudyCell, ...]]:

@@ -96,8 +96,9 @@ def _page(
         figures=[(caption, base64.b64encode(png).decode()) for caption, png in figures],
         package=", ".join(sorted({cell.package_version for cell in cells})),
     )
-    file.write_text(html, encoding="utf-8")
-    return file
+    partial = file.with_suffix(".partial")
+    partial.write_text(html, encoding="utf-8")
+    return partial.replace(file)  # killed while it is written, the page of before stays
 
 
 def _png(figure: Figure) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fastapi import HTTPException
@@ -24,13 +25,13 @@ def client(engine: Engine) -> Iterator[TestClient]:
         yield client
 
 
-def at(layer: str, seed: int, *, version: int = 1, **protocol: object) -> Evaluation:
+def at(layer: str, seed: int, *, version: int = 1, **protocol: Any) -> Evaluation:
     """The version at a layer: the model's answers are the same, its explanations are others."""
     first, other = an_evaluation(version=version, seed=0), an_evaluation(version=version, seed=seed)
     n = len(first.scores.sample_ids)
     kept = {key: values[:n] for key, values in other.scores.values.items() if len(values) >= n}
     values = {key: kept.get(key, own) for key, own in first.scores.values.items()}
-    made = replace(first.provenance.protocol, target_layer=layer, **protocol)  # type: ignore[arg-type] # by name
+    made = replace(first.provenance.protocol, target_layer=layer, **protocol)
     provenance = replace(first.provenance, protocol=made, protocol_digest=protocol_digest(made), target_layer=layer)
     return replace(first, policy=LENIENT, provenance=provenance, scores=replace(first.scores, values=values))
 
