@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from benchmarks import ours, peers, peers_torchcam
+from benchmarks import diagnosed, ours, peers, peers_torchcam
 from benchmarks.models import BATCH, Subject
 from benchmarks.ratios import Ratio, Section, Settings
 from benchmarks.timing import Contender, contender
+from case_monitor.domain.diagnostics import DIAGNOSTICS, scores_of
 from case_monitor.domain.methods import METHODS, method_title
 from case_monitor.domain.protocol import TOP_FRACTION
 
@@ -196,12 +197,26 @@ def further(subject: Subject, _settings: Settings) -> Section:
     return section
 
 
+def diagnostics(subject: Subject, _settings: Settings) -> Section:
+    """What every diagnostic costs, of one method."""
+    section = Section()
+    section.add(_forward(subject))
+    for name in DIAGNOSTICS:
+        # ROAD solves ten systems of equations for each map: one image has to do.
+        images = 1 if name == "road" and not subject.architecture.small else BATCH
+        slow = images < BATCH
+        section.add(contender(f"ours: {name}", diagnosed.diagnosis(subject, name, images), images, slow=slow))
+        section.cost(", ".join(score.title for score in scores_of([name])), f"ours: {name}")
+    return section
+
+
 SECTIONS: dict[str, Callable[[Subject, Settings], Section]] = {
     "gradient": gradient,
     "ablation": ablation,
     "scorecam": scorecam,
     "suite": suite,
     "further": further,
+    "diagnostics": diagnostics,
 }
 
 

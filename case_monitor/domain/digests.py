@@ -28,7 +28,7 @@ def protocol_digest(protocol: Protocol) -> str:
     fields = asdict(protocol)
     # There were no such fields, and evidence that is stored is of what they are now.
     since = {"sampling": RANDOM, "label_threshold": 0.5, "label_thresholds": {}}
-    since |= {"contrast": OF_CONFUSION, "contrast_threshold": 0.0}
+    since |= {"contrast": OF_CONFUSION, "contrast_threshold": 0.0, "diagnostics": ()}
     fields = {name: value for name, value in fields.items() if name not in since or value != since[name]}
     return digest([fields, FIGURES, version("torch").partition(".")[0]])
 

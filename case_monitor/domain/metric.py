@@ -40,6 +40,7 @@ class Metric:
         against_case: compares a method with CASE, which has none itself.
         of_classes: its `n` counts classes, of which there are no more to be had.
         as_seen: no estimate, but what was seen on the images that there are: its interval is the value itself.
+        diagnostic: which one it is a figure of; empty: of none, so that it is always there.
         says_how_good: an absolute rule on it keeps a model that has learned nothing from passing.
         chart: title of its chart over versions.
         label: beside two versions' difference in a chart; empty: not drawn there.
@@ -69,6 +70,7 @@ class Metric:
     against_case: bool = False
     of_classes: bool = False
     as_seen: bool = False
+    diagnostic: str = ""
     says_how_good: bool = False
     chart: str = ""
     label: str = ""

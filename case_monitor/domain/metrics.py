@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
+from case_monitor.domain.diagnostics import SCORES
 from case_monitor.domain.metric import Metric, Unit
-from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.protocol import FILLS, TOP_FRACTION, Protocol, drop_suffix
 
 INSENSITIVE = 0.5
@@ -213,7 +213,7 @@ _ROWS = (
     Metric(name="same_answers", words="share of images with the same answer when shown again", by_rules=False),
 )
 
-METRICS = {metric.name: metric for metric in _ROWS}
+METRICS = {m.name: m for m in (*_ROWS, *(figure for score in SCORES.values() for figure in score.figures))}
 
 HOW_GOOD_A_MODEL_IS = "accuracy, balanced accuracy, macro F1, recall or skill"
 """The metrics that say it, in words."""
@@ -258,43 +258,28 @@ def row_of(name: str) -> Metric:
     return found.metric
 
 
-def needs_baseline(name: str) -> bool:
-    """Whether there is no such figure without a version to compare with."""
-    found = named(name)
-    return name.endswith(vs_baseline("")) or (found is not None and found.metric.needs_baseline)
-
-
-def is_of_classes(name: str) -> bool:
-    """Whether the figure counts classes rather than images."""
-    found = named(name)
-    return found is not None and found.metric.of_classes
-
-
-def is_as_seen(name: str) -> bool:
-    """Whether the figure is no estimate, which more images would make surer."""
-    found = named(name)
-    return found is not None and found.metric.as_seen
-
-
-def is_of_explained(name: str) -> bool:
-    """Whether the figure, or the difference, is one of the explained images rather than of all that are predicted."""
-    found = named(name.removesuffix(vs_baseline("")))
-    return found is not None and (found.metric.of_methods or found.metric.of_explained)
-
-
 def metrics_under(protocol: Protocol) -> dict[str, Metric]:
     """What this protocol measures and a rule may be about, by name."""
-    return {n: m for n, m in metrics_of(protocol.suffixes, protocol.methods).items() if m.by_rules}
+    found = metrics_of(protocol.suffixes, protocol.methods, protocol.diagnostics)
+    return {name: metric for name, metric in found.items() if metric.by_rules}
 
 
-def metrics_of(suffixes: Collection[str], methods: Collection[str]) -> dict[str, Metric]:
+def metrics_of(
+    suffixes: Collection[str], methods: Collection[str], diagnostics: Collection[str] = ()
+) -> dict[str, Metric]:
     """Every metric by its full name.
 
     Args:
         suffixes: areas and fills of the fidelity test, as `Protocol.suffixes`.
         methods: the saliency methods that are measured.
+        diagnostics: those that are measured.
     """
     pairs = ((m, suffix) for m in METRICS.values() for suffix in (suffixes if "{}" in m.name else ("",)))
     full = (replace(m, name=m.name.format(suffix)) for m, suffix in pairs)
     top = {drop_suffix(TOP_FRACTION, fill) for fill in FILLS} & set(suffixes)
-    return {m.name: m for m in full if ("case" in methods or not m.against_case) and (top or not m.at_top)}
+    of_diagnostics = {"", *diagnostics}
+    return {
+        m.name: m
+        for m in full
+        if ("case" in methods or not m.against_case) and (top or not m.at_top) and m.diagnostic in of_diagnostics
+    }

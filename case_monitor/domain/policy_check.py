@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from case_monitor.domain.diagnostics import DIAGNOSTICS
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.methods import METHODS
 from case_monitor.domain.metric import Metric
@@ -18,6 +19,8 @@ def check_policy(policy: Policy, protocol: Protocol) -> None:
         ConfigError: names the field, what was expected and what came.
     """
     _expect_some("protocol.methods", protocol.methods, METHODS)
+    if protocol.diagnostics:
+        _expect_some("protocol.diagnostics", protocol.diagnostics, DIAGNOSTICS)
     _expect_some("policy.gate_method", [policy.gate_method], protocol.methods)
     if not any(t.severity is Severity.BLOCK for t in policy.thresholds):
         _refuse("policy.thresholds", "at least one rule of severity 'block' was expected", "none")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.diagnostics import Score
 from case_monitor.domain.errors import ModelError
 from case_monitor.isolation.frames import Array, Frame
 
@@ -59,6 +60,13 @@ class Answer:
         found = self._array(f"margin {method} {metric}", "float64", ())
         if np.isinf(found).any():
             raise self._refuse(f"{metric} as finite numbers")
+        return found
+
+    def diagnosed(self, method: str, score: Score) -> FloatArray:
+        """(B,) float64, finite and in its range, or NaN."""
+        found = self._array(f"diagnosed {method} {score.name}", "float64", ())
+        if not score.allows(found):
+            raise self._refuse(score.range_in_words)
         return found
 
     def text(self, name: str, longest: int, only: str | None = None) -> str:

@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 import torch
 from torch import Tensor
 
+from case_monitor.domain.diagnostics import SCORES, score_names
 from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.isolation import Isolation
 from case_monitor.domain.protocol import AUTO, LOGITS, SOFTMAX, Protocol
@@ -17,6 +18,7 @@ from case_monitor.isolation.confine.level import Level
 from case_monitor.isolation.frames import Array
 from case_monitor.isolation.model_files import ModelFiles
 from case_monitor.isolation.model_process import ModelProcess
+from case_monitor.measuring.diagnostics import Diagnosed
 from case_monitor.measuring.fidelity import Drops, drop_names, margin_names
 from case_monitor.measuring.measured_model import (
     Answers,
@@ -92,6 +94,7 @@ class ConfinedModel:
         protocol = self._protocol
         keys = drop_names(protocol.methods, protocol.areas, protocol.fills)
         shown = at.shown or protocol.methods[0]
+        scores = tuple(score_names(protocol.diagnostics, protocol.methods))
         margins = [*margin_names(shown, protocol.areas), ("", PAIR_MARGIN), (shown, SHOWN_MARGIN)]
         for batch, answer in self._answers(_at("explain", at), first, batches, _of_explained, progress):
             drops = Drops(
@@ -99,10 +102,14 @@ class ConfinedModel:
                 margins={key: answer.margin(*key) for key in margins},
                 broken=answer.counts("broken"),
             )
+            diagnosed = Diagnosed(
+                values={(method, score): answer.diagnosed(method, SCORES[score]) for method, score in scores},
+                broken=answer.counts("broken in diagnostics"),
+            )
             classes = dict.fromkeys(protocol.methods, 2) | {PAIR: 1, PLACE: 1, SHOWN: 2}
             maps = self._maps(answer, at, batch.images, classes)
             evidence = Evidence(pair=maps.pop(PAIR), place=maps.pop(PLACE), shown=maps.pop(SHOWN))
-            yield Explanation(maps=maps, evidence=evidence, drops=drops)
+            yield Explanation(maps=maps, evidence=evidence, drops=drops, diagnosed=diagnosed)
 
     def draw(self, batches: Iterator[ToDraw], at: At, methods: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         head = _at("draw", at) | {"methods": list(methods)}

@@ -132,7 +132,9 @@ def _explain(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None
         maps = {f"map {name}": m.cpu().numpy() for name, m in drawn.items()}
         values = {f"drop {method} {metric}": drop for (method, metric), drop in drops.values.items()}
         margins = {f"margin {method} {metric}": margin for (method, metric), margin in drops.margins.items()}
-        yield {}, {**maps, **values, **margins, "broken": drops.broken}
+        diagnosed = {f"diagnosed {method} {score}": of for (method, score), of in explanation.diagnosed.values.items()}
+        broken = {"broken": drops.broken, "broken in diagnostics": explanation.diagnosed.broken}
+        yield {}, {**maps, **values, **margins, **diagnosed, **broken}
 
 
 def _draw(model: HeldModel, request: Frame, frames: "SimpleQueue[Frame | None]", _wire: Wire) -> Iterator[Reply]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from case_monitor.domain.metrics import is_of_explained
+from case_monitor.domain.metric_kinds import is_of_explained
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.domain.verdict import ThresholdResult
 

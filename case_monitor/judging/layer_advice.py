@@ -89,7 +89,8 @@ def advise_layer(
     shown = policy.gate_method
     if has_own_pair(shown):
         raise ConfigError(f"policy.gate_method: a method of a layer was expected, {method_title(shown)} explains none")
-    small = replace(protocol, methods=(shown,), areas=(TOP_FRACTION,), fills=protocol.fills[:1], sample_size=images)
+    one = replace(protocol, methods=(shown,), areas=(TOP_FRACTION,), fills=protocol.fills[:1], diagnostics=())
+    small = replace(one, sample_size=images)
     measurer = subject.measurer.under(small)
     taken = measurer.at(protocol.target_layer)
     predicted = _predicted(subject, taken, small)

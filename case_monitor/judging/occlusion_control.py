@@ -42,7 +42,8 @@ def occlusion_control(
     if pair is None or not pair.value <= CLASS_SPECIFIC or has_own_pair(found.scores.shown):
         return ()
     few = found.predicted.sample.spread(CONTROL_IMAGES)
-    other = replace(protocol, methods=(CONTROL_METHOD,), areas=(TOP_FRACTION,), fills=protocol.fills[:1])
+    one = replace(protocol, methods=(CONTROL_METHOD,), areas=(TOP_FRACTION,))
+    other = replace(one, fills=protocol.fills[:1], diagnostics=())
     measurer = found.subject.measurer.under(other)
     try:
         scores, _ = measurer.at(found.layer, known=True).explain(found.contrasts, few, CONTROL_METHOD, stage)

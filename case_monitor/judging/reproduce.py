@@ -9,11 +9,15 @@ import numpy.typing as npt
 
 from case_monitor.domain.arrays import UNDEFINED, FloatArray
 from case_monitor.domain.contrast_sets import ContrastSets
+from case_monitor.domain.diagnostics import SCORES
 from case_monitor.domain.protocol import Protocol
 from case_monitor.domain.reproduction import Reproduction
 from case_monitor.domain.scores import MARGINS, OF_THE_SAMPLE, SampleScores
 from case_monitor.judging.measurer import Subject
 from case_monitor.judging.predicted_split import join_predicted
+
+UNBOUNDED = MARGINS | {name for name, score in SCORES.items() if None in {score.low, score.high}}
+"""Scores of no fixed scale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +71,9 @@ def _compare(found: SampleScores, known: SampleScores, n: int) -> Reproduction:
 
 
 def _scaled(metric: str, found: FloatArray, known: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Both as they are; those in logits, whose scale is the model's own, as parts of the root mean square then."""
+    """Both as they are; those of no fixed scale, such as logits, as parts of the root mean square then."""
     defined = known[np.isfinite(known)]
-    size = float(np.sqrt((defined**2).mean())) if metric in MARGINS and len(defined) else 1.0
+    size = float(np.sqrt((defined**2).mean())) if metric in UNBOUNDED and len(defined) else 1.0
     return (found / size, known / size) if size > 0 else (found, known)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from case_monitor.domain.arrays import UNDEFINED
-from case_monitor.domain.metrics import is_as_seen, is_of_classes, is_of_explained
+from case_monitor.domain.metric_kinds import is_as_seen, is_of_classes, is_of_explained
 from case_monitor.domain.policy import Policy, Rule, Severity
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from case_monitor.domain.alert import Alert
 from case_monitor.domain.always_judged import BROKEN
 from case_monitor.domain.methods import method_title
-from case_monitor.domain.metrics import METRICS, named, needs_baseline
+from case_monitor.domain.metric_kinds import needs_baseline
+from case_monitor.domain.metrics import METRICS, named
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, Rule, Severity, vs_baseline
 from case_monitor.domain.policy_check import asks_how_good

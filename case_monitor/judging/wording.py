@@ -2,7 +2,8 @@
 
 from case_monitor.domain.always_judged import BROKEN
 from case_monitor.domain.methods import method_title
-from case_monitor.domain.metrics import is_of_explained, named
+from case_monitor.domain.metric_kinds import is_of_explained
+from case_monitor.domain.metrics import named
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import vs_baseline
 from case_monitor.domain.status import Status

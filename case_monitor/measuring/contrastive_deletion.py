@@ -13,7 +13,7 @@ from torch import Tensor
 
 from case_monitor.domain.arrays import FloatArray, IntArray
 from case_monitor.measuring.fidelity import finite
-from case_monitor.measuring.masked_passes import Logits, MaskedPasses, fill_image
+from case_monitor.measuring.masked_passes import Logits, MaskedPasses, Question, fill_image
 from case_monitor.measuring.top_pixels import count_on_top, top_count_mask, top_fraction_mask
 
 PAIR_FRACTION = 0.2
@@ -89,8 +89,9 @@ def contrastive_deletion(
         batch_size: images per forward pass.
     """
     masks = torch.cat([opposed.pixels() for opposed in sides.values()])  # (2S, B, H, W)
-    passes = MaskedPasses(masks.unsqueeze(0), fill_image(images, fill).unsqueeze(0), images, classes)
-    after = passes.masked(logits, batch_size)
+    question = Question(logits, classes)
+    passes = MaskedPasses(masks.unsqueeze(0), fill_image(images, fill).unsqueeze(0), images, question)
+    after = passes.masked(batch_size)
     without_u, without_v = torch.unflatten(after.margin[0, 0], 0, (-1, 2)).unbind(1)  # (S, B) each
     values = dict(zip(sides, finite(without_v - without_u), strict=True))
     return Contrasts(values=values, broken=passes.broken(after).cpu().numpy())

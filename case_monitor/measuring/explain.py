@@ -11,6 +11,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.diagnostics import RANDOM_MAP, SCORES, score_names
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.protocol import TOP_FRACTION, Protocol
 from case_monitor.domain.sample import Sample
@@ -94,6 +95,7 @@ class Explainer:
                 counts = {name: sides.counts.cpu().numpy() for name, sides in self._sides(explanation, size).items()}
                 scores = self._agreements(batch, large, explanation.evidence.place.shape[-2:])
                 scores |= explanation.drops.values | explanation.drops.margins | self._one_sided(counts)
+                scores |= explanation.diagnosed.values
                 for key, score in scores.items():
                     values[key].append(score)
                 broken.append(_broken(explanation, large, counts) + _not_finite(maps, explanation.evidence))
@@ -170,7 +172,7 @@ class Explainer:
         control = maps_of_seeds(batch.seeds, layer_size, size, self._protocol.seed).to(self._device)
         pairs = torch.stack([*maps.values(), control])  # (M + 1, B, 2, H, W)
         found = agreement(pairs[:, :, 0], pairs[:, :, 1]).cpu().numpy()
-        return {(method, "agreement"): found[m] for m, method in enumerate([*maps, "random"])}
+        return {(method, "agreement"): found[m] for m, method in enumerate([*maps, RANDOM_MAP])}
 
 
 def _to_explain(sample: Sample, part: slice, images: Tensor) -> ToExplain:
@@ -215,11 +217,14 @@ def _broken(explanation: Explanation, maps: Mapping[str, Tensor], counts: Mappin
     Else a model could choose the images that it is judged by.
     """
     drops = explanation.drops
-    found = drops.broken.copy()
+    diagnosed = explanation.diagnosed
+    found = drops.broken + diagnosed.broken
     points = {method: ~is_degenerate(m[:, 0]).cpu().numpy() for method, m in maps.items()}
+    points[RANDOM_MAP] = np.ones(len(found), dtype=np.bool_)
     both = {name: of.min(axis=0) > 0 for name, of in counts.items()}
     both[FIDELITY_MARGIN] = counts[SHOWN_MARGIN][0] > 0
-    for (method, metric), value in (*drops.values.items(), *drops.margins.items()):
+    of_maps = {key: value for key, value in diagnosed.values.items() if SCORES[key[1]].of_map_alone}
+    for (method, metric), value in (*drops.values.items(), *drops.margins.items(), *of_maps.items()):
         takes_away = both[metric] if metric in both else points[method]
         found = np.where((found == 0) & np.isnan(value) & takes_away, 1, found)
     return found
@@ -266,7 +271,8 @@ def _keys(protocol: Protocol, shown: str) -> list[tuple[str, str]]:
     drops = [f"{kind}_drop_{suffix}" for suffix in protocol.suffixes for kind in ("confidence", "random")]
     return [
         *((method, metric) for method in protocol.methods for metric in ("agreement", *drops)),
-        ("random", "agreement"),
+        (RANDOM_MAP, "agreement"),
+        *score_names(protocol.diagnostics, protocol.methods),
         *margin_names(shown, protocol.areas),
         *((of, name) for of, side in (("", PAIR_MARGIN), (shown, SHOWN_MARGIN)) for name in (side, ONE_SIDED[side])),
         ("", POSITION),

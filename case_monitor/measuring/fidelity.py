@@ -12,7 +12,7 @@ from torch import Tensor
 from case_monitor.domain.arrays import FloatArray, IntArray
 from case_monitor.domain.protocol import TOP_FRACTION, drop_suffix
 from case_monitor.domain.scores import FIDELITY_MARGIN
-from case_monitor.measuring.masked_passes import Answered, Logits, MaskedPasses, fill_image
+from case_monitor.measuring.masked_passes import Answered, Logits, MaskedPasses, Question, fill_image
 from case_monitor.measuring.top_pixels import top_count_mask, top_fraction_mask
 
 
@@ -116,8 +116,8 @@ def confidence_drops(
     of_shown &= torch.tensor([area == TOP_FRACTION for area in areas], device=images.device).view(-1, 1, 1, 1, 1)
     pixels = torch.cat([of_methods, of_shown], dim=1)
     fillings = torch.stack([fill_image(images, fill) for fill in fills])  # (F, B, C, H, W)
-    passes = MaskedPasses(pixels, fillings, images, classes, excluded)
-    before, after = passes.unmasked(logits, batch_size), passes.masked(logits, batch_size)
+    passes = MaskedPasses(pixels, fillings, images, Question(logits, classes, excluded))
+    before, after = passes.unmasked(batch_size), passes.masked(batch_size)
     drops = (before.confidence - after.confidence[:, :, :-2]).cpu().numpy()  # (A, F, 2M, B)
     return Drops(
         values=dict(zip(drop_names(tuple(maps), areas, fills), drops.reshape(-1, len(images)), strict=True)),

@@ -1,21 +1,25 @@
 """A model that is held by this process, with hooks and other weights for as long as it works."""
 
 import copy
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from case_monitor.domain.diagnostics import RANDOM_MAP
 from case_monitor.domain.errors import ModelError
 from case_monitor.domain.protocol import AUTO, Protocol
 from case_monitor.domain.scores import PAIR_MARGIN, SHOWN_MARGIN
 from case_monitor.measuring.channel_activity import ChannelActivity
 from case_monitor.measuring.contrastive_deletion import contrastive_deletion, opposed_by_pair, opposed_by_shown
+from case_monitor.measuring.diagnostics import Diagnosed, ShuffledWeights, Subject, diagnose
 from case_monitor.measuring.fidelity import Drops, ShownMap, confidence_drops, maps_of_seeds
+from case_monitor.measuring.masked_passes import Question
 from case_monitor.measuring.measured_model import (
     Answers,
     At,
@@ -98,10 +102,11 @@ class HeldModel:
 
     def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
         with self._prepared(self._as_taken(first)):
+            shuffled = self._shuffled()
             for batch in batches:
                 images, classes = self._as_taken(batch.images), batch.classes.to(self.device)
                 shown = at.shown or self.protocol.methods[0]
-                more = functools.partial(evidence_maps, shown=shown)
+                more = partial(evidence_maps, shown=shown)
                 ways = self._quickly | {"progress": progress, "more": more, "centred": shown}
                 ways["excluded"] = _moved(batch.excluded, self.device)
                 maps = self._maps(images, classes, at, self.protocol.methods, ways)
@@ -110,7 +115,8 @@ class HeldModel:
                 pair = maps.pop(OWN_PAIR, of_layer)
                 evidence = Evidence(pair=pair, place=maps.pop(PLACE), shown=of_shown)
                 drops = self._drops(batch, images, classes, maps, evidence, at, shown)
-                yield Explanation(maps=maps, evidence=evidence, drops=drops)
+                diagnosed = self._diagnosed(batch, images, classes, maps, at, shuffled)
+                yield Explanation(maps=maps, evidence=evidence, drops=drops, diagnosed=diagnosed)
 
     def draw(self, batches: Iterator[ToDraw], at: At, methods: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         self.model.to(self.device)
@@ -161,11 +167,17 @@ class HeldModel:
         return lambda images: self.outputs.logits(model(images), len(images))
 
     def _maps(
-        self, images: Tensor, classes: Tensor, at: At, methods: Sequence[str], ways: Mapping[str, Any]
+        self,
+        images: Tensor,
+        classes: Tensor,
+        at: At,
+        methods: Sequence[str],
+        ways: Mapping[str, Any],
+        model: nn.Module | None = None,
     ) -> dict[str, Tensor]:
         """Method -> (B, K, h, w) as small as the layer, of the classes (B, K)."""
         return saliency_maps(
-            self.model,
+            self.model if model is None else model,
             images,
             classes,
             target_layer=at.layer,
@@ -226,6 +238,56 @@ class HeldModel:
         of = {PAIR_MARGIN: "", SHOWN_MARGIN: shown}
         margins = drops.margins | {(of[name], name): c for name, c in contrasts.values.items()}
         return Drops(values=drops.values, margins=margins, broken=drops.broken + contrasts.broken)
+
+    def _shuffled(self) -> ShuffledWeights | None:
+        """Where a diagnostic needs it, and there are weights."""
+        if not {"mprt", "emprt"} & set(self.protocol.diagnostics):
+            return None
+        shuffled = ShuffledWeights(self.model, self.protocol.seed)
+        return shuffled if shuffled.any else None
+
+    def _diagnosed(
+        self,
+        batch: ToExplain,
+        images: Tensor,
+        classes: Tensor,
+        small: Mapping[str, Tensor],
+        at: At,
+        shuffled: ShuffledWeights | None,
+    ) -> Diagnosed:
+        """What the protocol's diagnostics give, of maps (B, 2, h, w)."""
+        protocol, size = self.protocol, images.shape[-2:]
+        if not protocol.diagnostics:
+            return Diagnosed(values={}, broken=np.zeros(len(images), dtype=np.int64))
+        logits, excluded = batch.logits.to(self.device), _moved(batch.excluded, self.device)
+        of_target = {method: maps[:, 0] for method, maps in small.items()}
+        control = maps_of_seeds(batch.seeds, next(iter(of_target.values())).shape[-2:], size, protocol.seed)
+        maps = {method: resize_maps(maps[:, :1], size)[:, 0] for method, maps in small.items()}
+        ways = self._quickly | {"excluded": excluded}
+
+        def explain(images: Tensor, classes: Tensor, model: nn.Module | None = None) -> dict[str, Tensor]:
+            return self._maps(images, classes, at, protocol.methods, ways, model)
+
+        possible = logits if excluded is None else logits.masked_fill(excluded, torch.inf)
+        plain = self._logits(self.model)
+        with (
+            inspecting(self.model),
+            fastest_forward(self.model, plain, images[:1], logits[:1], rows=at.batch_size) as forward,
+        ):
+            subject = Subject(
+                images=images,
+                classes=classes,
+                lowest=possible.argmin(1),
+                maps=maps | {RANDOM_MAP: control[:, 0].to(self.device)},
+                small=of_target,
+                seeds=batch.seeds,
+                seed=protocol.seed,
+                fill=protocol.fills[0],
+                question=Question(forward, classes, excluded),
+                explain=explain,
+                shuffled=None if shuffled is None else lambda stage: partial(explain, model=shuffled.at(stage)),
+            )
+            return diagnose(protocol.diagnostics, subject)
 
 
 def _moved(tensor: Tensor | None, device: str) -> Tensor | None:

@@ -54,6 +54,29 @@ class Answered:
         return self.confidence.isfinite() & self.margin.isfinite()
 
 
+class Question:
+    """What is asked about images, whatever was made of them.
+
+    Args:
+        logits: the model, (B, C, H, W) -> (B, num_classes).
+        classes: (B, 2) the first and the second class of each image.
+        excluded: (B, num_classes) bool, classes that have no part in probabilities; None: all have.
+    """
+
+    def __init__(self, logits: Logits, classes: Tensor, excluded: Tensor | None = None) -> None:
+        self._logits, self._classes, self._excluded = logits, classes, excluded
+
+    @torch.no_grad()
+    def of(self, images: Tensor, places: Tensor) -> Answered:
+        """(P,) of what was made of the images at these places (P,): (P, C, H, W)."""
+        came, classes = self._logits(images).double(), self._classes[places]
+        of_two = came.gather(1, classes)
+        if self._excluded is not None:
+            # NaN stays: whether a pass gave numbers does not depend on what is asked.
+            came = came.masked_fill(self._excluded[places] & came.isfinite(), -torch.inf)
+        return Answered(came.softmax(1).gather(1, classes[:, :1]).squeeze(1), of_two[:, 0] - of_two[:, 1])
+
+
 class MaskedPasses:
     """Passes over masked images.
 
@@ -61,15 +84,11 @@ class MaskedPasses:
         masks: (A, Q, B, H, W) bool, which pixels are taken away: Q masks of each area and image.
         fillings: (F, B, C, H, W) what replaces them.
         images: (B, C, H, W).
-        classes: (B, 2) the first and the second class.
-        excluded: (B, num_classes) bool, classes that have no part in probabilities; None: all have.
+        question: asked about each.
     """
 
-    def __init__(
-        self, masks: Tensor, fillings: Tensor, images: Tensor, classes: Tensor, excluded: Tensor | None = None
-    ) -> None:
-        self._masks, self._fillings, self._images = masks, fillings, images
-        self._classes, self._excluded = classes, excluded
+    def __init__(self, masks: Tensor, fillings: Tensor, images: Tensor, question: Question) -> None:
+        self._masks, self._fillings, self._images, self._question = masks, fillings, images, question
         self._some = masks.flatten(-2).any(-1)  # (A, Q, B)
         self._first = _first_equal(masks)  # (A, Q, B)
         own = self._first == torch.arange(masks.shape[1], device=masks.device).view(-1, 1)
@@ -77,13 +96,13 @@ class MaskedPasses:
             (own & self._some).unsqueeze(1).expand(-1, len(fillings), -1, -1).nonzero()
         )  # area, fill, mask, image
 
-    def unmasked(self, logits: Logits, batch_size: int) -> Answered:
+    def unmasked(self, batch_size: int) -> Answered:
         """(B,) of the images as they are."""
         every = torch.arange(len(self._images), device=self._images.device)
-        parts = [self._answered(logits, self._images[part], part) for part in torch.split(every, batch_size)]
+        parts = [self._question.of(self._images[part], part) for part in torch.split(every, batch_size)]
         return Answered(torch.cat([part.confidence for part in parts]), torch.cat([part.margin for part in parts]))
 
-    def masked(self, logits: Logits, batch_size: int) -> Answered:
+    def masked(self, batch_size: int) -> Answered:
         """(A, F, Q, B) without the pixels; NaN where none was to be taken away."""
         areas, masks, images = self._first.shape
         after = torch.full((2, areas, len(self._fillings), masks, images), torch.nan, dtype=torch.float64)
@@ -91,7 +110,7 @@ class MaskedPasses:
         for rows in torch.split(self._rows, batch_size) if len(self._rows) else ():
             a, f, q, i = rows.T
             pixels = torch.where(self._masks[a, q, i].unsqueeze(1), self._fillings[f, i], self._images[i])
-            came = self._answered(logits, pixels, i)
+            came = self._question.of(pixels, i)
             after[0, a, f, q, i], after[1, a, f, q, i] = came.confidence, came.margin
         source = self._first.unsqueeze(1).expand(after.shape[1:])
         return Answered(*(of.gather(2, source) for of in after))
@@ -99,15 +118,6 @@ class MaskedPasses:
     def broken(self, after: Answered) -> Tensor:
         """(B,) passes that were run and gave no number."""
         return (self._some.unsqueeze(1) & ~after.is_number).sum((0, 1, 2))
-
-    @torch.no_grad()
-    def _answered(self, logits: Logits, images: Tensor, places: Tensor) -> Answered:
-        came, classes = logits(images).double(), self._classes[places]
-        of_two = came.gather(1, classes)
-        if self._excluded is not None:
-            # NaN stays: whether a pass gave numbers does not depend on what is asked.
-            came = came.masked_fill(self._excluded[places] & came.isfinite(), -torch.inf)
-        return Answered(came.softmax(1).gather(1, classes[:, :1]).squeeze(1), of_two[:, 0] - of_two[:, 1])
 
 
 def _first_equal(masks: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.protocol import AUTO
 from case_monitor.domain.protocol import Protocol as HowToMeasure
+from case_monitor.measuring.diagnostics import Diagnosed
 from case_monitor.measuring.fidelity import Drops
 
 Progress = Callable[[float, int], None]
@@ -94,11 +95,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Explanation:
-    """Of a batch: method -> (B, 2, h, w) maps, as small as the layer, and what came of taking pixels away."""
+    """Of a batch: method -> (B, 2, h, w) maps, as small as the layer, and what came of what was asked with them."""
 
     maps: Mapping[str, Tensor]
     evidence: Evidence
     drops: Drops
+    diagnosed: Diagnosed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

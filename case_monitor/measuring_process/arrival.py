@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from case_monitor.domain.arrays import BoolArray, FloatArray, IntArray
+from case_monitor.domain.diagnostics import SCORES
 from case_monitor.domain.errors import EngineError
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.predictions import PredictedPart
@@ -68,7 +69,12 @@ def explained(came: object, sample: Sample) -> tuple[SampleScores, Gallery]:
         _array(theirs, "int64", (n,), name)
         require(bool((ours == theirs).all()), f"{name} of the sample was expected, another one came")
     _array(scores.confidence, "float64", (n,), "confidence")
-    scored({" ".join(key): values for key, values in scores.values.items() if key[1] not in MARGINS}, n)
+    diagnosed = {key: values for key, values in scores.values.items() if key[1] in SCORES}
+    rest = {key: values for key, values in scores.values.items() if key[1] not in MARGINS | set(SCORES)}
+    for (method, name), values in diagnosed.items():
+        _array(values, "float64", (n,), f"{method} {name}")
+        require(SCORES[name].allows(values), f"{SCORES[name].range_in_words} was expected")
+    scored({" ".join(key): values for key, values in rest.items()}, n)
     _margins({" ".join(key): values for key, values in scores.values.items() if key[1] in MARGINS}, n)
     if n:  # None is read as none broken
         _array(scores.broken_passes, "int64", (n,), "broken passes")

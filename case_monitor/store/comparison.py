@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 
 from case_monitor.domain.arrays import FloatArray, IntArray
 from case_monitor.domain.digests import protocol_digest
-from case_monitor.domain.metrics import is_of_classes, needs_baseline, row_of
+from case_monitor.domain.metric_kinds import is_of_classes, needs_baseline
+from case_monitor.domain.metrics import row_of
 from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.policy import Policy, vs_baseline
 from case_monitor.domain.predictions import PredictedClasses

@@ -81,7 +81,7 @@ def test_a_split_is_sampled_as_the_protocol_says(sampling: str, draw: object) ->
 def test_protocols_that_do_not_say_are_what_they_were() -> None:
     """Evidence is stored under this digest."""
     fields = asdict(Protocol())
-    for name in ("sampling", "label_threshold", "label_thresholds", "contrast", "contrast_threshold"):
+    for name in ("sampling", "label_threshold", "label_thresholds", "contrast", "contrast_threshold", "diagnostics"):
         del fields[name]
     assert protocol_digest(Protocol()) == digest([fields, FIGURES, version("torch").partition(".")[0]])
     assert protocol_digest(Protocol()) == protocol_digest(Protocol(sampling="random"))

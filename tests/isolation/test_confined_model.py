@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from case_monitor.domain.diagnostics import DIAGNOSTICS, score_names
 from case_monitor.domain.errors import ConfigError, ModelError, TargetLayerError
 from case_monitor.domain.protocol import Protocol
 from case_monitor.isolation.confined_model import ConfinedModel
@@ -21,7 +22,13 @@ from tests.isolation.models import IMAGE, ISOLATION, confined, predicted
 from tests.isolation.networks import FailsAtTheThird, Network
 from tests.support.models_here import saved
 
-PROTOCOL = Protocol(methods=("case", "gradcam", "scorecam"), areas=(0.5, 0.05), fills=("mean", "blur"), batch_size=4)
+PROTOCOL = Protocol(
+    methods=("case", "gradcam", "scorecam"),
+    areas=(0.5, 0.05),
+    fills=("mean", "blur"),
+    diagnostics=DIAGNOSTICS,
+    batch_size=4,
+)
 AT = At(layer="conv", contrast={0: {1: 0.5, 2: 0.25}, 1: {0: 1.0}}, batch_size=4)
 
 
@@ -92,6 +99,10 @@ class TestTheSame:
             margins, others = mine.drops.margins, other.drops.margins
             assert {key: m.tobytes() for key, m in margins.items()} == {key: m.tobytes() for key, m in others.items()}
             assert margins.keys() == {(by, "fidelity_margin"), ("", "pair_margin"), (by, "shown_margin")}
+            assert mine.diagnosed.broken.tolist() == other.diagnosed.broken.tolist()
+            diagnosed, others = mine.diagnosed.values, other.diagnosed.values
+            assert {k: d.tobytes() for k, d in diagnosed.items()} == {k: d.tobytes() for k, d in others.items()}
+            assert set(diagnosed) == set(score_names(DIAGNOSTICS, PROTOCOL.methods))
             for name in ("pair", "shown", "place"):
                 ours_drawn, theirs_drawn = (getattr(e.evidence, name).numpy() for e in (mine, other))
                 assert ours_drawn.tobytes() == theirs_drawn.tobytes()
@@ -259,6 +270,28 @@ class TestAgainstItsAnswers:
     ) -> None:
         changed[f"margin {name}"] = lambda margins: np.full_like(margins, np.inf)
         with pytest.raises(ModelError, match=r"^model digits/1: .*_margin as finite numbers"):
+            next(there.explain(to_explain[0].images[:1], iter(to_explain), AT, lambda *_: None))
+
+    @pytest.mark.parametrize(
+        ("name", "value", "expected"),
+        [
+            ("case deletion_auc", 1.1, "deletion_auc as finite numbers from 0 to 1"),
+            ("random road", -1.1, "road as finite numbers from -1 to 1"),
+            ("gradcam max_sensitivity", np.inf, "max_sensitivity as finite numbers from 0 to any"),
+            ("gradcam max_sensitivity", -0.1, "max_sensitivity as finite numbers from 0 to any"),
+        ],
+    )
+    def test_diagnostics_that_cannot_be(
+        self,
+        there: ConfinedModel,
+        changed: dict[str, object],
+        to_explain: list[ToExplain],
+        name: str,
+        value: float,
+        expected: str,
+    ) -> None:
+        changed[f"diagnosed {name}"] = lambda scores: np.full_like(scores, value)
+        with pytest.raises(ModelError, match=rf"^model digits/1: .*{expected}"):
             next(there.explain(to_explain[0].images[:1], iter(to_explain), AT, lambda *_: None))
 
 

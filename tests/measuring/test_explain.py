@@ -173,7 +173,7 @@ class _DrawsEverywhere(HeldModel):
                 place=torch.full_like(evidence.place, 2.0),
             )
             nothing = Drops(values=values, margins=margins, broken=drops.broken)
-            yield Explanation(maps=maps, evidence=everywhere, drops=nothing)
+            yield Explanation(maps=maps, evidence=everywhere, drops=nothing, diagnosed=explanation.diagnosed)
 
 
 def test_a_number_that_is_missing_for_a_reason_is_none() -> None:

@@ -20,7 +20,8 @@ GALLERY = Gallery.empty(("case",))
 
 
 def scores(**values: np.ndarray) -> SampleScores:
-    metrics = {"agreement": ("case", "agreement"), "pair": ("", PAIR_MARGIN), "shown": ("case", SHOWN_MARGIN)}
+    metrics = {"sensitivity": ("case", "max_sensitivity"), "road": ("random", "road")}
+    metrics |= {"agreement": ("case", "agreement"), "pair": ("", PAIR_MARGIN), "shown": ("case", SHOWN_MARGIN)}
     return SampleScores(
         sample_ids=PREDS.sample_ids,
         target=SAMPLE.preds.target,
@@ -36,6 +37,17 @@ def test_differences_of_logits_have_no_range_and_other_scores_have() -> None:
     assert explained((fine, GALLERY), SAMPLE) == (fine, GALLERY)
     with pytest.raises(EngineError, match=r"case agreement in \[-1, 1\] was expected"):
         explained((scores(agreement=np.array([0.5, 1.5, 0])), GALLERY), SAMPLE)
+
+
+def test_diagnostics_have_the_range_of_their_row() -> None:
+    fine = scores(sensitivity=np.array([0, 7.5, np.nan]), road=np.array([-1, 1, np.nan]))
+    assert explained((fine, GALLERY), SAMPLE) == (fine, GALLERY)
+    with pytest.raises(EngineError, match="max_sensitivity as finite numbers from 0 to any was expected"):
+        explained((scores(sensitivity=np.array([1, -0.5, 0])), GALLERY), SAMPLE)
+    with pytest.raises(EngineError, match="road as finite numbers from -1 to 1 was expected"):
+        explained((scores(road=np.array([1, 1.5, 0])), GALLERY), SAMPLE)
+    with pytest.raises(EngineError, match=r"random road of \(3,\) as float64"):
+        explained((scores(road=np.zeros(2)), GALLERY), SAMPLE)
 
 
 @pytest.mark.parametrize("infinite", [np.inf, -np.inf])

@@ -16,6 +16,11 @@ def drop_suffixes(stored: EvaluationSettings) -> tuple[str, ...]:
     return tuple(drop_suffix(area, fill) for area in areas for fill in fills)
 
 
+def diagnostics_of(stored: EvaluationSettings) -> tuple[str, ...]:
+    """The diagnostics that were measured."""
+    return tuple(stored.protocol.get("diagnostics", ()))
+
+
 def gate_suffix(stored: EvaluationSettings) -> str | None:
     """Area and fill of the first rule on fidelity; without one the first that was measured, if any was."""
     known, fills = drop_suffixes(stored), stored.protocol.get("fills", ("mean",))

@@ -7,6 +7,7 @@ import numpy as np
 
 from case_monitor.domain.arrays import UNDEFINED, FloatArray
 from case_monitor.domain.confusion_matrix import ClassMetrics, ConfusionMatrix
+from case_monitor.domain.diagnostics import RANDOM_MAP, VS_RANDOM, Score, scores_of
 from case_monitor.domain.metrics import METRICS, row_of
 from case_monitor.domain.policy import Policy
 from case_monitor.domain.protocol import Protocol
@@ -14,7 +15,7 @@ from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.figures.contrast import contrast_summaries
 from case_monitor.judging.figures.means import MEANS, means_by_area
-from case_monitor.judging.figures.row import NO_IMAGE, NOT_FINITE, ONE_CLASS, rate_row, summary_row
+from case_monitor.judging.figures.row import DEGENERATE, NO_IMAGE, NOT_FINITE, ONE_CLASS, rate_row, summary_row
 from case_monitor.judging.statistics.adjustment import holm
 from case_monitor.judging.statistics.effects import rate_difference_effect
 from case_monitor.judging.statistics.hypothesis_tests import Alternative, paired_t_test, wilcoxon_test
@@ -129,6 +130,8 @@ def explanation_summaries(scores: SampleScores, protocol: Protocol, policy: Poli
     rows = [summarise.finite_passes(), *summarise.sensitivity(protocol.methods), *summarise.chance()]
     for suffix in protocol.suffixes:
         rows += summarise.fidelity(protocol.methods, suffix)
+    for score in scores_of(protocol.diagnostics):
+        rows += summarise.diagnostic(protocol.methods, score)
     return (*rows, *contrast_summaries(scores, policy.confidence_level))
 
 
@@ -154,8 +157,8 @@ class _Summariser:
         return rate_row("finite_passes", "", whole, n, confidence_level=self._level, reference=0.0)
 
     def chance(self) -> Iterator[MetricSummary]:
-        values = self._scores.values["random", "agreement"]
-        yield self._row("agreement_mean", "random", values, np.mean)
+        values = self._scores.values[RANDOM_MAP, "agreement"]
+        yield self._row("agreement_mean", RANDOM_MAP, values, np.mean)
 
     def fidelity(self, methods: tuple[str, ...], suffix: str) -> Iterator[MetricSummary]:
         drop = f"confidence_drop_{suffix}"
@@ -169,6 +172,37 @@ class _Summariser:
             case = dict.fromkeys(others, values["case"])
             yield from self._paired(f"{drop}_vs_case", others, case, "two-sided")
             yield from self._paired(f"{drop}_below_case", others, case, "less")
+
+    def diagnostic(self, methods: tuple[str, ...], score: Score) -> Iterator[MetricSummary]:
+        """The mean of every method and of random maps, and what the one is beyond the other."""
+        of = (*methods, RANDOM_MAP) if score.with_random else methods
+        values = {method: self._scores.values[method, score.name] for method in of}
+        for method in of:
+            row = self._rate if score.is_yes_or_no else self._mean
+            yield row(score.name, method, values[method])
+        if score.is_compared:
+            control = values.pop(RANDOM_MAP)
+            side: Alternative = "greater" if score.greater_is_better else "less"
+            beyond = f"{score.name}{VS_RANDOM}"
+            yield from self._paired(beyond, values, dict.fromkeys(values, control), side)
+
+    def _mean(self, metric: str, method: str, values: FloatArray) -> MetricSummary:
+        return self._row(metric, method, values, np.mean)
+
+    def _rate(self, metric: str, method: str, values: FloatArray) -> MetricSummary:
+        defined = values[np.isfinite(values)]
+        yes, undefined = int(defined.sum()), len(values) - len(defined)
+        because = DEGENERATE if undefined else None
+        return rate_row(
+            metric,
+            method,
+            yes,
+            len(defined),
+            confidence_level=self._level,
+            reference=0.0,
+            n_undefined=undefined,
+            because=because,
+        )
 
     def _means(self, method: str, suffix: str) -> Iterator[MetricSummary]:
         """Those of one area and fill, or, without a suffix, those that there are once; then the same per class."""

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from case_monitor.dashboard.pages.evaluation.agreement_panels import AgreementPanels, agreement_panels
 from case_monitor.dashboard.pages.evaluation.charts import Chart, activity_chart, fidelity_charts
 from case_monitor.dashboard.pages.evaluation.contrast_table import ContrastRow, contrast_table
+from case_monitor.dashboard.pages.evaluation.diagnostics_table import DiagnosticRow, diagnostics_table
 from case_monitor.dashboard.pages.evaluation.methods_table import MethodsTable, ShownFigure, methods_table
 from case_monitor.dashboard.pages.evaluation.rules import ClassRule, RuleOutcome, class_rules, rule_outcomes
 from case_monitor.dashboard.parts.evaluation_head import EvaluationHead, EvaluationId, head_of, read_in_place
@@ -105,6 +106,7 @@ class EvaluationPage:
     scores: ScoresState
     agreement: AgreementPanels
     fidelity: tuple[Chart, ...]
+    diagnostics: tuple[DiagnosticRow, ...]
     activity: Chart | None
     provenance: Provenance
     downloads: tuple[Download, ...]
@@ -145,6 +147,7 @@ def evaluation_page(engine: Engine, settings: Settings, evaluation_id: int) -> E
         scores=_scores_state(evidence),
         agreement=agreement_panels(evidence.agreements, names, head.gate_method),
         fidelity=fidelity_charts(methods),
+        diagnostics=diagnostics_table(evidence.figures, names),
         activity=activity_chart(evidence.classes, _number(stored.protocol, "activity_threshold")),
         provenance=_provenance(stored),
         downloads=_downloads(evaluation_id),

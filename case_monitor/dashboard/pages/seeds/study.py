@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from case_monitor.dashboard.pages.seeds.version_ranges import VersionRanges
 from case_monitor.dashboard.parts.latest import latest_of_versions
-from case_monitor.dashboard.parts.stored_settings import confidence_level, drop_suffixes
+from case_monitor.dashboard.parts.stored_settings import confidence_level, diagnostics_of, drop_suffixes
 from case_monitor.domain.arrays import UNDEFINED, defined
 from case_monitor.domain.metrics import metrics_of
 from case_monitor.domain.summary import MetricSummary
@@ -106,7 +106,7 @@ def seed_study(engine: Engine, chosen: SeedQuery) -> SeedStudy:
     asked = _asked(chosen.versions)
     reference, seeds, left_out = _seeds(lines, asked)
     stored = evaluation_settings(engine, reference.id)
-    known = metrics_of(drop_suffixes(stored), stored.methods)
+    known = metrics_of(drop_suffixes(stored), stored.methods, diagnostics_of(stored))
     metrics = tuple(name for name, metric in known.items() if metric.axis)
     if chosen.metric not in metrics:
         raise HTTPException(400, f"metric: one of {', '.join(metrics)} was expected, {chosen.metric!r} came")

@@ -1,0 +1,54 @@
+"""The diagnostics that a protocol names, on a batch."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from case_monitor.domain.arrays import FloatArray, IntArray
+from case_monitor.domain.diagnostics import DIAGNOSTICS, SCORES
+from case_monitor.measuring.diagnostics.average_drop import average_drop
+from case_monitor.measuring.diagnostics.curves import deletion, insertion, morf_lerf
+from case_monitor.measuring.diagnostics.infidelity import infidelity
+from case_monitor.measuring.diagnostics.lowest_class import lowest_class
+from case_monitor.measuring.diagnostics.max_sensitivity import max_sensitivity
+from case_monitor.measuring.diagnostics.mprt import emprt, mprt
+from case_monitor.measuring.diagnostics.road import road
+from case_monitor.measuring.diagnostics.subject import Subject
+from case_monitor.measuring.fidelity import finite
+from case_monitor.measuring.top_pixels import is_degenerate
+
+FUNCTIONS: Mapping[str, Callable[[Subject], Mapping[tuple[str, str], Tensor]]] = {
+    "deletion": deletion,
+    "insertion": insertion,
+    "morf_lerf": morf_lerf,
+    "road": road,
+    "average_drop": average_drop,
+    "infidelity": infidelity,
+    "max_sensitivity": max_sensitivity,
+    "lowest_class": lowest_class,
+    "mprt": mprt,
+    "emprt": emprt,
+}
+"""Name -> function of a subject: method and score -> (B,) float64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Diagnosed:
+    """What came of it: (method, score) -> (B,) float64, NaN where undefined; and (B,) broken passes."""
+
+    values: Mapping[tuple[str, str], FloatArray]
+    broken: IntArray
+
+
+def diagnose(names: Collection[str], subject: Subject) -> Diagnosed:
+    """The scores of some diagnostics, in the catalogue's order; NaN of a map that points at nothing."""
+    nothing = {method: is_degenerate(maps) for method, maps in subject.maps.items()}
+    values = {}
+    for name in DIAGNOSTICS:
+        for (method, score), of in (FUNCTIONS[name](subject) if name in names else {}).items():
+            if SCORES[score].of_map_alone:
+                of = torch.where(nothing[method], torch.nan, of)
+            values[method, score] = finite(of)
+    return Diagnosed(values=values, broken=subject.broken.cpu().numpy())

@@ -1,0 +1,114 @@
+"""Diagnostics in a whole evaluation: switched on by name, with intervals and a control, and judged by rules."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sqlalchemy import Engine
+
+from case_monitor.domain.diagnostics import DIAGNOSTICS, RANDOM_MAP, scores_of
+from case_monitor.domain.errors import ConfigError
+from case_monitor.domain.evaluation import Evaluation
+from case_monitor.domain.policy import Policy, Threshold
+from case_monitor.domain.policy_check import check_policy
+from case_monitor.domain.protocol import Protocol
+from case_monitor.judging.figures.row import MIN_FOR_INTERVAL
+from case_monitor.store.connection import connect
+from case_monitor.store.migrate import upgrade
+from case_monitor.store.read.scores import load_scores
+from case_monitor.store.write import save_evaluation
+from tests.steps.test_trial import PROTOCOL, loaded, trained
+from tests.support.sources import a_split, blobs
+from tests.support.trial import evaluate
+
+ASKED = replace(PROTOCOL, methods=("case", "gradcam"), diagnostics=DIAGNOSTICS)
+POLICY = Policy(
+    min_samples=10,
+    thresholds=(
+        Threshold(metric="deletion_auc", method="gate", limit=0.999, greater_is_better=False),
+        Threshold(metric="infidelity_vs_random", method="gradcam", limit=-0.9, greater_is_better=False),
+    ),
+)
+
+
+def evaluated(protocol: Protocol, policy: Policy = POLICY) -> Evaluation:
+    model = loaded(1, trained(4, seed=0), a_split(4, 64), blobs(64, (0, 1, 2, 3)))
+    return evaluate(model, None, policy=policy, protocol=protocol).evaluation
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> Evaluation:
+    return evaluated(ASKED)
+
+
+def test_every_score_has_its_mean_with_an_interval_and_its_control(evaluation: Evaluation) -> None:
+    for score in scores_of(DIAGNOSTICS):
+        for method in (*ASKED.methods, *([RANDOM_MAP] if score.with_random else [])):
+            values = evaluation.scores.values[method, score.name]
+            row = evaluation.summary(score.name, method)
+            assert row is not None
+            defined = values[np.isfinite(values)]
+            assert (row.n, row.n_undefined) == (len(defined), len(values) - len(defined))
+            if row.n:
+                assert row.value == pytest.approx(defined.mean())
+                assert row.n < MIN_FOR_INTERVAL or row.ci_low <= row.value <= row.ci_high
+        for method in ASKED.methods:
+            beyond = evaluation.summary(f"{score.name}_vs_random", method)
+            assert (beyond is not None) == (score.with_random and score.name != "increase_in_confidence")
+            if beyond is not None:
+                both = (evaluation.scores.values[of, score.name] for of in (method, RANDOM_MAP))
+                assert beyond.value == pytest.approx(np.nanmean(np.subtract(*both)))
+                assert beyond.test == f"paired-t {'greater' if score.greater_is_better else 'less'}"
+                assert np.isnan(beyond.p_value) or beyond.p_value <= beyond.p_adjusted <= 1  # none where all are equal
+
+
+def test_other_figures_are_what_they_are_without(evaluation: Evaluation) -> None:
+    without = evaluated(replace(ASKED, diagnostics=()), Policy(min_samples=10))
+    for key, values in without.scores.values.items():
+        assert_array_equal(values, evaluation.scores.values[key], err_msg=str(key))
+    assert_array_equal(without.scores.broken_passes, evaluation.scores.broken_passes)
+
+
+def test_no_number_depends_on_the_batch(evaluation: Evaluation) -> None:
+    other = evaluated(replace(ASKED, batch_size=7))
+    assert ASKED.batch_size != 7
+    for key, values in evaluation.scores.values.items():
+        np.testing.assert_allclose(other.scores.values[key], values, atol=2e-5, err_msg=str(key))
+
+
+def test_rules_are_about_them(evaluation: Evaluation) -> None:
+    deletion, infidelity = evaluation.verdict.results[:2]
+    assert deletion.status == "pass"
+    assert infidelity.status == "fail"
+    assert deletion.n == evaluation.summary("deletion_auc", "case").n  # type: ignore[union-attr] # it is there
+    assert "infidelity vs random" in evaluation.verdict.sentence
+
+
+def test_a_rule_on_what_is_not_measured_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"policy\.thresholds\[0\]\.metric: some of .*'deletion_auc' came"):
+        check_policy(POLICY, PROTOCOL)
+    check_policy(POLICY, replace(PROTOCOL, diagnostics=("deletion", "infidelity")))
+
+
+def test_a_diagnostic_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"protocol\.diagnostics: some of average_drop, .*'delete' came"):
+        check_policy(Policy(), replace(PROTOCOL, diagnostics=("deletion", "delete")))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Engine]:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    upgrade(url)
+    engine = connect(url)
+    yield engine
+    engine.dispose()
+
+
+def test_they_are_stored(evaluation: Evaluation, store: Engine) -> None:
+    found = load_scores(store, save_evaluation(store, evaluation))
+    assert found is not None
+    for key, values in evaluation.scores.values.items():
+        assert_array_equal(found.values[key], values)
