@@ -165,7 +165,7 @@ _ROWS = (
     Score(
         diagnostic="lowest_class",
         name="lowest_agreement",
-        title="Agreement with the lowest class",
+        title="Lowest class",
         words="agreement of the map with that of the least likely class",
         greater_is_better=False,
         unit=Unit.SHARE,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from numpy.testing import assert_array_equal
 from sqlalchemy import Engine
 
@@ -16,6 +17,8 @@ from case_monitor.domain.policy import Policy, Threshold
 from case_monitor.domain.policy_check import check_policy
 from case_monitor.domain.protocol import Protocol
 from case_monitor.judging.figures.row import MIN_FOR_INTERVAL
+from case_monitor.service import create_app
+from case_monitor.settings import Settings
 from case_monitor.store.connection import connect
 from case_monitor.store.migrate import upgrade
 from case_monitor.store.read.scores import load_scores
@@ -105,6 +108,19 @@ def store(tmp_path: Path) -> Iterator[Engine]:
     engine = connect(url)
     yield engine
     engine.dispose()
+
+
+def test_pages_and_seeds_show_them(evaluation: Evaluation, store: Engine) -> None:
+    number = save_evaluation(store, evaluation)
+    with TestClient(create_app(Settings(), store)) as client:
+        page = client.get(f"/evaluation/{number}").text
+        seeds = client.get("/seeds?model=blobs&metric=deletion_auc").text
+        plain = client.get("/seeds?model=blobs&metric=insertion_aucs")
+    assert "<h2>Further diagnostics</h2>" in page
+    assert page.count('<th scope="row">') > len(scores_of(DIAGNOSTICS))
+    assert all(f"<strong>{score.title}</strong>: " in page for score in scores_of(DIAGNOSTICS))
+    assert "Deletion AUC" in seeds
+    assert plain.status_code == 400
 
 
 def test_they_are_stored(evaluation: Evaluation, store: Engine) -> None:

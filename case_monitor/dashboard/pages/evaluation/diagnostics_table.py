@@ -10,6 +10,8 @@ from case_monitor.domain.metric import Unit
 from case_monitor.domain.metrics import row_of
 from case_monitor.domain.summary import MetricSummary
 
+_SMALL = 0.01
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiagnosticCell:
@@ -23,12 +25,16 @@ class DiagnosticCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiagnosticRow:
-    """A score of a diagnostic: one cell for each method, in their order, and that of random maps."""
+    """A score of a diagnostic: one cell for each method, in their order, and that of random maps.
+
+    `digits` behind the point tell its values apart.
+    """
 
     title: str
     words: str
     direction: str
     is_share: bool
+    digits: int
     cells: tuple[DiagnosticCell, ...]
     control: ShownFigure | None
 
@@ -49,6 +55,7 @@ def _row(figures: dict[tuple[str, str], MetricSummary], score: Score, methods: t
         words=score.words,
         direction=row_of(score.name).direction,
         is_share=score.unit is Unit.SHARE,
+        digits=3 if max(map(abs, values), default=1) >= _SMALL else 5,
         cells=tuple(
             DiagnosticCell(
                 figure=ShownFigure.of(figure),
