@@ -11,6 +11,7 @@ from torch import nn
 
 from case_monitor.evidence.mlflow_run import local_artifacts
 from case_monitor.registry import model_metadata
+from case_monitor.registry.seed_group import SEED_GROUP_TAG
 from case_monitor.settings import Preprocessing
 
 _MADE_FROM = "case_monitor_made_from"
@@ -26,6 +27,7 @@ def log_model(
     class_names: tuple[str, ...] | None,
     preprocessing: Preprocessing,
     source: str = "",
+    seed_group: str = "",
     pip_requirements: Sequence[str] = ("case-monitor", "torch"),
 ) -> int:
     """Register the next version of a model.
@@ -39,6 +41,7 @@ def log_model(
         class_names: in their order; None: those of the data set.
         preprocessing: what it was trained with.
         source: whatever says which network it is, for `made_from` to read.
+        seed_group: the study of seeds that it belongs to; empty: none.
         pip_requirements: what its pickle needs.
 
     Returns:
@@ -65,7 +68,10 @@ def log_model(
             metadata=metadata | ({_MADE_FROM: source} if source else {}),
             pip_requirements=list(pip_requirements),
         )
-    return int(logged.registered_model_version)
+    version = int(logged.registered_model_version)
+    if seed_group:
+        client.set_model_version_tag(name, str(version), SEED_GROUP_TAG, seed_group)
+    return version
 
 
 def made_from(name: str, version: int, tracking_uri: str) -> str:

@@ -103,6 +103,7 @@ def _register(
             class_names=data.class_names,
             preprocessing=data.preprocessing,
             source=source,
+            seed_group=name,
         )
     found = pretrained(studied, studied.weights[version - 1])
     return log_model(
@@ -114,5 +115,6 @@ def _register(
         class_names=None,
         preprocessing=found.preprocessing,
         source=source,
+        seed_group=name,
         pip_requirements=("torch", found.package),
     )

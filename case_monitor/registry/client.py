@@ -17,6 +17,7 @@ from case_monitor.domain.model_ref import ModelRef
 from case_monitor.registry.answers import require_named, says_no_alias, says_no_model, version_named
 from case_monitor.registry.digest import digest_directory
 from case_monitor.registry.one_line import one_line
+from case_monitor.registry.seed_group import seed_group_of
 
 _REGISTERED: Literal["model_version.created"] = "model_version.created"
 _NEWEST = "latest"  # MLflow's own word for the newest version, which has no such alias
@@ -119,12 +120,12 @@ class Registry:
 
     def artifact_digest(self, name: str, version: int) -> str:
         """Of a version's artifact as it is now; nothing of it is run."""
-        with self.downloaded(name, version) as (path, _):
+        with self.downloaded(name, version) as (path, _, _):
             return digest_directory(path)
 
     @contextmanager
-    def downloaded(self, name: str, version: int) -> Iterator[tuple[Path, str | None]]:
-        """The files of a version, and the run that logged it."""
+    def downloaded(self, name: str, version: int) -> Iterator[tuple[Path, str | None, str | None]]:
+        """The files of a version, the run that logged it, and its study of seeds."""
         with tempfile.TemporaryDirectory(prefix="case-monitor-") as directory:
             with one_line(f"model {name}/{version}"):
                 found = self._client.get_model_version(name, str(version))
@@ -134,7 +135,7 @@ class Registry:
                 if not found.source or not uri:
                     raise RegistryError("the place of its files was expected, the registry names none")
                 path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=directory, tracking_uri=self._uri))
-            yield path, found.run_id or None
+            yield path, found.run_id or None, seed_group_of(found)
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point `alias` at a version, and see that it is so."""

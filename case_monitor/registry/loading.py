@@ -55,8 +55,9 @@ def fetch(registry: Registry, name: str, version: int, trust: Trust = ALL_ALLOWE
         ModelError: it may not be loaded, it is no PyTorch model, or its metadata is malformed.
     """
     with ExitStack() as held:
-        path, run_id = held.enter_context(registry.downloaded(name, version))
-        identity = ModelVersion(name=name, version=version, run_id=run_id, digest=digest_directory(path))
+        path, run_id, seeds = held.enter_context(registry.downloaded(name, version))
+        digest = digest_directory(path)
+        identity = ModelVersion(name=name, version=version, run_id=run_id, digest=digest, seed_group=seeds)
         identity = replace(identity, signer=check_artifact(path, identity, trust))
         remove_uncounted(path)
         info = _description(path, identity)

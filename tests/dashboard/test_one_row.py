@@ -92,7 +92,7 @@ def test_a_method_is_measured_and_shown_by_its_row(evaluations: list[Evaluation]
     assert evaluations[1].summary("baseline_agreement", "toycam")
     page = client.get("/evaluation/2").text
     assert "Toy CAM" in page
-    for address in ("/evaluation/2", "/model?name=blobs", "/seeds?model=blobs"):
+    for address in ("/evaluation/2", "/model?name=blobs", "/seeds?model=blobs&versions=1-2"):
         assert '"var(--toycam)"' in client.get(address).text
         assert '"hourglass"' in client.get(address).text
     sheet = client.get("/static/methods.css")
@@ -125,7 +125,7 @@ def test_a_metric_is_worded_and_drawn_by_its_row(evaluations: list[Evaluation], 
     found = client.get("/api/v1/comparison?model=blobs&candidate=2&baseline=1").json()["differences"]
     [drawn] = [d for d in found if (d["metric"], d["method"]) == ("squared_drop_50", "toycam")]
     assert (drawn["difference"], drawn["greater_is_better"]) == (pytest.approx(difference.value), True)
-    over_seeds = client.get("/seeds?model=blobs&metric=squared_drop_50").text
+    over_seeds = client.get("/seeds?model=blobs&versions=1-2&metric=squared_drop_50").text
     assert "squared drop, top 50% of the pixels" in over_seeds
     assert "higher is better" in over_seeds
 

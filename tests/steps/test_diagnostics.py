@@ -114,7 +114,7 @@ def test_pages_and_seeds_show_them(evaluation: Evaluation, store: Engine) -> Non
     number = save_evaluation(store, evaluation)
     with TestClient(create_app(Settings(), store)) as client:
         page = client.get(f"/evaluation/{number}").text
-        seeds = client.get("/seeds?model=blobs&metric=deletion_auc").text
+        seeds = client.get("/seeds?model=blobs&versions=1&metric=deletion_auc").text
         plain = client.get("/seeds?model=blobs&metric=insertion_aucs")
     assert "<h2>Further diagnostics</h2>" in page
     assert page.count('<th scope="row">') > len(scores_of(DIAGNOSTICS))

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy import Engine
 
 from case_monitor.dashboard.api.items import Selection, read_items
 from case_monitor.dashboard.api.parts import PARTS, Part, require_evaluation
-from case_monitor.dashboard.api.shapes import NOT_STORED, EvaluationId
+from case_monitor.dashboard.api.shapes import NOT_EVALUATED, NOT_STORED, EvaluationId, Name, Short
+from case_monitor.dashboard.pages.seeds.study import SeedItem, seed_items, seed_study
+from case_monitor.dashboard.pages.seeds.taking_part import DEFAULT_METRIC, SeedQuery
 from case_monitor.dashboard.shell.resources import Held
 
 files = APIRouter(prefix="/api/v1")
@@ -38,12 +41,33 @@ async def download(held: Held, evaluation_id: EvaluationId, part: Part, file_for
     return await to_thread.run_sync(_file, held.engine, evaluation_id, part, file_format, limiter=_FILES)
 
 
+@files.get("/seeds.{file_format}", responses=NOT_EVALUATED | {200: _FILE[200]}, response_class=Response)
+async def download_seeds(
+    held: Held,
+    file_format: Format,
+    model: Name,
+    versions: Short = None,
+    group: Short = None,
+    metric: Annotated[str, Query(max_length=100)] = DEFAULT_METRIC,
+) -> Response:
+    """A study of seeds as CSV or Parquet: a row for each version and method."""
+    chosen = SeedQuery(model=model, versions=versions or "", group=group or "", metric=metric)
+    return await to_thread.run_sync(_seeds_file, held.engine, chosen, file_format, limiter=_FILES)
+
+
+def _seeds_file(engine: Engine, chosen: SeedQuery, file_format: Format) -> Response:
+    return _attached(SeedItem, seed_items(seed_study(engine, chosen)), "seeds", file_format)
+
+
 def _file(engine: Engine, evaluation_id: int, part: Part, file_format: Format) -> Response:
     require_evaluation(engine, evaluation_id)
     kind = PARTS[part].kind
     items, _ = read_items(engine, kind, Selection(evaluation_id=evaluation_id))
-    name = f"evaluation-{evaluation_id}-{part}.{file_format}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return _attached(kind, items, f"evaluation-{evaluation_id}-{part}", file_format)
+
+
+def _attached(kind: type[object], items: tuple[object, ...], name: str, file_format: Format) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{file_format}"'}
     return Response(_writers()[file_format](kind, items), media_type=_MEDIA_TYPES[file_format], headers=headers)
 
 

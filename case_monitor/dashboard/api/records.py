@@ -6,31 +6,24 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
-from case_monitor.dashboard.api.shapes import Listed, PageNumber, PerPage, Refusal, Text, Version
+from case_monitor.dashboard.api.shapes import NOT_EVALUATED, Listed, Name, PageNumber, PerPage, Short, Text, Version
 from case_monitor.dashboard.pages.compare.read import comparison
 from case_monitor.dashboard.pages.compare.record import CompareQuery, Comparison
 from case_monitor.dashboard.pages.model.read import model as model_quality
 from case_monitor.dashboard.pages.model.record import By, Model, ModelQuery
-from case_monitor.dashboard.pages.seeds.study import DEFAULT_METRIC, SeedQuery, SeedStudy, seed_study
+from case_monitor.dashboard.pages.seeds.study import SeedStudy, seed_study
+from case_monitor.dashboard.pages.seeds.taking_part import DEFAULT_METRIC, SeedQuery
 from case_monitor.dashboard.shell.records import Record
 from case_monitor.dashboard.shell.resources import Held, Resources
 from case_monitor.domain.policy import Severity
 from case_monitor.store.read.alert_list import AlertSelection, AlertState, ListedAlert, read_alert_list
-
-_NOT_EVALUATED: dict[int | str, dict[str, object]] = {
-    400: {"model": Refusal, "description": "What was asked for was not measured."},
-    404: {"model": Refusal, "description": "The model or the version was not evaluated."},
-    422: {"model": Refusal, "description": "The address is wrong."},
-}
-Name = Annotated[str, Query(min_length=1, max_length=10_000, pattern=r"^[^\x00]*$")]
-Short = Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")]
 
 Answer = TypeVar("Answer")
 
 records = APIRouter(prefix="/api/v1")
 
 
-@records.get("/quality", response_model=Model, responses=_NOT_EVALUATED)
+@records.get("/quality", response_model=Model, responses=NOT_EVALUATED)
 def show_quality(
     request: Request, held: Held, model: Name, by: By = By.VERSION, area: Short = None, page: PageNumber = 1
 ) -> Response:
@@ -39,7 +32,7 @@ def show_quality(
     return _kept(request, held, chosen, Model, lambda: model_quality(held.engine, held.settings, chosen))
 
 
-@records.get("/comparison", response_model=Comparison, responses=_NOT_EVALUATED)
+@records.get("/comparison", response_model=Comparison, responses=NOT_EVALUATED)
 def show_comparison(
     request: Request,
     held: Held,
@@ -65,16 +58,17 @@ def show_comparison(
     return _kept(request, held, chosen, Comparison, lambda: comparison(held.engine, held.settings, chosen))
 
 
-@records.get("/seeds", response_model=SeedStudy, responses=_NOT_EVALUATED)
+@records.get("/seeds", response_model=SeedStudy, responses=NOT_EVALUATED)
 def show_seeds(
     request: Request,
     held: Held,
     model: Name,
     versions: Short = None,
+    group: Short = None,
     metric: Annotated[str, Query(max_length=100)] = DEFAULT_METRIC,
 ) -> Response:
-    """How much the figures of several versions, trained with different seeds, differ."""
-    chosen = SeedQuery(model=model, versions=versions or "", metric=metric)
+    """How much the figures of versions with different seeds differ: those of a group, or named ones."""
+    chosen = SeedQuery(model=model, versions=versions or "", group=group or "", metric=metric)
     return _kept(request, held, chosen, SeedStudy, lambda: seed_study(held.engine, chosen))
 
 

@@ -29,6 +29,7 @@ class EvaluationLine:
     verdict: Status
     sentence: str
     evaluated_at: datetime
+    seed_group: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ def evaluation_lines(engine: Engine, model_name: str) -> tuple[EvaluationLine, .
             of.verdict_status,
             of.verdict_sentence,
             of.updated_at,
+            ModelVersionRow.seed_group,
         )
         .join(ModelVersionRow, ModelVersionRow.id == of.model_version_id)
         .where(ModelVersionRow.name_digest == name_digest(model_name))
@@ -108,6 +110,7 @@ def evaluation_lines(engine: Engine, model_name: str) -> tuple[EvaluationLine, .
                 verdict=Status(row.verdict_status),
                 sentence=row.verdict_sentence,
                 evaluated_at=row.updated_at,
+                seed_group=row.seed_group,
             )
             for row in connection.execute(query)
         )

@@ -37,6 +37,7 @@ class ModelVersionRow(Base):
     name_digest: Mapped[str]
     version: Mapped[int]
     run_id: Mapped[str | None]
+    seed_group: Mapped[str | None]
 
 
 class EvaluationRow(Base):

@@ -83,10 +83,12 @@ def _upsert_model_version(connection: Connection, model: ModelVersion) -> int:
         "name_digest": name_digest(model.name),
         "version": model.version,
         "run_id": model.run_id,
+        "seed_group": model.seed_group,
     }
     statement = dialect_insert(connection, ModelVersionRow).values(bindable(ModelVersionRow, row))
     statement = statement.on_conflict_do_update(
-        index_elements=["name_digest", "version"], set_={"run_id": statement.excluded.run_id}
+        index_elements=["name_digest", "version"],
+        set_={name: statement.excluded[name] for name in ("run_id", "seed_group")},
     )
     return connection.execute(statement.returning(ModelVersionRow.id)).scalar_one()
 

@@ -1,5 +1,7 @@
 """The study of seeds: which versions take part, and what is said about each method."""
 
+import csv
+import io
 import statistics
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,15 +12,17 @@ from fastapi.testclient import TestClient
 from scipy.stats import friedmanchisquare
 from sqlalchemy import Engine
 
-from case_monitor.dashboard.pages.seeds import study as study_module
-from case_monitor.dashboard.pages.seeds.study import SeedQuery, SeedStudy, seed_study
+from case_monitor.dashboard.pages.seeds import taking_part
+from case_monitor.dashboard.pages.seeds.study import SeedStudy, seed_study
+from case_monitor.dashboard.pages.seeds.taking_part import SeedQuery
 from case_monitor.dashboard.pages.seeds.version_ranges import VersionRanges
 from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
 from case_monitor.store.write import save_evaluation
-from tests.support.factories import METHODS, an_evaluation
+from tests.support import factories
+from tests.support.factories import METHODS
 
 HOSTILE = "a \"quoted\" 'name' <script>alert(1)</script>/100%&?#" + "x" * 150
 
@@ -27,6 +31,12 @@ HOSTILE = "a \"quoted\" 'name' <script>alert(1)</script>/100%&?#" + "x" * 150
 def client(engine: Engine) -> Iterator[TestClient]:
     with TestClient(create_app(Settings(), engine)) as client:
         yield client
+
+
+def an_evaluation(group: str | None = "seeds", **changes: Any) -> Evaluation:
+    """Of a version that belongs to a group."""
+    evaluation = factories.an_evaluation(**changes)
+    return replace(evaluation, model=replace(evaluation.model, seed_group=group))
 
 
 def read(engine: Engine, **chosen: Any) -> SeedStudy:
@@ -158,7 +168,7 @@ def test_by_itself_the_newest_split_counts_and_among_versions_named_the_most_com
 
 
 def test_only_the_last_versions_take_part_unless_asked(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study_module, "DEFAULT_VERSIONS", 2)
+    monkeypatch.setattr(taking_part, "DEFAULT_VERSIONS", 2)
     for version in (1, 2, 3):
         save_evaluation(engine, an_evaluation(version=version))
     assert [seed.version for seed in read(engine).seeds] == [2, 3]
@@ -194,6 +204,87 @@ def test_what_cannot_be_asked_is_refused(
 ) -> None:
     save_evaluation(engine, an_evaluation())
     assert client.get("/seeds", params=query).status_code == status
+
+
+def groups_of(engine: Engine) -> None:
+    """Versions 1, 2 and 6 of "first", 3 and 4 of "second", 5 of none."""
+    for version, group in enumerate(("first", "first", "second", "second", None, "first"), 1):
+        save_evaluation(engine, an_evaluation(version=version, group=group))
+
+
+def test_versions_of_one_group_are_a_study_of_seeds(engine: Engine) -> None:
+    groups_of(engine)
+    found = read(engine)
+    assert (found.group, found.groups) == ("first", ("first", "second"))
+    assert [seed.version for seed in found.seeds] == [1, 2, 6]
+    second = read(engine, group="second")
+    assert (second.group, [seed.version for seed in second.seeds]) == ("second", [3, 4])
+    assert found.left_out == second.left_out == ()
+
+
+def test_unrelated_versions_are_never_pooled_even_where_they_are_named(engine: Engine, client: TestClient) -> None:
+    groups_of(engine)
+    found = read(engine, versions="1-6,9")
+    assert (found.group, [seed.version for seed in found.seeds]) == ("first", [1, 2, 6])
+    assert [(out.version, out.why) for out in found.left_out] == [
+        (3, "of group second"),
+        (4, "of group second"),
+        (5, "of no group"),
+        (9, "not evaluated"),
+    ]
+    chosen = read(engine, versions="1-6", group="second")
+    assert [seed.version for seed in chosen.seeds] == [3, 4]
+    assert (1, "of group first") in [(out.version, out.why) for out in chosen.left_out]
+    assert "of group second" in client.get("/seeds?model=digits&versions=1-6").text
+
+
+def test_without_a_group_nothing_is_pooled_unless_versions_are_named(engine: Engine, client: TestClient) -> None:
+    for version in (1, 2):
+        save_evaluation(engine, an_evaluation(version=version, group=None))
+    found = read(engine)
+    assert (found.seeds, found.group, found.groups, found.w) == ((), None, (), None)
+    text = client.get("/seeds?model=digits").text
+    assert "No version says which study of seeds it belongs to" in text
+    assert "case_monitor.seed_group" in text
+    assert '<select name="group">' not in text
+    assert [seed.version for seed in read(engine, versions="1-2").seeds] == [1, 2]
+
+
+def test_a_group_that_there_is_not_is_refused_with_those_that_there_are(engine: Engine, client: TestClient) -> None:
+    groups_of(engine)
+    answer = client.get("/api/v1/seeds?model=digits&group=third")
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "group: one of the model's was expected (first, second), 'third' came"
+    answer = client.get("/api/v1/seeds?model=digits&group=second&versions=1-2")
+    assert answer.status_code == 400
+    assert "versions of group second were expected, none of them came" in answer.json()["detail"]
+
+
+def test_the_group_of_the_last_evaluation_counts(engine: Engine) -> None:
+    save_evaluation(engine, an_evaluation(version=1, group=None))
+    save_evaluation(engine, an_evaluation(version=1, group="late"))
+    assert read(engine).group == "late"
+
+
+def test_as_csv(engine: Engine, client: TestClient) -> None:
+    for version, row in enumerate(TABLE, 1):
+        save_evaluation(engine, with_agreement(version, row))
+    save_evaluation(engine, an_evaluation(version=4, group="other"))
+    answer = client.get("/api/v1/seeds.csv?model=digits&group=seeds")
+    assert answer.headers["content-disposition"] == 'attachment; filename="seeds.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(rows) == 3 * len(METHODS)
+    assert [(row["version"], float(row["value"])) for row in rows if row["method"] == "gradcam"] == [
+        ("1", 0.4),
+        ("2", 0.5),
+        ("3", 0.2),
+    ]
+    assert {row["group"] for row in rows} == {"seeds"}
+    assert {row["rank"] for row in rows if row["version"] == "1"} == {f"{rank}.0" for rank in range(1, 7)}
+    page = client.get("/seeds?model=digits&group=seeds").text
+    assert "/api/v1/seeds.csv?model=digits&amp;group=seeds&amp;metric=agreement_mean" in page
+    assert client.get("/api/v1/seeds.parquet?model=digits&group=seeds").content[:4] == b"PAR1"
+    assert client.get("/api/v1/seeds.csv?model=nothing").status_code == 404
 
 
 def test_ranges() -> None:

@@ -30,7 +30,7 @@ OTHER = {
         "layer": "features",
         "baseline_layer": "features",
     },
-    "/seeds?model=digits": {"model": "letters", "versions": "1", "metric": "confidence_drop_5"},
+    "/seeds?model=digits": {"model": "letters", "versions": "1", "group": "a", "metric": "confidence_drop_5"},
     "/evaluation/1/classes": {"q": "a", "show": "worst", "sort": "support", "order": "desc", "area": "50", "page": "2"},
     "/evaluation/1/confusion": {"order": "clustered", "class": "1"},
     "/evaluation/1/confusion.json": {"order": "clustered"},
@@ -46,7 +46,7 @@ OTHER = {
         "layer": "features",
         "baseline_layer": "features",
     },
-    "/api/v1/seeds?model=digits": {"model": "letters", "versions": "1", "metric": "confidence_drop_5"},
+    "/api/v1/seeds?model=digits": {"model": "letters", "versions": "1", "group": "a", "metric": "confidence_drop_5"},
 }
 SAID_BY_THE_DATABASE = {"/alerts": {"done", "alert"}}
 
@@ -55,7 +55,7 @@ SAID_BY_THE_DATABASE = {"/alerts": {"done", "alert"}}
 def client(engine: Engine) -> Iterator[TestClient]:
     for name in ("digits", "letters"):
         made = an_evaluation()
-        evaluation = replace(made, model=replace(made.model, name=name))
+        evaluation = replace(made, model=replace(made.model, name=name, seed_group="a"))
         save_evaluation(engine, evaluation, None, a_gallery(evaluation))
     with TestClient(create_app(Settings(), engine), base_url="http://localhost") as client:
         yield client

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from case_monitor.dashboard.pages.seeds.study import DEFAULT_METRIC, MethodOverSeeds, SeedQuery, SeedStudy, seed_study
+from case_monitor.dashboard.pages.seeds.study import MethodOverSeeds, SeedStudy, seed_study
+from case_monitor.dashboard.pages.seeds.taking_part import DEFAULT_METRIC, SeedQuery
 from case_monitor.dashboard.parts.charts import LIMIT, Figure, method_colour, method_symbol, rounded
 from case_monitor.dashboard.parts.metric_words import direction, filled_in
 from case_monitor.dashboard.shell.rendering import number, page
@@ -35,11 +36,12 @@ def show_seeds(
     held: Held,
     model: str,
     versions: str = "",
+    group: Annotated[str, Query(max_length=100)] = "",
     metric: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
     """A study of seeds."""
     root = request.scope.get("root_path", "")
-    chosen = SeedQuery(model=model, versions=versions, metric=metric or DEFAULT_METRIC)
+    chosen = SeedQuery(model=model, versions=versions, group=group, metric=metric or DEFAULT_METRIC)
     return page(request, "seeds.html", chosen, lambda: with_strips(seed_study(held.engine, chosen), root))
 
 

@@ -10,48 +10,18 @@ from fastapi import HTTPException
 from scipy.stats import rankdata
 from sqlalchemy import Engine
 
-from case_monitor.dashboard.pages.seeds.version_ranges import VersionRanges
-from case_monitor.dashboard.parts.latest import latest_of_versions
+from case_monitor.dashboard.pages.seeds.taking_part import LeftOut, Seed, SeedQuery, taking_part
 from case_monitor.dashboard.parts.stored_settings import confidence_level, diagnostics_of, drop_suffixes
 from case_monitor.domain.arrays import UNDEFINED, defined
 from case_monitor.domain.metrics import metrics_of
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.rank_agreement import kendalls_w
 from case_monitor.store.read.evaluation_list import (
-    EvaluationLine,
     EvaluationSettings,
     evaluation_lines,
     evaluation_settings,
 )
 from case_monitor.store.read.summaries import adjusted_p_values, overall_figures
-
-DEFAULT_VERSIONS, MOST = 20, 100
-DEFAULT_METRIC = "agreement_mean"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeedQuery:
-    """Whose seeds; `versions` as in `VersionRanges`, empty for the last ones."""
-
-    model: str
-    versions: str = ""
-    metric: str = DEFAULT_METRIC
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seed:
-    """One version, by the evaluation that is on the same split under the same protocol as the others'."""
-
-    version: int
-    evaluation_id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    """A version that does not take part, and why."""
-
-    version: int
-    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +48,16 @@ class MethodOverSeeds:
 class SeedStudy:
     """A study of seeds. `w` is Kendall's, over the `ranked` seeds in which every method has a value.
 
+    `group` is what it is called, and `groups` all that the model has; where no version says that it belongs to one, and
+    none is asked for, there are no `seeds`: versions that have nothing to do with each other are never pooled.
+
     `alpha` is the level at which p, adjusted by Holm over the methods, rejects.
     """
 
     chosen: SeedQuery
     model: str
+    group: str | None
+    groups: tuple[str, ...]
     metrics: tuple[str, ...]
     greater_is_better: bool
     seeds: tuple[Seed, ...]
@@ -103,8 +78,11 @@ def seed_study(engine: Engine, chosen: SeedQuery) -> SeedStudy:
     lines = evaluation_lines(engine, chosen.model)
     if not lines:
         raise HTTPException(404, f"no version of model {chosen.model!r} was evaluated")
-    asked = _asked(chosen.versions)
-    reference, seeds, left_out = _seeds(lines, asked)
+    groups = tuple(dict.fromkeys(line.seed_group for line in lines if line.seed_group is not None))
+    if chosen.group and chosen.group not in groups:
+        had = ", ".join(groups) or "none, as no version has the tag"
+        raise HTTPException(400, f"group: one of the model's was expected ({had}), {chosen.group!r} came")
+    reference, seeds, left_out = taking_part(lines, chosen, groups)
     stored = evaluation_settings(engine, reference.id)
     known = metrics_of(drop_suffixes(stored), stored.methods, diagnostics_of(stored))
     metrics = tuple(name for name, metric in known.items() if metric.axis)
@@ -119,6 +97,8 @@ def seed_study(engine: Engine, chosen: SeedQuery) -> SeedStudy:
     return SeedStudy(
         chosen=chosen,
         model=chosen.model,
+        group=reference.seed_group if seeds else None,
+        groups=groups,
         metrics=metrics,
         greater_is_better=greater,
         seeds=tuple(seeds),
@@ -134,64 +114,36 @@ def seed_study(engine: Engine, chosen: SeedQuery) -> SeedStudy:
     )
 
 
-def _asked(text: str) -> VersionRanges | None:
-    if not text.strip():
-        return None
-    try:
-        return VersionRanges.read(text)
-    except ValueError as error:
-        raise HTTPException(400, str(error)) from None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedItem:
+    """A method's value in one version, as a row of a file."""
+
+    model: str
+    group: str | None
+    version: int
+    evaluation_id: int
+    metric: str
+    method: str
+    value: float | None
+    rank: float | None
 
 
-def _seeds(
-    lines: Sequence[EvaluationLine], asked: VersionRanges | None
-) -> tuple[EvaluationLine, list[Seed], list[LeftOut]]:
-    """The evaluation that says on which split and under which protocol, those like it, and the versions without."""
-    last = [line for line in latest_of_versions(lines) if asked is None or line.version in asked]
-    if not last:
-        raise HTTPException(400, "versions: some of the model's evaluated versions were expected, none of them came")
-    reference = _reference([line for line in lines if asked is None or line.version in asked], most=asked is not None)
-    alike = {
-        line.version: line
-        for line in reversed(lines)  # of a version evaluated twice the last counts
-        if (line.split_digest, line.protocol_digest) == (reference.split_digest, reference.protocol_digest)
-    }
-    taking_part = [line.version for line in last if line.version in alike]
-    if asked is None:
-        taking_part = taking_part[:DEFAULT_VERSIONS]
-    if len(taking_part) > MOST:
-        raise HTTPException(400, f"versions: at most {MOST} were expected, {len(taking_part)} came")
-    left_out = [_left_out(line, reference) for line in last if line.version not in alike]
-    if asked is not None:
-        unknown = asked.unknown(line.version for line in lines)
-        left_out += [LeftOut(version=version, why="not evaluated") for version in unknown]
-    seeds = [Seed(version=version, evaluation_id=alike[version].id) for version in sorted(taking_part)]
-    return reference, seeds, sorted(left_out, key=lambda out: out.version)
-
-
-def _reference(lines: Sequence[EvaluationLine], *, most: bool) -> EvaluationLine:
-    """An evaluation on the split and under the protocol that versions have in common.
-
-    Nights measure the version in production on data of its own, so the newest evaluation alone says little.
-
-    Args:
-        lines: the last saved first.
-        most: take what most versions have in common, the newest if there are several; else the newest that two have.
-    """
-    versions: dict[tuple[str, str], set[int]] = {}
-    for line in lines:
-        versions.setdefault((line.split_digest, line.protocol_digest), set()).add(line.version)
-    wanted = max(map(len, versions.values()))
-    wanted = wanted if most else min(wanted, 2)
-    return next(line for line in lines if len(versions[line.split_digest, line.protocol_digest]) >= wanted)
-
-
-def _left_out(line: EvaluationLine, reference: EvaluationLine) -> LeftOut:
-    whys = (
-        ("on another split", line.split_digest == reference.split_digest),
-        ("under another protocol", line.protocol_digest == reference.protocol_digest),
+def seed_items(study: SeedStudy) -> tuple[SeedItem, ...]:
+    """Version by version, each with every method."""
+    return tuple(
+        SeedItem(
+            model=study.model,
+            group=study.group,
+            version=seed.version,
+            evaluation_id=seed.evaluation_id,
+            metric=study.chosen.metric,
+            method=of.method,
+            value=of.values[i],
+            rank=of.ranks[i],
+        )
+        for i, seed in enumerate(study.seeds)
+        for of in study.methods
     )
-    return LeftOut(version=line.version, why="evaluated " + " and ".join(why for why, same in whys if not same))
 
 
 def _values(found: Mapping[int, MetricSummary], ids: Sequence[int]) -> tuple[float | None, ...]:
