@@ -7,7 +7,8 @@ import numpy as np
 from torchvision.datasets import CIFAR10, CIFAR100
 from torchvision.datasets.utils import calculate_md5
 
-from case_monitor.dataset.raw_split import RawSplit, content_digest
+from case_monitor.dataset.content_digest import content_digest
+from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.domain.errors import DataError
 from case_monitor.settings import CifarSplit
 

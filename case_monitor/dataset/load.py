@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from case_monitor.dataset.cifar import read_cifar
@@ -10,6 +11,7 @@ from case_monitor.dataset.huggingface import read_huggingface
 from case_monitor.dataset.image_folder import read_image_folder
 from case_monitor.dataset.imagenet import read_imagenet
 from case_monitor.dataset.npz import read_npz
+from case_monitor.dataset.objects import read_objects
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.dataset.table import read_table
 from case_monitor.dataset.user_function import read_function
@@ -61,4 +63,12 @@ def load_split(spec: SplitSpec) -> RawSplit:
         top = "" if raw.class_names is None else len(raw.class_names) - 1
         msg = f"split {raw.name!r}: labels in 0..{top} were expected, {low}..{high} came"
         raise DataError(msg)
-    return distinct(replace(raw, subset=declares_subset(spec)))
+    return distinct(_marked(replace(raw, subset=declares_subset(spec)), getattr(spec, "objects", None)))
+
+
+def _marked(raw: RawSplit, path: Path | None) -> RawSplit:
+    """The split with what is marked in its images."""
+    if path is None:
+        return raw
+    objects, note = read_objects(path, raw.sample_ids, raw.name)
+    return replace(raw, objects=objects, notes=(*raw.notes, note))

@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from case_monitor.dataset.raw_split import RawSplit, content_digest
+from case_monitor.dataset.content_digest import content_digest
+from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.dataset.scales import Values, scale_of, why_no_values
 from case_monitor.dataset.several_labels import Asked, asked_labels, sets_of_rows
 from case_monitor.domain.arrays import IntArray

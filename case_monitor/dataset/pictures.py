@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from case_monitor.dataset.content_digest import content_digest
 from case_monitor.dataset.dicom import BEGINNING, SUFFIX, NoPictureError, is_dicom, read_dicom
-from case_monitor.dataset.raw_split import content_digest
 from case_monitor.dataset.scales import (
     Scale,
     Values,

@@ -54,6 +54,8 @@ def prepare(
     more: list[object] = [groups] if groups else []
     if excluded is not None:
         more.append(hashlib.sha256(excluded.tobytes()).hexdigest())
+    if raw.objects is not None:
+        more.append(raw.objects.digest)
     identity = json.dumps([raw.digest, target_digest, list(names), settings, *more])
     split = Split(
         name=raw.name,

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from case_monitor.dataset.pictures import upright, why_no_picture
 from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.dataset.scales import Values, Window, is_deep, values_of, why_no_scale, why_no_values, windowed
-from case_monitor.dataset.transform import input_transform
+from case_monitor.dataset.transform import input_transform, mask_transform
 from case_monitor.domain.arrays import BoolArray, IntArray
 from case_monitor.domain.errors import CaseMonitorError, ConfigError, DataError
 from case_monitor.logs.foreign_errors import short_message
@@ -51,6 +51,10 @@ class PreparedImages:
                 raise batch
             yield batch
 
+    def objects(self, indices: Sequence[int]) -> Tensor | None:
+        """(B, H, W) bool, where the object is in the images at `indices`; None where nothing is marked in any."""
+        return self._images.objects(indices)
+
     def to_display(self, images: Tensor) -> npt.NDArray[np.uint8]:
         """(B, C, H, W) preprocessed images as a person would see them: (B, H, W, 3) uint8.
 
@@ -86,6 +90,26 @@ class _Preprocessed(Dataset[Tensor | CaseMonitorError]):
         except (Exception, SystemExit) as error:  # a data set may be a user's own code
             name = self._raw.sample_ids[index]
             return DataError(f"image {name!r} of split {self._raw.name!r} cannot be read: {short_message(error)}")
+
+    def objects(self, indices: Sequence[int]) -> Tensor | None:
+        """As of `PreparedImages`."""
+        if self._raw.objects is None or self._preprocessing is None:
+            return None
+        place = mask_transform(self._preprocessing)
+        masks = [torch.zeros(0, 0, dtype=torch.bool)] if not indices else []
+        for index in indices:
+            height, width = self._seen_size(self._raw.images[index][0])
+            masks.append(place(self._raw.objects.of(self._raw.sample_ids[index], height, width)))
+        return torch.stack(masks)[: len(indices)]
+
+    def _seen_size(self, image: object) -> tuple[int, int]:
+        """(H, W) before it is resized."""
+        if isinstance(image, Image.Image) and self._preprocessing is not None and self._preprocessing.exif == "apply":
+            image = upright(image)
+        if isinstance(image, Image.Image):
+            return image.height, image.width
+        shape = image.array.shape[:2] if isinstance(image, Values) else torch.as_tensor(image).shape[1:]
+        return int(shape[0]), int(shape[1])
 
     def _prepared(self, image: object, name: str) -> Tensor:
         if isinstance(image, Tensor) and image.is_floating_point():

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch.utils.data import Dataset, Subset
 
+from case_monitor.dataset.objects import Objects
 from case_monitor.dataset.scales import Scale
 from case_monitor.domain.arrays import IntArray
 from case_monitor.domain.errors import DataError
@@ -33,6 +34,7 @@ class RawSplit:
         scales: (N,) what stored values of more than 8 bits are, None for 8 bits; empty: nobody has looked.
         subset: whether it is declared that the model has more classes.
         turned: how many images say that they are to be turned before they are looked at (EXIF).
+        objects: what is marked in them; None: nobody has marked anything.
         notes: what is to be said about the images.
     """
 
@@ -50,6 +52,7 @@ class RawSplit:
     scales: tuple[Scale | None, ...] = ()
     subset: bool = False
     turned: int = 0
+    objects: Objects | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -90,11 +93,6 @@ class RawSplit:
             scales=tuple(self.scales[i] for i in kept) if self.scales else (),
             notes=(*self.notes, note),
         )
-
-
-def content_digest(pixels: bytes) -> bytes:
-    """Of one image alone."""
-    return hashlib.blake2b(pixels, digest_size=16).digest()
 
 
 def require_no_problem(split: str, problems: Iterable[tuple[str, str | None]]) -> None:

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
@@ -45,6 +48,18 @@ def input_transform(preprocessing: Preprocessing) -> Transform:
     ]
     transform: Transform = v2.Compose(steps)
     return transform
+
+
+def mask_transform(preprocessing: Preprocessing) -> Callable[[npt.NDArray[np.bool_]], Tensor]:
+    """Where the pixels of a mask (H, W) come to lie in the model's input, as bool: the nearest ones, of no colour."""
+    plain = preprocessing.model_copy(update={"interpolation": "nearest", "antialias": False})
+    placing = v2.Compose([*_resize(plain), *_crop(plain), v2.Identity()])
+
+    def place(mask: npt.NDArray[np.bool_]) -> Tensor:
+        placed: Tensor = placing(tv_tensors.Mask(torch.from_numpy(mask).to(torch.uint8).unsqueeze(0)))
+        return placed.as_subclass(Tensor)[0] > 0
+
+    return place
 
 
 def _resize(preprocessing: Preprocessing) -> list[torch.nn.Module]:

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset, Subset
 
-from case_monitor.dataset.raw_split import RawSplit, content_digest
+from case_monitor.dataset.content_digest import content_digest
+from case_monitor.dataset.raw_split import RawSplit
 from case_monitor.dataset.several_labels import Asked, asked_labels, sets_of_rows
 from case_monitor.domain.errors import ConfigError, DataError
 from case_monitor.domain.foreign_code import foreign_code

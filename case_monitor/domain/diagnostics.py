@@ -32,6 +32,7 @@ class Score:
         with_random: random maps are measured, too, since the number means little without theirs.
         is_yes_or_no: 1 or 0 of an image, so that its mean is a rate.
         of_map_alone: there is one wherever the map points at something and the model gives numbers.
+        needs_objects: it is about what people have marked in the image, and asks the model nothing.
     """
 
     diagnostic: str
@@ -45,6 +46,7 @@ class Score:
     with_random: bool = True
     is_yes_or_no: bool = False
     of_map_alone: bool = True
+    needs_objects: bool = False
 
     def allows(self, values: FloatArray) -> bool:
         """Whether each value (n,) is NaN, or can be one: rounding may take it past its bounds by a little."""
@@ -194,19 +196,45 @@ _ROWS = (
         of_map_alone=False,
     ),
 )
+LOCALISATION = "localisation"
+_OF_OBJECTS = (
+    Score(
+        diagnostic=LOCALISATION,
+        name="pointing_game",
+        title="Pointing game",
+        words="share of images whose map is highest on the object",
+        greater_is_better=True,
+        unit=Unit.SHARE,
+        is_yes_or_no=True,
+        of_map_alone=False,
+        needs_objects=True,
+    ),
+    Score(
+        diagnostic=LOCALISATION,
+        name="object_iou",
+        title="IoU with the object",
+        words="overlap of the object with as many of the highest pixels",
+        greater_is_better=True,
+        unit=Unit.SHARE,
+        of_map_alone=False,
+        needs_objects=True,
+    ),
+)
 
-SCORES = {score.name: score for score in _ROWS}
-DIAGNOSTICS = tuple(dict.fromkeys(score.diagnostic for score in _ROWS))
+SCORES = {score.name: score for score in (*_ROWS, *_OF_OBJECTS)}
+DIAGNOSTICS = tuple(dict.fromkeys(score.diagnostic for score in SCORES.values()))
 """Every name that a protocol may have."""
 
 
 def scores_of(diagnostics: Collection[str]) -> tuple[Score, ...]:
     """The scores of some diagnostics, in the catalogue's order."""
-    return tuple(score for score in _ROWS if score.diagnostic in diagnostics)
+    return tuple(score for score in SCORES.values() if score.diagnostic in diagnostics)
 
 
 def score_names(diagnostics: Collection[str], methods: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Method and score of each that is measured of an image."""
+    """Method and score of each that a model is asked about an image."""
     for score in scores_of(diagnostics):
+        if score.needs_objects:
+            continue
         for method in (*methods, *([RANDOM_MAP] if score.with_random else [])):
             yield method, score.name

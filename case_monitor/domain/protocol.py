@@ -69,7 +69,8 @@ class Protocol:
     """What replaces them: `mean` (0 in normalised space) or `blur`."""
     diagnostics: tuple[str, ...] = ()
     """Published tests of maps beside them: `deletion`, `insertion`, `morf_lerf`, `road`, `average_drop`, `infidelity`,
-    `max_sensitivity`, `lowest_class`, `mprt`, `emprt` (docs/method.md, and their cost in docs/performance.md)."""
+    `max_sensitivity`, `lowest_class`, `mprt`, `emprt`; and `localisation`, where the split has `objects`
+    (docs/method.md, and their cost in docs/performance.md)."""
     activity_threshold: float = 0.001
     """Tau: a channel is active when its pooled activation exceeds this (paper, eq. 10)."""
     batch_size: int | None = None

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from case_monitor.domain.diagnostics import LOCALISATION
+from case_monitor.domain.errors import ConfigError
 from case_monitor.domain.protocol import Protocol
 from case_monitor.measuring.image_source import ImageSource
 
@@ -16,6 +18,11 @@ class Conditions:
     num_classes: int
     protocol: Protocol
     device: str
+
+    def __post_init__(self) -> None:
+        if LOCALISATION in self.protocol.diagnostics and self.source.objects(()) is None:
+            msg = f"protocol.diagnostics: {LOCALISATION} asks where objects are: split.objects was expected, none came"
+            raise ConfigError(msg)
 
     @property
     def size(self) -> int:

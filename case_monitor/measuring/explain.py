@@ -11,7 +11,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from case_monitor.domain.arrays import FloatArray, IntArray
-from case_monitor.domain.diagnostics import RANDOM_MAP, SCORES, score_names
+from case_monitor.domain.diagnostics import LOCALISATION, RANDOM_MAP, SCORES, score_names, scores_of
 from case_monitor.domain.gallery import Gallery
 from case_monitor.domain.protocol import TOP_FRACTION, Protocol
 from case_monitor.domain.sample import Sample
@@ -27,9 +27,11 @@ from case_monitor.domain.scores import (
 from case_monitor.measuring.class_sensitivity import agreement
 from case_monitor.measuring.conditions import Conditions
 from case_monitor.measuring.contrastive_deletion import Opposed, opposed_by_pair, opposed_by_shown
+from case_monitor.measuring.diagnostics.order import level_order
 from case_monitor.measuring.explained import Explained, apart
 from case_monitor.measuring.fidelity import maps_of_seeds, margin_names, seeds_of_names
 from case_monitor.measuring.gallery import Shown, chosen_places, gallery_of, gallery_places, kept, likeness
+from case_monitor.measuring.localisation import localisation
 from case_monitor.measuring.measured_model import Evidence, Explanation, ToExplain
 from case_monitor.measuring.position import Places, most_frequent, places_of, positions
 from case_monitor.measuring.top_pixels import is_degenerate
@@ -96,6 +98,7 @@ class Explainer:
                 scores = self._agreements(batch, large, explanation.evidence.place.shape[-2:])
                 scores |= explanation.drops.values | explanation.drops.margins | self._one_sided(counts)
                 scores |= explanation.diagnosed.values
+                scores |= self._localised(sample.indices[part], batch, large, explanation.evidence.place.shape[-2:])
                 for key, score in scores.items():
                     values[key].append(score)
                 broken.append(_broken(explanation, large, counts) + _not_finite(maps, explanation.evidence))
@@ -163,6 +166,20 @@ class Explainer:
             (self._of_sides[name], ONE_SIDED[name]): ((first > 0) & (second == 0)).astype(np.float64)
             for name, (first, second) in counts.items()
         }
+
+    def _localised(
+        self, indices: IntArray, batch: ToExplain, maps: Mapping[str, Tensor], layer_size: Sequence[int]
+    ) -> dict[tuple[str, str], FloatArray]:
+        """(B,) of each method's maps, and of random ones; nothing unless the protocol asks for it."""
+        objects = None
+        if LOCALISATION in self._protocol.diagnostics:
+            objects = self._source.objects(indices.tolist())
+        if objects is None:
+            return {}
+        size = batch.images.shape[-2:]
+        control = maps_of_seeds(batch.seeds, layer_size, size, self._protocol.seed)[:, 0]
+        every = {method: m[:, 0].cpu() for method, m in maps.items()} | {RANDOM_MAP: control}
+        return localisation(every, objects, level_order(batch.seeds, self._protocol.seed, size))
 
     def _agreements(
         self, batch: ToExplain, maps: Mapping[str, Tensor], layer_size: Sequence[int]
@@ -268,11 +285,13 @@ def join_explained(
 
 def _keys(protocol: Protocol, shown: str) -> list[tuple[str, str]]:
     """Every score that exists; where no image was classified correctly, with n = 0."""
+    of_objects = (*protocol.methods, RANDOM_MAP)
     drops = [f"{kind}_drop_{suffix}" for suffix in protocol.suffixes for kind in ("confidence", "random")]
     return [
         *((method, metric) for method in protocol.methods for metric in ("agreement", *drops)),
         (RANDOM_MAP, "agreement"),
         *score_names(protocol.diagnostics, protocol.methods),
+        *((method, s.name) for s in scores_of(protocol.diagnostics) if s.needs_objects for method in of_objects),
         *margin_names(shown, protocol.areas),
         *((of, name) for of, side in (("", PAIR_MARGIN), (shown, SHOWN_MARGIN)) for name in (side, ONE_SIDED[side])),
         ("", POSITION),

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -258,7 +257,7 @@ class HeldModel:
         """What the protocol's diagnostics give, of maps (B, 2, h, w)."""
         protocol, size = self.protocol, images.shape[-2:]
         if not protocol.diagnostics:
-            return Diagnosed(values={}, broken=np.zeros(len(images), dtype=np.int64))
+            return Diagnosed.none(len(images))
         logits, excluded = batch.logits.to(self.device), _moved(batch.excluded, self.device)
         of_target = {method: maps[:, 0] for method, maps in small.items()}
         control = maps_of_seeds(batch.seeds, next(iter(of_target.values())).shape[-2:], size, protocol.seed)

@@ -27,6 +27,10 @@ class ImageSource(Protocol):
         """Batches (B, C, H, W) float32 of the images at `indices`, in that order."""
         ...
 
+    def objects(self, indices: Sequence[int]) -> Tensor | None:
+        """(B, H, W) bool, where the object is in the images at `indices`; None where nothing is marked in any."""
+        ...
+
     def to_display(self, images: Tensor) -> npt.NDArray[np.uint8]:
         """(B, C, H, W) preprocessed images as a person would see them: (B, H, W, 3) uint8."""
         ...

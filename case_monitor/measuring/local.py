@@ -202,6 +202,9 @@ class _Part:
     def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:
         return self._source.batches([self._indices[i] for i in indices], batch_size)
 
+    def objects(self, indices: Sequence[int]) -> Tensor | None:
+        return self._source.objects([self._indices[i] for i in indices])
+
     def to_display(self, images: Tensor) -> npt.NDArray[np.uint8]:
         return self._source.to_display(images)
 

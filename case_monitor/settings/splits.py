@@ -16,6 +16,15 @@ Classes = Annotated[
     Field(description="`subset`: only some of the model's classes are here; the verdict is about those alone."),
 ]
 
+Objects = Annotated[
+    Path | None,
+    Field(
+        description="Where the object is, for `protocol.diagnostics: localisation`: a folder of masks, each called "
+        "like its image with the suffix `.png`, and 0 where the object is not; or a CSV file of boxes with the "
+        "columns image, x0, y0, x1, y1, in pixels of the image."
+    ),
+]
+
 
 class ImageFolderSplit(Strict):
     """A directory with one folder of images per class, named after the class.
@@ -30,6 +39,7 @@ class ImageFolderSplit(Strict):
     """Readable names of classes whose folders are called otherwise, as `n01440764`: JSON `{folder: name}`, or text with
     folder and names in a line, of which the first is taken. Of two classes of one name, each gets its folder's, too."""
     classes: Classes = "all"
+    objects: Objects = None
     unreadable: Unreadable = 0
 
 
@@ -50,6 +60,7 @@ class TableSplit(Strict):
     label_separator: str | None = Field(None, min_length=1, max_length=1)
     """What stands between the classes of an image that is of several, as `|`; images without a class are left out."""
     classes: Classes = "all"
+    objects: Objects = None
     unreadable: Unreadable = 0
 
 
@@ -66,6 +77,7 @@ class ImagenetSplit(Strict):
     """Readable names: `LOC_synset_mapping.txt`, `words.txt`, or JSON `{synset: name}`. Of a line, the first name is
     taken; of two classes of one name, each gets its synset, too. Omitted, classes are called by their synsets."""
     classes: Classes = "all"
+    objects: Objects = None
     unreadable: Unreadable = 0
 
 
@@ -88,6 +100,7 @@ class NpzSplit(Strict):
     path: Path
     """The file."""
     classes: Classes = "all"
+    objects: Objects = None
 
 
 class HuggingfaceSplit(Strict):
@@ -107,6 +120,7 @@ class HuggingfaceSplit(Strict):
     label_column: str = "label"
     """The column of their classes."""
     classes: Classes = "all"
+    objects: Objects = None
     unreadable: Unreadable = 0
 
 
@@ -123,6 +137,7 @@ class WebdatasetSplit(Strict):
     class_names: tuple[str, ...] | Path | None = None
     """In the order of the indices: a list, or a text file with a class in each line. Omitted, names are sorted."""
     classes: Classes = "all"
+    objects: Objects = None
     unreadable: Unreadable = 0
 
 

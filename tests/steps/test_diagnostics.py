@@ -27,6 +27,7 @@ from tests.steps.test_trial import PROTOCOL, loaded, trained
 from tests.support.sources import a_split, blobs
 from tests.support.trial import evaluate
 
+RATES = {"increase_in_confidence", "pointing_game"}
 ASKED = replace(PROTOCOL, methods=("case", "gradcam"), diagnostics=DIAGNOSTICS)
 POLICY = Policy(
     min_samples=10,
@@ -60,7 +61,7 @@ def test_every_score_has_its_mean_with_an_interval_and_its_control(evaluation: E
                 assert row.n < MIN_FOR_INTERVAL or row.ci_low <= row.value <= row.ci_high
         for method in ASKED.methods:
             beyond = evaluation.summary(f"{score.name}_vs_random", method)
-            assert (beyond is not None) == (score.with_random and score.name != "increase_in_confidence")
+            assert (beyond is not None) == (score.with_random and score.name not in RATES)
             if beyond is not None:
                 both = (evaluation.scores.values[of, score.name] for of in (method, RANDOM_MAP))
                 assert beyond.value == pytest.approx(np.nanmean(np.subtract(*both)))
@@ -94,6 +95,25 @@ def test_a_rule_on_what_is_not_measured_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"policy\.thresholds\[0\]\.metric: some of .*'deletion_auc' came"):
         check_policy(POLICY, PROTOCOL)
     check_policy(POLICY, replace(PROTOCOL, diagnostics=("deletion", "infidelity")))
+
+
+def test_random_maps_are_on_the_blob_as_often_as_it_is_large(evaluation: Evaluation) -> None:
+    """25 of 480 pixels."""
+    hits, control = (evaluation.scores.values[m, "pointing_game"] for m in ("case", RANDOM_MAP))
+    assert np.isfinite(control).all()
+    assert abs(np.mean(control) - 25 / 480) < 0.15
+    row = evaluation.summary("pointing_game", "gradcam")
+    assert row is not None
+    assert (row.n_undefined > 0) == (row.undefined_because == "empty or constant map, or no object in view")
+    assert set(hits[np.isfinite(hits)]) <= {0.0, 1.0}
+
+
+def test_without_marks_localisation_is_refused() -> None:
+    source = blobs(64, (0, 1, 2, 3))
+    source.marks = None
+    model = loaded(1, trained(4, seed=0), a_split(4, 64), source)
+    with pytest.raises(ConfigError, match=r"localisation asks where objects are: split\.objects was expected"):
+        evaluate(model, None, policy=Policy(min_samples=10), protocol=ASKED)
 
 
 def test_a_diagnostic_that_there_is_not_is_refused() -> None:

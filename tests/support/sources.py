@@ -20,11 +20,15 @@ class TensorSource:
         self.images, self.target = images, np.asarray(target, dtype=np.int64)
         self.excluded = None if excluded is None else np.asarray(excluded, dtype=bool)
         self.sample_ids = tuple(f"image-{i:04d}" for i in range(len(images)))
+        self.marks: Tensor | None = None
 
     def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:
         indices = list(indices)
         for start in range(0, len(indices), batch_size):
             yield self.images[indices[start : start + batch_size]]
+
+    def objects(self, indices: Sequence[int]) -> Tensor | None:
+        return None if self.marks is None else self.marks[list(indices)]
 
     def to_display(self, images: Tensor) -> np.ndarray:
         grey = images.mean(1, keepdim=True).clamp(0, 1).mul(255).byte()
@@ -40,10 +44,14 @@ def blobs(n: int, classes: Sequence[int], *, noise: float = 0.3, seed: int = 0) 
     rng = torch.Generator().manual_seed(seed)
     images = noise * torch.randn(n, 1, 20, 24, generator=rng)
     target = [classes[i % len(classes)] for i in range(n)]
-    for image, u in zip(images, target, strict=True):
+    marks = torch.zeros(n, 20, 24, dtype=torch.bool)
+    for image, mark, u in zip(images, marks, target, strict=True):
         row = int(torch.randint(0, 15, (1,), generator=rng))
         image[0, row : row + 5, 5 * u : 5 * u + 5] += 1
-    return TensorSource(images, target)
+        mark[row : row + 5, 5 * u : 5 * u + 5] = True
+    source = TensorSource(images, target)
+    source.marks = marks
+    return source
 
 
 class BlobNet(nn.Module):

@@ -15,7 +15,15 @@ from case_monitor.domain.scores import SampleScores
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.judging.figures.contrast import contrast_summaries
 from case_monitor.judging.figures.means import MEANS, means_by_area
-from case_monitor.judging.figures.row import DEGENERATE, NO_IMAGE, NOT_FINITE, ONE_CLASS, rate_row, summary_row
+from case_monitor.judging.figures.row import (
+    DEGENERATE,
+    NO_IMAGE,
+    NO_OBJECT,
+    NOT_FINITE,
+    ONE_CLASS,
+    rate_row,
+    summary_row,
+)
 from case_monitor.judging.statistics.adjustment import holm
 from case_monitor.judging.statistics.effects import rate_difference_effect
 from case_monitor.judging.statistics.hypothesis_tests import Alternative, paired_t_test, wilcoxon_test
@@ -179,7 +187,9 @@ class _Summariser:
         values = {method: self._scores.values[method, score.name] for method in of}
         for method in of:
             row = self._rate if score.is_yes_or_no else self._mean
-            yield row(score.name, method, values[method])
+            of_method = row(score.name, method, values[method])
+            objects = score.needs_objects and of_method.n_undefined
+            yield replace(of_method, undefined_because=NO_OBJECT) if objects else of_method
         if score.is_compared:
             control = values.pop(RANDOM_MAP)
             side: Alternative = "greater" if score.greater_is_better else "less"

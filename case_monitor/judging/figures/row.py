@@ -14,6 +14,7 @@ MIN_FOR_INTERVAL = 5
 
 DEGENERATE = "empty or constant map"
 NOT_FINITE = "NaN or infinite logits"
+NO_OBJECT = "empty or constant map, or no object in view"
 NO_YES = "class to which the model never says yes"
 NO_IMAGE = "class without an image"
 OTHER_VIEW = "the two versions see different parts of the image"

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from case_monitor.domain.arrays import FloatArray, IntArray
-from case_monitor.domain.diagnostics import DIAGNOSTICS, SCORES
+from case_monitor.domain.diagnostics import SCORES
 from case_monitor.measuring.diagnostics.average_drop import average_drop
 from case_monitor.measuring.diagnostics.curves import deletion, insertion, morf_lerf
 from case_monitor.measuring.diagnostics.infidelity import infidelity
@@ -31,7 +32,7 @@ FUNCTIONS: Mapping[str, Callable[[Subject], Mapping[tuple[str, str], Tensor]]] =
     "mprt": mprt,
     "emprt": emprt,
 }
-"""Name -> function of a subject: method and score -> (B,) float64."""
+"""Name -> function of a subject: method and score -> (B,) float64; in the catalogue's order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,13 +42,18 @@ class Diagnosed:
     values: Mapping[tuple[str, str], FloatArray]
     broken: IntArray
 
+    @classmethod
+    def none(cls, images: int) -> "Diagnosed":
+        """Of so many images, nothing was asked."""
+        return cls(values={}, broken=np.zeros(images, dtype=np.int64))
+
 
 def diagnose(names: Collection[str], subject: Subject) -> Diagnosed:
-    """The scores of some diagnostics, in the catalogue's order; NaN of a map that points at nothing."""
+    """The scores of those that ask the model; NaN of a map that points at nothing."""
     nothing = {method: is_degenerate(maps) for method, maps in subject.maps.items()}
     values = {}
-    for name in DIAGNOSTICS:
-        for (method, score), of in (FUNCTIONS[name](subject) if name in names else {}).items():
+    for name, measure in FUNCTIONS.items():
+        for (method, score), of in (measure(subject) if name in names else {}).items():
             if SCORES[score].of_map_alone:
                 of = torch.where(nothing[method], torch.nan, of)
             values[method, score] = finite(of)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from case_monitor.domain.arrays import IntArray
-from case_monitor.measuring.diagnostics.order import ranks
+from case_monitor.measuring.diagnostics.order import level_order, ranks
 from case_monitor.measuring.masked_passes import Question, fill_image
 
 STEPS = 20
@@ -88,8 +88,7 @@ class Subject:
     @cached_property
     def ranks(self) -> Mapping[str, Tensor]:
         """Method -> (B, H, W) int64, 0 the pixel with the highest value; level ones in a random order."""
-        shape = self.images.shape[-2:]
-        level = np.stack([self.random(i, 0).permutation(shape[0] * shape[1]) for i in range(len(self.images))])
+        level = level_order(self.seeds, self.seed, self.images.shape[-2:])
         return {method: ranks(of, level) for method, of in self.maps.items()}
 
     @cached_property
