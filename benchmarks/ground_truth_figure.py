@@ -39,7 +39,7 @@ def picture(everything: Sequence[Found], data: Planted) -> Figure:
         ax.spines[:].set_color("#BBBBBB")
         return ax
 
-    for column, title in enumerate(["image", *map(style.method_title, METHODS)]):
+    for column, title in enumerate(["image", *(style.method_title(m).replace(" (", "\n(") for m in METHODS)]):
         x = (_NAMES + column * (_CELL + _GAP) + _CELL / 2) / width
         fig.text(x, (top + 0.05) / height, title, ha="center", va="bottom", fontsize=9, color=style.INK)
     for row, (found, i) in enumerate(rows):

@@ -18,7 +18,18 @@ from case_monitor.measuring.fidelity import random_maps
 from case_monitor.saliency import saliency_maps
 from tests.support.whole import confusion_matrix, predict
 
-METHODS = ("case", "gradcam", "gradcam++", "layercam", "hirescam", "scorecam", "ablationcam")
+METHODS = (
+    "case",
+    "gradcam",
+    "gradcam_log",
+    "finercam",
+    "gradcam++",
+    "layercam",
+    "hirescam",
+    "scorecam",
+    "ablationcam",
+    "reciprocam",
+)
 RANDOM, ORACLE = "random", "oracle"
 CONTRAST_K = 3
 CASCADE: dict[str, tuple[str, ...]] = {

@@ -63,7 +63,7 @@ def load_split(spec: SplitSpec) -> RawSplit:
         top = "" if raw.class_names is None else len(raw.class_names) - 1
         msg = f"split {raw.name!r}: labels in 0..{top} were expected, {low}..{high} came"
         raise DataError(msg)
-    return distinct(_marked(replace(raw, subset=declares_subset(spec)), getattr(spec, "objects", None)))
+    return _marked(distinct(replace(raw, subset=declares_subset(spec))), getattr(spec, "objects", None))
 
 
 def _marked(raw: RawSplit, path: Path | None) -> RawSplit:

@@ -88,8 +88,10 @@ class _Preprocessed(Dataset[Tensor | CaseMonitorError]):
         except CaseMonitorError as error:
             return error
         except (Exception, SystemExit) as error:  # a data set may be a user's own code
-            name = self._raw.sample_ids[index]
-            return DataError(f"image {name!r} of split {self._raw.name!r} cannot be read: {short_message(error)}")
+            return self._unreadable(self._raw.sample_ids[index], error)
+
+    def _unreadable(self, name: str, error: BaseException) -> DataError:
+        return DataError(f"image {name!r} of split {self._raw.name!r} cannot be read: {short_message(error)}")
 
     def objects(self, indices: Sequence[int]) -> Tensor | None:
         """As of `PreparedImages`."""
@@ -98,8 +100,13 @@ class _Preprocessed(Dataset[Tensor | CaseMonitorError]):
         place = mask_transform(self._preprocessing)
         masks = [torch.zeros(0, 0, dtype=torch.bool)] if not indices else []
         for index in indices:
-            height, width = self._seen_size(self._raw.images[index][0])
-            masks.append(place(self._raw.objects.of(self._raw.sample_ids[index], height, width)))
+            name = self._raw.sample_ids[index]
+            try:
+                masks.append(place(self._raw.objects.of(name, *self._seen_size(self._raw.images[index][0]))))
+            except CaseMonitorError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise self._unreadable(name, error) from None
         return torch.stack(masks)[: len(indices)]
 
     def _seen_size(self, image: object) -> tuple[int, int]:

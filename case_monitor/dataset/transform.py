@@ -51,13 +51,13 @@ def input_transform(preprocessing: Preprocessing) -> Transform:
 
 
 def mask_transform(preprocessing: Preprocessing) -> Callable[[npt.NDArray[np.bool_]], Tensor]:
-    """Where the pixels of a mask (H, W) come to lie in the model's input, as bool: the nearest ones, of no colour."""
-    plain = preprocessing.model_copy(update={"interpolation": "nearest", "antialias": False})
-    placing = v2.Compose([*_resize(plain), *_crop(plain), v2.Identity()])
+    """Where the object of a mask (H, W) comes to lie in the model's input, as bool: where it has half of a pixel."""
+    even = preprocessing.model_copy(update={"interpolation": "bilinear", "antialias": True})
+    placing = v2.Compose([*_resize(even), *_crop(even), v2.ToPureTensor()])
 
     def place(mask: npt.NDArray[np.bool_]) -> Tensor:
-        placed: Tensor = placing(tv_tensors.Mask(torch.from_numpy(mask).to(torch.uint8).unsqueeze(0)))
-        return placed.as_subclass(Tensor)[0] > 0
+        placed: Tensor = placing(tv_tensors.Image(torch.from_numpy(mask).float().unsqueeze(0)))
+        return placed[0] >= 0.5
 
     return place
 

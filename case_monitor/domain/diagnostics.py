@@ -32,6 +32,7 @@ class Score:
         with_random: random maps are measured, too, since the number means little without theirs.
         is_yes_or_no: 1 or 0 of an image, so that its mean is a rate.
         of_map_alone: there is one wherever the map points at something and the model gives numbers.
+        by_rules: a rule may be about it; not where its interval leaves out a draw that all images share.
         needs_objects: it is about what people have marked in the image, and asks the model nothing.
     """
 
@@ -46,6 +47,7 @@ class Score:
     with_random: bool = True
     is_yes_or_no: bool = False
     of_map_alone: bool = True
+    by_rules: bool = True
     needs_objects: bool = False
 
     def allows(self, values: FloatArray) -> bool:
@@ -77,6 +79,7 @@ class Score:
             unit=self.unit,
             low=low,
             high=high,
+            by_rules=self.by_rules,
             of_methods=True,
             diagnostic=self.diagnostic,
             axis=self.title,
@@ -182,6 +185,7 @@ _ROWS = (
         greater_is_better=False,
         low=-1,
         with_random=False,
+        by_rules=False,
         of_map_alone=False,
     ),
     Score(
@@ -193,6 +197,7 @@ _ROWS = (
         low=-1,
         high=None,
         with_random=False,
+        by_rules=False,
         of_map_alone=False,
     ),
 )

@@ -27,12 +27,17 @@ def maps_of_seeds(seeds: IntArray, layer_size: Sequence[int], input_size: Sequen
     Uniform noise at the target layer's resolution, upsampled like a saliency map, so that the control differs from a
     method only in knowing nothing. Seeded by the image's name: the same whatever the batch.
     """
+    maps = noise_of_seeds(seeds, layer_size, seed)
+    return F.interpolate(maps, size=tuple(input_size), mode="bilinear", align_corners=False)
+
+
+def noise_of_seeds(seeds: IntArray, layer_size: Sequence[int], seed: int) -> Tensor:
+    """The same as small as the layer: (B, 2, h, w)."""
     noise = [
         np.random.default_rng([seed, of_image]).random((2, *layer_size), dtype=np.float32)
         for of_image in seeds.tolist()
     ]
-    maps = torch.from_numpy(np.stack(noise))
-    return F.interpolate(maps, size=tuple(input_size), mode="bilinear", align_corners=False)
+    return torch.from_numpy(np.stack(noise))
 
 
 def random_maps(sample_ids: Sequence[str], layer_size: Sequence[int], input_size: Sequence[int], seed: int) -> Tensor:

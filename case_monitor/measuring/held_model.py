@@ -17,7 +17,7 @@ from case_monitor.domain.scores import PAIR_MARGIN, SHOWN_MARGIN
 from case_monitor.measuring.channel_activity import ChannelActivity
 from case_monitor.measuring.contrastive_deletion import contrastive_deletion, opposed_by_pair, opposed_by_shown
 from case_monitor.measuring.diagnostics import Diagnosed, ShuffledWeights, Subject, diagnose
-from case_monitor.measuring.fidelity import Drops, ShownMap, confidence_drops, maps_of_seeds
+from case_monitor.measuring.fidelity import Drops, ShownMap, confidence_drops, maps_of_seeds, noise_of_seeds
 from case_monitor.measuring.masked_passes import Question
 from case_monitor.measuring.measured_model import (
     Answers,
@@ -101,7 +101,7 @@ class HeldModel:
 
     def explain(self, first: Tensor, batches: Iterator[ToExplain], at: At, progress: Progress) -> Iterator[Explanation]:
         with self._prepared(self._as_taken(first)):
-            shuffled = self._shuffled()
+            shuffled = self._shuffled(self._as_taken(first))
             for batch in batches:
                 images, classes = self._as_taken(batch.images), batch.classes.to(self.device)
                 shown = at.shown or self.protocol.methods[0]
@@ -114,7 +114,7 @@ class HeldModel:
                 pair = maps.pop(OWN_PAIR, of_layer)
                 evidence = Evidence(pair=pair, place=maps.pop(PLACE), shown=of_shown)
                 drops = self._drops(batch, images, classes, maps, evidence, at, shown)
-                diagnosed = self._diagnosed(batch, images, classes, maps, at, shuffled)
+                diagnosed = self._diagnosed(batch, images, classes, maps, evidence, at, shuffled)
                 yield Explanation(maps=maps, evidence=evidence, drops=drops, diagnosed=diagnosed)
 
     def draw(self, batches: Iterator[ToDraw], at: At, methods: Sequence[str]) -> Iterator[dict[str, Tensor]]:
@@ -238,12 +238,10 @@ class HeldModel:
         margins = drops.margins | {(of[name], name): c for name, c in contrasts.values.items()}
         return Drops(values=drops.values, margins=margins, broken=drops.broken + contrasts.broken)
 
-    def _shuffled(self) -> ShuffledWeights | None:
-        """Where a diagnostic needs it, and there are weights."""
+    def _shuffled(self, first: Tensor) -> ShuffledWeights | None:
         if not {"mprt", "emprt"} & set(self.protocol.diagnostics):
             return None
-        shuffled = ShuffledWeights(self.model, self.protocol.seed)
-        return shuffled if shuffled.any else None
+        return ShuffledWeights(self.model, lambda model: self._plain(model, first), self.protocol.seed)
 
     def _diagnosed(
         self,
@@ -251,16 +249,17 @@ class HeldModel:
         images: Tensor,
         classes: Tensor,
         small: Mapping[str, Tensor],
+        evidence: Evidence,
         at: At,
         shuffled: ShuffledWeights | None,
     ) -> Diagnosed:
-        """What the protocol's diagnostics give, of maps (B, 2, h, w)."""
-        protocol, size = self.protocol, images.shape[-2:]
+        """What the protocol's diagnostics give, of maps (B, 2, h, w) beside random ones on the layer's grid."""
+        protocol, size, logits = self.protocol, images.shape[-2:], batch.logits.to(self.device)
         if not protocol.diagnostics:
             return Diagnosed.none(len(images))
-        logits, excluded = batch.logits.to(self.device), _moved(batch.excluded, self.device)
+        excluded = _moved(batch.excluded, self.device)
         of_target = {method: maps[:, 0] for method, maps in small.items()}
-        control = maps_of_seeds(batch.seeds, next(iter(of_target.values())).shape[-2:], size, protocol.seed)
+        control = noise_of_seeds(batch.seeds, evidence.place.shape[-2:], protocol.seed)[:, :1].to(self.device)
         maps = {method: resize_maps(maps[:, :1], size)[:, 0] for method, maps in small.items()}
         ways = self._quickly | {"excluded": excluded}
 
@@ -277,8 +276,9 @@ class HeldModel:
                 images=images,
                 classes=classes,
                 lowest=possible.argmin(1),
-                maps=maps | {RANDOM_MAP: control[:, 0].to(self.device)},
+                maps=maps | {RANDOM_MAP: resize_maps(control, size)[:, 0]},
                 small=of_target,
+                control=control[:, 0],
                 seeds=batch.seeds,
                 seed=protocol.seed,
                 fill=protocol.fills[0],

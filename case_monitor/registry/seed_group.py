@@ -1,6 +1,7 @@
 """Which versions are one training with several seeds: the registry does not know, and their team says it by a tag."""
 
 import logging
+import unicodedata
 from typing import Any
 
 SEED_GROUP_TAG = "case_monitor.seed_group"
@@ -19,7 +20,7 @@ def seed_group_of(version: Any) -> str | None:
     if group is None:
         return None
     if isinstance(group, str) and group.strip() and len(group) <= LONGEST and group.isprintable():
-        return group.strip()
+        return " ".join(unicodedata.normalize("NFC", group).split())  # what looks the same is the same
     _LOG.warning(
         "tag %s of version %s is not taken: a printable name of up to %d characters was expected",
         SEED_GROUP_TAG,

@@ -21,7 +21,7 @@ Objects = Annotated[
     Field(
         description="Where the object is, for `protocol.diagnostics: localisation`: a folder of masks, each called "
         "like its image with the suffix `.png`, and 0 where the object is not; or a CSV file of boxes with the "
-        "columns image, x0, y0, x1, y1, in pixels of the image."
+        "columns image, x0, y0, x1, y1, in pixels of the image; both of images as they are seen."
     ),
 ]
 

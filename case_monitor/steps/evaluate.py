@@ -22,7 +22,7 @@ from case_monitor.steps.begin import begin
 from case_monitor.steps.bench import NOTHING_KNOWN, open_bench
 from case_monitor.steps.claims import alone_on, device_slot
 from case_monitor.steps.edges.registry import resolve_model
-from case_monitor.steps.edges.results import fetch_baseline_scores, store_evaluation
+from case_monitor.steps.edges.results import fetch_baseline_scores, store_evaluation, store_seed_group
 from case_monitor.steps.evidence import find_evidence, oldest
 from case_monitor.steps.inputs import Inputs, gather
 from case_monitor.steps.look_again import why_not_again, with_note
@@ -62,6 +62,7 @@ def _from_evidence(settings: Settings, engine: Engine, inputs: Inputs) -> Outcom
         with logging_about(evaluation_id=stored.id):
             reason = why_not_again(settings, engine, inputs, stored)
         if reason is None:
+            store_seed_group(engine, inputs.candidate.version)
             baseline = inputs.baseline.version if inputs.baseline else stored.baseline
             return replace(stored_outcome(engine, stored, baseline), model=inputs.candidate.version)
         inputs = with_note(inputs, reason)

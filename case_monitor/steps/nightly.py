@@ -27,7 +27,7 @@ from case_monitor.steps.artifacts import show_night_in_prefect
 from case_monitor.steps.begin import begin
 from case_monitor.steps.claims import alone_on, device_slot
 from case_monitor.steps.edges.registry import read_alias
-from case_monitor.steps.edges.results import fetch_stored, store_reproduction
+from case_monitor.steps.edges.results import fetch_stored, store_reproduction, store_seed_group
 from case_monitor.steps.evaluate import evaluate_inputs
 from case_monitor.steps.evidence import find_published
 from case_monitor.steps.first_version import require_never_held
@@ -149,6 +149,7 @@ def _look_again(
     )
     seconds = time.perf_counter() - started
     store_reproduction(engine, published.id, found, seen, seconds, inputs.device, inputs.torch_version)
+    store_seed_group(engine, version)
     send_notices(settings, engine)
     logger.info(
         "the stored figures %s again: %d images", "come out" if found.reproduced else "do not come out", found.n

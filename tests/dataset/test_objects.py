@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms import v2
 
 from case_monitor.dataset import load_split, prepare
+from case_monitor.dataset.objects import mask_name, read_objects
 from case_monitor.dataset.prepared_images import PreparedImages
 from case_monitor.domain.errors import DataError
 from case_monitor.settings import ImageFolderSplit, NpzSplit, Preprocessing
@@ -81,16 +81,30 @@ def test_masks_lie_where_the_object_comes_to_lie(data: Path, crop: int | tuple[i
     assert (marked(source, 0)[0] == (image[0] > 0).numpy()).all()
 
 
-def test_masks_are_resized_like_the_image(data: Path) -> None:
-    preprocessing = PLAIN.model_copy(update={"resize": 40, "crop": 36, "interpolation": "bicubic"})
-    Image.merge("RGB", [mask()] * 3).save(data / "val" / "a" / "1.png")
-    source = prepared(data, preprocessing=preprocessing)
-    [image] = next(source.batches([1], 1))
-    here, seen = marked(source, 0)[0], (image[0] > 0).numpy()
-    assert here.shape == seen.shape == (36, 36)
-    assert (here != seen).mean() < 0.03  # a rim of one pixel
-    nearest = v2.functional.resize(torch.from_numpy(np.asarray(mask()))[None], [40, 60], interpolation=0)
-    assert (here == (v2.functional.center_crop(nearest, [36, 36])[0] > 0).numpy()).all()
+@pytest.mark.parametrize("resize", [40, 9, 7])
+def test_masks_are_resized_like_the_image(tmp_path: Path, resize: int) -> None:
+    """Where a picture of the mask is more than half bright: not shifted, however small it becomes."""
+    for folder in ("val/a", "val/b", "masks/a"):
+        (tmp_path / folder).mkdir(parents=True)
+    large = mask((41, 13, 128, 92), (200, 110))
+    large.save(tmp_path / "masks" / "a" / "0.png")
+    Image.merge("RGB", [large] * 3).save(tmp_path / "val" / "a" / "0.png")
+    picture(0, (200, 110)).save(tmp_path / "val" / "b" / "0.png")
+    source = prepared(tmp_path, preprocessing=PLAIN.model_copy(update={"resize": resize, "crop": resize}))
+    [image] = next(source.batches([0], 1))
+    assert (marked(source, 0)[0] != (image[0] > 0).numpy()).sum() <= 0.02 * resize**2
+
+
+def test_an_object_with_gaps_does_not_vanish(tmp_path: Path) -> None:
+    for folder in ("val/a", "val/b", "masks/a"):
+        (tmp_path / folder).mkdir(parents=True)
+    array = np.full((80, 80), 255, dtype=np.uint8)
+    array[::4, ::4] = 0  # where the nearest pixel would be looked for
+    Image.fromarray(array).save(tmp_path / "masks" / "a" / "0.png")
+    for folder in "ab":
+        picture(ord(folder), (80, 80)).save(tmp_path / "val" / folder / "0.png")
+    source = prepared(tmp_path, preprocessing=PLAIN.model_copy(update={"resize": 20}))
+    assert marked(source, 0).all()
 
 
 @pytest.mark.parametrize(("exif", "seen"), [("apply", (30, 20)), ("ignore", (20, 30))])
@@ -116,6 +130,62 @@ def test_of_an_archive_they_are_called_by_its_ids(tmp_path: Path) -> None:
     raw = load_split(NpzSplit(kind="npz", path=tmp_path / "val.npz", objects=tmp_path / "masks"))
     assert "Objects are marked in 1 of 2 images of 'val.npz'." in raw.notes or "1 of 2 images" in " ".join(raw.notes)
     assert marked(prepare(raw, ("a", "b"), PLAIN)[1], 1, 0).sum((1, 2)).tolist() == [80, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("a/x.JPG", "a/x.png"), ("x.tif", "x.png"), ("x.dcm", "x.png"), ("s_0.5", "s_0.5.png"), ("000001", "000001.png")],
+)
+def test_what_masks_are_called(name: str, called: str) -> None:
+    assert mask_name(name) == called
+
+
+def test_a_mask_is_of_one_image(data: Path) -> None:
+    picture(9).save(data / "val" / "a" / "0.png")
+    with pytest.raises(DataError, match=r"'a/0.png' is that of 'a/0.jpg' and of 'a/0.png'"):
+        prepared(data)
+
+
+@pytest.mark.parametrize("odd", ["", ".", "..", "x" * 5000, "/etc/passwd"])
+def test_odd_names_of_images_have_no_mask(data: Path, odd: str) -> None:
+    objects, said = read_objects(data / "masks", [odd, "a/0.jpg"], "val")
+    assert list(objects.masks) == ["a/0.jpg"]
+    assert said == "Objects are marked in 1 of 2 images of 'val'."
+
+
+def test_what_is_marked_nowhere_is_not_counted(data: Path) -> None:
+    Image.fromarray(np.zeros((20, 30), dtype=np.uint8)).save(data / "masks" / "a" / "1.png")
+    names = ["a/0.jpg", "a/1.png", "b/0.png"]
+    assert read_objects(data / "masks", names, "val")[1] == "Objects are marked in 2 of 3 images of 'val'."
+    (data / "b.csv").write_text("image,x0,y0,x1,y1\na/0.jpg,1,1,2,2\n./a/0.jpg,1,1,2,2\n")
+    said = read_objects(data / "b.csv", names, "val")[1]
+    assert said == "Objects are marked in 1 of 3 images of 'val'; 1 rows of 'b.csv' are of images that are not in it."
+
+
+def test_a_mask_that_changes_is_told(data: Path) -> None:
+    source = prepared(data)
+    mask((0, 0, 1, 1)).save(data / "masks" / "a" / "0.png")
+    with pytest.raises(DataError, match=r"the mask of image 'a/0.jpg' has changed since the split was read"):
+        source.objects([0])
+    (data / "masks" / "a" / "0.png").unlink()
+    with pytest.raises(DataError, match=r"the mask of image 'a/0.jpg' cannot be read: No such file"):
+        source.objects([0])
+
+
+def test_palettes_whose_first_colour_is_no_black_are_refused(data: Path) -> None:
+    mask().convert("RGB").quantize(2).save(data / "masks" / "a" / "0.png")
+    with pytest.raises(DataError, match=r"a palette whose first colour is black was expected, \(255, 255, 255\) came"):
+        prepared(data)
+    paletted = mask(value=1).convert("P")
+    paletted.putpalette([0, 0, 0, 128, 0, 0])
+    paletted.save(data / "masks" / "a" / "0.png")
+    assert marked(prepared(data), 0).sum() == 80
+
+
+def test_other_formats_called_png_are_refused(data: Path) -> None:
+    mask().save(data / "masks" / "a" / "0.png", format="JPEG")
+    with pytest.raises(DataError, match=r"the mask of image 'a/0.jpg' cannot be read as PNG"):
+        prepared(data)
 
 
 def test_who_marks_otherwise_has_another_split(data: Path) -> None:
@@ -156,9 +226,15 @@ def test_tables_that_are_none(data: Path, rows: list[str], expected: str) -> Non
         prepared(data, "b.csv")
 
 
-@pytest.mark.parametrize("box", ["4,2,31,10", "-1,0,2,2", "4,2,4,10", "nan,0,2,2"])
-def test_boxes_outside_of_the_image(data: Path, box: str) -> None:
+@pytest.mark.parametrize("box", ["-1,0,2,2", "4,2,4,10", "nan,0,2,2", "0,0,inf,1"])
+def test_boxes_that_are_none(data: Path, box: str) -> None:
     (data / "b.csv").write_text(f"image,x0,y0,x1,y1\na/0.jpg,{box}\n")
+    with pytest.raises(DataError, match=r"line 2 of b.csv: 0 <= x0 < x1 and 0 <= y0 < y1 were expected"):
+        prepared(data, "b.csv")
+
+
+def test_boxes_outside_of_the_image(data: Path) -> None:
+    (data / "b.csv").write_text("image,x0,y0,x1,y1\na/0.jpg,4,2,31,10\n")
     with pytest.raises(DataError, match=r"a box of image 'a/0.jpg': one inside of 30 x 20 was expected, \("):
         prepared(data, "b.csv").objects([0])
 

@@ -14,6 +14,9 @@ def version(**tags: object) -> SimpleNamespace:
 
 def test_the_tag_is_read() -> None:
     assert seed_group_of(version(**{SEED_GROUP_TAG: " resnet, lr 0.1 "})) == "resnet, lr 0.1"
+    assert seed_group_of(version(**{SEED_GROUP_TAG: "e\u0301tude  a"})) == seed_group_of(
+        version(**{SEED_GROUP_TAG: "étude a"})
+    )
     assert seed_group_of(version(other="x")) is None
     assert seed_group_of(SimpleNamespace(version="3", tags=None)) is None
 

@@ -116,6 +116,22 @@ def test_without_marks_localisation_is_refused() -> None:
         evaluate(model, None, policy=Policy(min_samples=10), protocol=ASKED)
 
 
+@pytest.mark.parametrize("metric", ["mprt_similarity", "emprt_rise"])
+def test_no_rule_is_about_one_draw_of_weights_that_all_images_share(metric: str) -> None:
+    rule = Threshold(metric=metric, method="gate", limit=0.5, greater_is_better=metric == "emprt_rise")
+    with pytest.raises(ConfigError, match=r"policy\.thresholds\[0\]\.metric: some of"):
+        check_policy(Policy(thresholds=(rule,)), ASKED)
+
+
+def test_random_maps_are_as_coarse_as_the_layer_whatever_else_is_measured() -> None:
+    both = [("case", "occlusion"), ("occlusion", "case")]
+    asked = replace(ASKED, diagnostics=("deletion", "average_drop"), sample_size=12)
+    policy = Policy(min_samples=10)
+    first, second = (evaluated(replace(asked, methods=methods), policy).scores.values for methods in both)
+    for name in ("deletion_auc", "average_drop"):
+        assert_array_equal(first[RANDOM_MAP, name], second[RANDOM_MAP, name])
+
+
 def test_a_diagnostic_that_there_is_not_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"protocol\.diagnostics: some of average_drop, .*'delete' came"):
         check_policy(Policy(), replace(PROTOCOL, diagnostics=("deletion", "delete")))

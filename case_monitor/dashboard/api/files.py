@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from case_monitor.dashboard.api.items import Selection, read_items
 from case_monitor.dashboard.api.parts import PARTS, Part, require_evaluation
-from case_monitor.dashboard.api.shapes import NOT_EVALUATED, NOT_STORED, EvaluationId, Name, Short
+from case_monitor.dashboard.api.shapes import NOT_EVALUATED, NOT_STORED, EvaluationId, Name, Short, Versions
 from case_monitor.dashboard.pages.seeds.study import SeedItem, seed_items, seed_study
 from case_monitor.dashboard.pages.seeds.taking_part import DEFAULT_METRIC, SeedQuery
 from case_monitor.dashboard.shell.resources import Held
@@ -46,7 +46,7 @@ async def download_seeds(
     held: Held,
     file_format: Format,
     model: Name,
-    versions: Short = None,
+    versions: Versions = None,
     group: Short = None,
     metric: Annotated[str, Query(max_length=100)] = DEFAULT_METRIC,
 ) -> Response:

@@ -6,7 +6,17 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
-from case_monitor.dashboard.api.shapes import NOT_EVALUATED, Listed, Name, PageNumber, PerPage, Short, Text, Version
+from case_monitor.dashboard.api.shapes import (
+    NOT_EVALUATED,
+    Listed,
+    Name,
+    PageNumber,
+    PerPage,
+    Short,
+    Text,
+    Version,
+    Versions,
+)
 from case_monitor.dashboard.pages.compare.read import comparison
 from case_monitor.dashboard.pages.compare.record import CompareQuery, Comparison
 from case_monitor.dashboard.pages.model.read import model as model_quality
@@ -63,7 +73,7 @@ def show_seeds(
     request: Request,
     held: Held,
     model: Name,
-    versions: Short = None,
+    versions: Versions = None,
     group: Short = None,
     metric: Annotated[str, Query(max_length=100)] = DEFAULT_METRIC,
 ) -> Response:

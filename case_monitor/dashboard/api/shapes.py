@@ -11,6 +11,7 @@ MAX_PER_PAGE = 1000
 # What PostgreSQL takes as text has no NUL.
 Text = Annotated[str | None, Query(max_length=10_000, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Query(min_length=1, max_length=10_000, pattern=r"^[^\x00]*$")]
+Versions = Annotated[str | None, Query(max_length=1000, pattern=r"^[^\x00]*$")]
 Short = Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")]
 EvaluationId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]

@@ -19,8 +19,8 @@ def average_drop(subject: Subject) -> Mapping[tuple[str, str], Tensor]:
     is the data set's mean colour.
     """
     found = {}
-    for method, maps in subject.maps.items():
-        scaled = _scaled(subject.small.get(method, maps))  # a random map is as large as the image from the start
+    for method in subject.maps:
+        scaled = _scaled(subject.small.get(method, subject.control))
         weights = resize_maps(scaled.unsqueeze(1), subject.images.shape[-2:])
         after = subject.confidence(subject.images * weights.to(subject.images.dtype))
         drop = (subject.before - after) / subject.before

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from case_monitor.domain.arrays import FloatArray, IntArray
-from case_monitor.domain.diagnostics import SCORES
 from case_monitor.measuring.diagnostics.average_drop import average_drop
 from case_monitor.measuring.diagnostics.curves import deletion, insertion, morf_lerf
 from case_monitor.measuring.diagnostics.infidelity import infidelity
@@ -54,7 +53,5 @@ def diagnose(names: Collection[str], subject: Subject) -> Diagnosed:
     values = {}
     for name, measure in FUNCTIONS.items():
         for (method, score), of in (measure(subject) if name in names else {}).items():
-            if SCORES[score].of_map_alone:
-                of = torch.where(nothing[method], torch.nan, of)
-            values[method, score] = finite(of)
+            values[method, score] = finite(torch.where(nothing[method], torch.nan, of.to(nothing[method].device)))
     return Diagnosed(values=values, broken=subject.broken.cpu().numpy())

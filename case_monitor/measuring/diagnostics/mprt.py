@@ -14,6 +14,7 @@ from torch import Tensor
 
 from case_monitor.measuring.diagnostics.shuffled_weights import STAGES
 from case_monitor.measuring.diagnostics.subject import Subject
+from case_monitor.measuring.top_pixels import is_degenerate
 from case_monitor.saliency import resize_maps
 
 BINS = 100
@@ -25,17 +26,19 @@ Values = npt.NDArray[np.float64]
 def mprt(subject: Subject) -> Mapping[tuple[str, str], Tensor]:
     """Spearman's correlation of the map with those under more and more shuffled weights, mean over the stages.
 
-    A stage in which a map is constant says nothing of it.
+    A stage in which a map is constant says nothing of it; without a stage in which it is not there is no number. All
+    images are explained under the same shuffled weights: the mean over images is of one draw of them.
     """
     stages: dict[str, list[Values]] = defaultdict(list)
     for stage in range(1, STAGES + 1):
         for method, maps in subject.under_shuffled(stage).items():
-            stages[method].append(spearman(_flat(subject.small[method]), _flat(maps)))
+            like = spearman(_flat(subject.small[method]), _flat(maps))
+            stages[method].append(np.where(np.isfinite(_flat(maps)).all(1), like, np.inf))
     return {(method, "mprt_similarity"): _of_defined(stages[method], subject) for method in subject.small}
 
 
 def emprt(subject: Subject) -> Mapping[tuple[str, str], Tensor]:
-    """By which part the entropy of the map's values is higher once all weights are shuffled."""
+    """By which part the entropy of the map's values is higher once all weights are shuffled; none of a constant map."""
     found = {}
     for method in subject.small:
         rise = np.full(len(subject.images), np.nan)
@@ -43,6 +46,7 @@ def emprt(subject: Subject) -> Mapping[tuple[str, str], Tensor]:
             after = resize_maps(maps[method].unsqueeze(1), subject.images.shape[-2:])[:, 0]
             before, then = (np.array([entropy(m) for m in _flat(of)]) for of in (subject.maps[method], after))
             rise = (then - before) / np.where(before > 0, before, np.nan)
+            rise[is_degenerate(after).cpu().numpy()] = np.nan
         found[method, "emprt_rise"] = torch.from_numpy(rise)
     return found
 
@@ -81,9 +85,9 @@ def _flat(maps: Tensor) -> Values:
 
 
 def _of_defined(stages: list[Values], subject: Subject) -> Tensor:
-    """(B,) the mean of the stages in which there was a map; NaN where there was none."""
+    """(B,) the mean of the stages in which there was a map; NaN where there was none, infinite where one is no number."""
     values = np.stack(stages) if stages else np.full((1, len(subject.images)), np.nan)
-    defined = np.isfinite(values)
+    defined = ~np.isnan(values)
     count = defined.sum(0)
     total = np.where(defined, values, 0).sum(0)
     return torch.from_numpy(np.where(count > 0, total / np.maximum(count, 1), np.nan))

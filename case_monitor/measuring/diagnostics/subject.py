@@ -29,6 +29,7 @@ class Subject:
         lowest: (B,) the least likely class.
         maps: method -> (B, H, W) maps of class u; `random` among them.
         small: method -> (B, h, w) the same as small as the layer, without `random`.
+        control: (B, h, w) the random maps as small as the layer.
         seeds: (B,) of the images' random numbers.
         seed: the protocol's.
         fill: what replaces pixels.
@@ -42,6 +43,7 @@ class Subject:
     lowest: Tensor
     maps: Mapping[str, Tensor]
     small: Mapping[str, Tensor]
+    control: Tensor
     seeds: IntArray
     seed: int
     fill: str

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from case_monitor.alerts.life import EvaluationRun, Judged, Scope
 from case_monitor.domain.evidence import Evidence
 from case_monitor.domain.findings import Findings
+from case_monitor.domain.model_version import ModelVersion
 from case_monitor.domain.promotion import Promotion
 from case_monitor.domain.reproduction import Reproduction
 from case_monitor.domain.scores import SampleScores
@@ -70,6 +71,12 @@ def _this_run(seconds: float, in_production: bool) -> EvaluationRun:
         scope=Scope.PRODUCTION if in_production else Scope.CANDIDATE,
         flow_run_id=flow_run_id(),
     )
+
+
+@step("store-seed-group", retried=True)
+def store_seed_group(engine: Engine, version: ModelVersion) -> None:
+    """Save what the version's tag says now, where nothing else of it is saved."""
+    write.keep_seed_group(engine, version)
 
 
 @step("record-decision", retried=True)

@@ -73,6 +73,13 @@ def set_mlflow_run(engine: Engine, evaluation_id: int, run_id: str, experiment_i
             raise StoreError(f"evaluation {evaluation_id} is not stored")
 
 
+def keep_seed_group(engine: Engine, model: ModelVersion) -> None:
+    """Write down to which study of seeds an evaluated version belongs now."""
+    version = ModelVersionRow.name_digest == name_digest(model.name), ModelVersionRow.version == model.version
+    with writing(engine) as connection:
+        connection.execute(update(ModelVersionRow).where(*version).values(seed_group=model.seed_group))
+
+
 def _run_of_this_call() -> EvaluationRun:
     return EvaluationRun(id=str(uuid.uuid4()), started_at=datetime.now(UTC), scope=Scope.CANDIDATE)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from scipy.stats import friedmanchisquare
 from sqlalchemy import Engine
@@ -20,7 +21,7 @@ from case_monitor.domain.evaluation import Evaluation
 from case_monitor.domain.summary import MetricSummary
 from case_monitor.service import create_app
 from case_monitor.settings import Settings
-from case_monitor.store.write import save_evaluation
+from case_monitor.store.write import keep_seed_group, save_evaluation
 from tests.support import factories
 from tests.support.factories import METHODS
 
@@ -167,12 +168,22 @@ def test_by_itself_the_newest_split_counts_and_among_versions_named_the_most_com
     assert [seed.version for seed in read(engine, versions="1,5").seeds] == [5]
 
 
-def test_only_the_last_versions_take_part_unless_asked(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(taking_part, "DEFAULT_VERSIONS", 2)
-    for version in (1, 2, 3):
+def test_all_versions_of_a_group_take_part(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in range(1, 24):
         save_evaluation(engine, an_evaluation(version=version))
-    assert [seed.version for seed in read(engine).seeds] == [2, 3]
-    assert [seed.version for seed in read(engine, versions="1-3").seeds] == [1, 2, 3]
+    assert len(read(engine).seeds) == 23
+    monkeypatch.setattr(taking_part, "MOST", 22)
+    with pytest.raises(HTTPException, match="versions: at most 22 were expected, 23 came"):
+        read(engine)
+
+
+def test_versions_measured_at_another_layer_are_left_out(engine: Engine) -> None:
+    for version, layer in ((1, "features"), (2, "features"), (3, "other")):
+        evaluation = an_evaluation(version=version)
+        save_evaluation(engine, replace(evaluation, provenance=replace(evaluation.provenance, target_layer=layer)))
+    found = read(engine, versions="1-3")
+    assert [seed.version for seed in found.seeds] == [1, 2]
+    assert [(out.version, out.why) for out in found.left_out] == [(3, "evaluated at another layer")]
 
 
 def test_a_single_version_has_no_deviation_and_no_order(engine: Engine, client: TestClient) -> None:
@@ -264,6 +275,23 @@ def test_the_group_of_the_last_evaluation_counts(engine: Engine) -> None:
     save_evaluation(engine, an_evaluation(version=1, group=None))
     save_evaluation(engine, an_evaluation(version=1, group="late"))
     assert read(engine).group == "late"
+
+
+def test_a_tag_that_was_corrected_is_kept_without_another_evaluation(engine: Engine) -> None:
+    groups_of(engine)
+    model = factories.an_evaluation(version=6).model
+    keep_seed_group(engine, replace(model, seed_group="second"))
+    assert [seed.version for seed in read(engine, group="second").seeds] == [3, 4, 6]
+    keep_seed_group(engine, replace(model, seed_group=None))
+    assert [seed.version for seed in read(engine, group="second").seeds] == [3, 4]
+
+
+def test_the_link_to_the_file_is_of_what_the_page_shows(engine: Engine, client: TestClient) -> None:
+    groups_of(engine)
+    assert "/api/v1/seeds.csv?model=digits&amp;group=first&amp;" in client.get("/seeds?model=digits").text
+    long = ",".join(["1"] * 300)
+    page = client.get("/seeds", params={"model": "digits", "versions": long})
+    assert page.status_code == client.get("/api/v1/seeds.csv", params={"model": "digits", "versions": long}).status_code
 
 
 def test_as_csv(engine: Engine, client: TestClient) -> None:

@@ -63,6 +63,7 @@ def subject(logits: Callable[[Tensor], Tensor], images: Tensor, maps: Mapping[st
         "classes": torch.tensor([[0, 1]]).expand(count, -1),
         "lowest": torch.ones(count, dtype=torch.int64),
         "small": maps,
+        "control": torch.rand(images.shape[0], *images.shape[2:]),
         "seeds": np.arange(count) + 7,
         "seed": 0,
         "fill": "mean",

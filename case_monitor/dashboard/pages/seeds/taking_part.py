@@ -9,7 +9,7 @@ from case_monitor.dashboard.pages.seeds.version_ranges import VersionRanges
 from case_monitor.dashboard.parts.latest import latest_of_versions
 from case_monitor.store.read.evaluation_list import EvaluationLine
 
-DEFAULT_VERSIONS, MOST = 20, 100
+MOST = 100
 DEFAULT_METRIC = "agreement_mean"
 
 
@@ -84,8 +84,6 @@ def _seeds(
         if _measured_as(line) == _measured_as(reference)
     }
     among = [line.version for line in last if line.version in alike]
-    if asked is None:
-        among = among[:DEFAULT_VERSIONS]
     if len(among) > MOST:
         raise HTTPException(400, f"versions: at most {MOST} were expected, {len(among)} came")
     left_out = [_left_out(line, reference) for line in last if line.version not in alike]
@@ -115,7 +113,7 @@ def _reference(lines: Sequence[EvaluationLine], *, most: bool) -> EvaluationLine
 
 def _measured_as(line: EvaluationLine) -> tuple[str | None, ...]:
     """What versions that are compared have in common."""
-    return line.seed_group, line.split_digest, line.protocol_digest
+    return line.seed_group, line.split_digest, line.protocol_digest, line.target_layer
 
 
 def _left_out(line: EvaluationLine, reference: EvaluationLine) -> LeftOut:
@@ -124,5 +122,6 @@ def _left_out(line: EvaluationLine, reference: EvaluationLine) -> LeftOut:
     whys = (
         ("on another split", line.split_digest == reference.split_digest),
         ("under another protocol", line.protocol_digest == reference.protocol_digest),
+        ("at another layer", line.target_layer == reference.target_layer),
     )
     return LeftOut(version=line.version, why="evaluated " + " and ".join(why for why, same in whys if not same))
