@@ -85,7 +85,7 @@ def _flat(maps: Tensor) -> Values:
 
 
 def _of_defined(stages: list[Values], subject: Subject) -> Tensor:
-    """(B,) the mean of the stages in which there was a map; NaN where there was none, infinite where one is no number."""
+    """(B,) the mean of the stages in which there was a map; NaN where there was none, infinite where one is broken."""
     values = np.stack(stages) if stages else np.full((1, len(subject.images)), np.nan)
     defined = ~np.isnan(values)
     count = defined.sum(0)
