@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from sqlalchemy import Engine
 
 from case_monitor.dashboard.api.items import Selection, read_items
 from case_monitor.dashboard.api.parts import PARTS, Part, require_evaluation
-from case_monitor.dashboard.api.shapes import NOT_EVALUATED, NOT_STORED, EvaluationId, Name, Short, Versions
+from case_monitor.dashboard.api.seed_query import Seeds
+from case_monitor.dashboard.api.shapes import NOT_EVALUATED, NOT_STORED, EvaluationId
 from case_monitor.dashboard.pages.seeds.study import SeedItem, seed_items, seed_study
-from case_monitor.dashboard.pages.seeds.taking_part import DEFAULT_METRIC, SeedQuery
+from case_monitor.dashboard.pages.seeds.taking_part import SeedQuery
 from case_monitor.dashboard.shell.resources import Held
 
 files = APIRouter(prefix="/api/v1")
@@ -42,16 +42,8 @@ async def download(held: Held, evaluation_id: EvaluationId, part: Part, file_for
 
 
 @files.get("/seeds.{file_format}", responses=NOT_EVALUATED | {200: _FILE[200]}, response_class=Response)
-async def download_seeds(
-    held: Held,
-    file_format: Format,
-    model: Name,
-    versions: Versions = None,
-    group: Short = None,
-    metric: Annotated[str, Query(max_length=100)] = DEFAULT_METRIC,
-) -> Response:
+async def download_seeds(held: Held, file_format: Format, chosen: Seeds) -> Response:
     """A study of seeds as CSV or Parquet: a row for each version and method."""
-    chosen = SeedQuery(model=model, versions=versions or "", group=group or "", metric=metric)
     return await to_thread.run_sync(_seeds_file, held.engine, chosen, file_format, limiter=_FILES)
 
 

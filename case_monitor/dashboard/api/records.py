@@ -1,11 +1,12 @@
 """The records of the pages about a model, as JSON: what a page says, a program can read."""
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter
 
+from case_monitor.dashboard.api.seed_query import Seeds
 from case_monitor.dashboard.api.shapes import (
     NOT_EVALUATED,
     Listed,
@@ -15,14 +16,12 @@ from case_monitor.dashboard.api.shapes import (
     Short,
     Text,
     Version,
-    Versions,
 )
 from case_monitor.dashboard.pages.compare.read import comparison
 from case_monitor.dashboard.pages.compare.record import CompareQuery, Comparison
 from case_monitor.dashboard.pages.model.read import model as model_quality
 from case_monitor.dashboard.pages.model.record import By, Model, ModelQuery
 from case_monitor.dashboard.pages.seeds.study import SeedStudy, seed_study
-from case_monitor.dashboard.pages.seeds.taking_part import DEFAULT_METRIC, SeedQuery
 from case_monitor.dashboard.shell.records import Record
 from case_monitor.dashboard.shell.resources import Held, Resources
 from case_monitor.domain.policy import Severity
@@ -69,16 +68,8 @@ def show_comparison(
 
 
 @records.get("/seeds", response_model=SeedStudy, responses=NOT_EVALUATED)
-def show_seeds(
-    request: Request,
-    held: Held,
-    model: Name,
-    versions: Versions = None,
-    group: Short = None,
-    metric: Annotated[str, Query(max_length=100)] = DEFAULT_METRIC,
-) -> Response:
+def show_seeds(request: Request, held: Held, chosen: Seeds) -> Response:
     """How much the figures of versions with different seeds differ: those of a group, or named ones."""
-    chosen = SeedQuery(model=model, versions=versions or "", group=group or "", metric=metric)
     return _kept(request, held, chosen, SeedStudy, lambda: seed_study(held.engine, chosen))
 
 
