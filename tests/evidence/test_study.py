@@ -161,6 +161,28 @@ def test_agreement_in_and_outside_contrast_sets() -> None:
     assert texts["Grad-CAM"] == ("30 points lower", "60% (n = 2) and 90% (n = 1)")
 
 
+def test_diagnostics_that_were_switched_on_have_tables_of_their_own() -> None:
+    plain = cell()
+    assert not any(t.key.startswith(("deletion", "lowest")) for t in study_tables([plain]))
+    more = [
+        row("deletion_auc", "case", 0.25, ci_low=0.2, ci_high=0.3),
+        row("deletion_auc", "random", 0.5, ci_low=0.4, ci_high=0.6),
+        row("deletion_auc_vs_random", "case", -0.25, p_adjusted=0.0312),
+        row("lowest_agreement", "gradcam", 0.125),
+        row("lowest_agreement", "case", math.nan, n=0),
+    ]
+    found = replace(plain, figures={**plain.figures, **{(r.metric, r.method): r for r in more}})
+    deletion = dict(table([found], "deletion-auc-digits").rows)
+    assert deletion["CASE"][0].text == "0.2500"
+    assert deletion["CASE"][0].detail == "0.2000 to 0.3000; n = 40; Holm .0312"
+    assert deletion["random maps"][0].text == "0.5000"
+    assert deletion["Grad-CAM"][0].text == "–"
+    lowest = dict(table([found], "lowest-agreement-digits").rows)
+    assert lowest["Grad-CAM"][0].detail == "no interval; n = 40"
+    assert (lowest["CASE"][0].text, lowest["CASE"][0].detail) == ("–", "n = 0")
+    assert "random maps" not in lowest
+
+
 def test_sentences_count_cells() -> None:
     cells = [
         cell(),

@@ -16,7 +16,8 @@ from case_monitor.evidence.study.cells import StudyCell
 from case_monitor.evidence.study.figures import study_figures
 from case_monitor.evidence.study.findings import study_findings
 from case_monitor.evidence.study.latex import latex
-from case_monitor.evidence.study.tables import StudyTable, cell_rows, long_rows, study_tables
+from case_monitor.evidence.study.rows import cell_rows, long_rows
+from case_monitor.evidence.study.tables import StudyTable, study_tables
 from case_monitor.evidence.table_files import write_csv, write_parquet
 
 _DPI = 110

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
+from case_monitor.domain.diagnostics import RANDOM_MAP, SCORES, VS_RANDOM, Score
 from case_monitor.domain.methods import method_title
 from case_monitor.domain.status import Status
 from case_monitor.domain.summary import MetricSummary
@@ -57,6 +58,9 @@ def _of_data(cells: Sequence[StudyCell], data: str) -> Iterator[StudyTable]:
             yield _fidelity(main, data, drop)
         yield _gate((*main, *further), data)
         yield _arithmetic(main, data)
+        for score in SCORES.values():
+            if any(score.name == metric for seeds in main for metric, _ in seeds[0].figures):
+                yield _diagnostic(main, data, score)
 
 
 def _sensitivity(models: Sequence[tuple[StudyCell, ...]], key: str, title: str, *, layers: bool) -> StudyTable:
@@ -122,6 +126,30 @@ def _arithmetic(models: Sequence[tuple[StudyCell, ...]], data: str) -> StudyTabl
     rows = _rows(models, _by_contrast)
     title = f"What agreement owes to contrast sets, {data}"
     return StudyTable(key=f"arithmetic-{data}", title=title, caption=caption, heads=_heads(models), rows=tuple(rows))
+
+
+def _diagnostic(models: Sequence[tuple[StudyCell, ...]], data: str, score: Score) -> StudyTable:
+    better = "Higher is better." if score.greater_is_better else "Lower is better."
+    caption = (
+        f"{score.words[0].upper()}{score.words[1:]}; mean over the images of the first seed. {better} Below: its 95% "
+        "interval and the number of images; Holm's p that it is better than that of a random map of the same image."
+    )
+    rows = [*_rows(models, lambda seeds, method: _diagnosed(seeds[0], method, score))]
+    if score.with_random:
+        rows.append(("random maps", tuple(_diagnosed(seeds[0], RANDOM_MAP, score) for seeds in models)))
+    title = f"{score.title}, {data}"
+    key = f"{score.name.replace('_', '-')}-{data}"
+    return StudyTable(key=key, title=title, caption=caption, heads=_heads(models), rows=tuple(rows))
+
+
+def _diagnosed(cell: StudyCell, method: str, score: Score) -> Entry:
+    found = cell.figure(score.name, method)
+    if found is None or not math.isfinite(found.value):
+        return Entry(text="–", detail="" if found is None else f"n = {found.n}")
+    bounds = f"{found.ci_low:.4f} to {found.ci_high:.4f}" if math.isfinite(found.ci_low) else "no interval"
+    beyond = cell.figure(f"{score.name}{VS_RANDOM}", method)
+    than = f"; Holm {paper_p(beyond.p_adjusted)}" if beyond is not None else ""
+    return Entry(text=f"{found.value:.4f}", detail=f"{bounds}; n = {found.n}{than}")
 
 
 def _rows(
@@ -245,29 +273,3 @@ def paper_p(p: float) -> str:
     if p < 0.0001:
         return "< .0001"
     return "1." if p > 0.99995 else f"{p:.4f}".removeprefix("0")
-
-
-def long_rows(cells: Sequence[StudyCell]) -> Iterator[dict[str, object]]:
-    """Every figure of every cell, for those who want to compute on: the content of figures.csv and figures.parquet."""
-    for cell in cells:
-        head = {"data": cell.data, "model": cell.model, "version": cell.version, "layer": cell.layer}
-        for found in cell.figures.values():
-            yield head | {name: value for name, value in asdict(found).items() if name != "class_idx"}
-
-
-def cell_rows(cells: Sequence[StudyCell]) -> Iterator[dict[str, object]]:
-    """Each cell: what it cost and what came of it, the content of cells.csv."""
-    for cell in cells:
-        yield {
-            "data": cell.data,
-            "model": cell.model,
-            "version": cell.version,
-            "layer": cell.layer,
-            "explained": len(cell.scores.sample_ids),
-            "verdict": str(cell.status),
-            "seconds": round(cell.seconds, 2),
-            "device": cell.device,
-            "isolation": cell.isolation or "none",
-            "torch": cell.torch_version,
-            "evaluation_id": cell.evaluation_id,
-        }
