@@ -123,7 +123,8 @@ class StudySettings(Strict):
     models: dict[str, StudiedModel] = Field(min_length=1)
     """Models by name; each has cells for its layers and seeds."""
     protocol: Annotated[ProtocolSettings, BeforeValidator(_as_in_the_paper)] = Protocol(sample_size=PAPER_IMAGES)
-    """As in the configuration; the target layer is each cell's, and `sample_size`, omitted, is 1000."""
+    """As in the configuration; the target layer is each cell's, and `sample_size`, omitted, is 1000. Its
+    `diagnostics` have a table each."""
 
     @model_validator(mode="after")
     def _told_apart(self) -> "StudySettings":
