@@ -13,6 +13,8 @@ NVIDIA_VISIBLE_DEVICES NVIDIA_DRIVER_CAPABILITIES NVIDIA_TF32_OVERRIDE
 TORCH_ALLOW_TF32_CUBLAS_OVERRIDE TORCH_CUDNN_V8_API_DISABLED PYTORCH_CUDA_ALLOC_CONF PYTORCH_ALLOC_CONF
 """
 _PREFIXES = ("ATEN_", "DNNL_", "GOMP_", "KMP_", "LC_", "MKL_", "OMP_", "ONEDNN_", "OPENBLAS_")
+# Where cores are busy, threads that spin while they wait take the time of those that they wait for.
+_DEFAULTS = {"OMP_WAIT_POLICY": "passive"}
 _PLACES = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "TORCH_HOME")
 
 
@@ -24,7 +26,7 @@ def scrubbed(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
     """
     names = set(_NAMES.split())
     kept = {name: value for name, value in environment.items() if name in names or name.startswith(_PREFIXES)}
-    return kept | dict.fromkeys(_PLACES, str(scratch))
+    return _DEFAULTS | kept | dict.fromkeys(_PLACES, str(scratch))
 
 
 def replace_environment(scratch: Path) -> None:
