@@ -21,7 +21,7 @@ def diagnosis(network: Network, name: str, images: int) -> Callable[[], object]:
     """One diagnostic of the first `images` images, given their maps."""
     batch, classes = network.images[:images], network.targets[:images]
     small = _explain(batch, classes[:, :1], network, network.model)
-    shuffled = ShuffledWeights(network.model, 0)
+    shuffled = ShuffledWeights(network.model, lambda model: model(batch[:1]), 0)
 
     def run() -> None:
         model = network.model
@@ -33,6 +33,7 @@ def diagnosis(network: Network, name: str, images: int) -> Callable[[], object]:
                 maps={METHOD: resize_maps(small[METHOD], batch.shape[-2:])[:, 0]}
                 | {RANDOM_MAP: ours.control_maps(network)[:images, 0]},
                 small={METHOD: small[METHOD][:, 0]},
+                control=ours.control_maps(network)[:images, 0],
                 seeds=np.arange(images),
                 seed=0,
                 fill="mean",

@@ -10,9 +10,10 @@ from benchmarks import diagnosed, ours, peers, peers_torchcam
 from benchmarks.models import BATCH, Subject
 from benchmarks.ratios import Ratio, Section, Settings
 from benchmarks.timing import Contender, contender
-from case_monitor.domain.diagnostics import DIAGNOSTICS, scores_of
+from case_monitor.domain.diagnostics import scores_of
 from case_monitor.domain.methods import METHODS, method_title
 from case_monitor.domain.protocol import TOP_FRACTION
+from case_monitor.measuring.diagnostics.diagnose import FUNCTIONS
 
 THREE = ("gradcam", "gradcam++", "layercam")
 WITHOUT_SCORECAM = ("case", *THREE, "ablationcam")
@@ -201,7 +202,7 @@ def diagnostics(subject: Subject, _settings: Settings) -> Section:
     """What every diagnostic costs, of one method."""
     section = Section()
     section.add(_forward(subject))
-    for name in DIAGNOSTICS:
+    for name in FUNCTIONS:
         # ROAD solves ten systems of equations for each map: one image has to do.
         images = 1 if name == "road" and not subject.architecture.small else BATCH
         slow = images < BATCH
