@@ -27,6 +27,8 @@ NOT_JUDGED = {
     "explained",
     "occlusion_contrast",
     "transplant",
+    "mprt_similarity",
+    "emprt_rise",
     *LEFT_OUT,
 }
 """Figures that no rule of a policy may be about."""
