@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from case_monitor.domain.diagnostics import RANDOM_MAP
+from case_monitor.domain.diagnostics import LOCALISATION, RANDOM_MAP
 from case_monitor.domain.errors import ModelError
 from case_monitor.domain.protocol import AUTO, Protocol
 from case_monitor.domain.scores import PAIR_MARGIN, SHOWN_MARGIN
@@ -255,7 +255,7 @@ class HeldModel:
     ) -> Diagnosed:
         """What the protocol's diagnostics give, of maps (B, 2, h, w) beside random ones on the layer's grid."""
         protocol, size, logits = self.protocol, images.shape[-2:], batch.logits.to(self.device)
-        if not protocol.diagnostics:
+        if set(protocol.diagnostics) <= {LOCALISATION}:  # which asks the model nothing
             return Diagnosed.none(len(images))
         excluded = _moved(batch.excluded, self.device)
         of_target = {method: maps[:, 0] for method, maps in small.items()}

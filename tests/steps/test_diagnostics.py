@@ -87,7 +87,9 @@ def test_rules_are_about_them(evaluation: Evaluation) -> None:
     deletion, infidelity = evaluation.verdict.results[:2]
     assert deletion.status == "pass"
     assert infidelity.status == "fail"
-    assert deletion.n == evaluation.summary("deletion_auc", "case").n  # type: ignore[union-attr] # it is there
+    row = evaluation.summary("deletion_auc", "case")
+    assert row is not None
+    assert deletion.n == row.n
     assert "infidelity vs random" in evaluation.verdict.sentence
 
 

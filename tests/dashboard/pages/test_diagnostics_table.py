@@ -1,13 +1,14 @@
 """What the evaluation's page has of diagnostics."""
 
 import math
+from typing import Any
 
 from case_monitor.dashboard.pages.evaluation.diagnostics_table import diagnostics_table
 from case_monitor.domain.summary import MetricSummary
 
 
-def figure(metric: str, method: str, value: float, **more: float) -> MetricSummary:
-    return MetricSummary(metric=metric, method=method, value=value, n=30, **more)  # type: ignore[arg-type] # any field
+def figure(metric: str, method: str, value: float, **more: Any) -> MetricSummary:
+    return MetricSummary(metric=metric, method=method, value=value, n=30, **more)
 
 
 def test_without_diagnostics_there_is_no_table() -> None:
